@@ -1,0 +1,96 @@
+package grid
+
+import "time"
+
+// EventType names what happened at a point.
+type EventType string
+
+// The event types of the design's section 8 that this version raises, and the ones it knows.
+const (
+	EventSmokeAlarm       EventType = "smoke.alarm"
+	EventSmokeConfirmed   EventType = "smoke.confirmed"
+	EventSmokeLate        EventType = "smoke.late"
+	EventSafetyUnreadable EventType = "safety.unreadable"
+	EventSmokeFault       EventType = "smoke.fault"
+	EventManholeOpen      EventType = "manhole.open"
+	EventManholeTilted    EventType = "manhole.tilted"
+	EventManholeFlooded   EventType = "manhole.flooded"
+	EventParkingOverstay  EventType = "parking.overstay"
+	EventFireLaneBlocked  EventType = "parking.fire_lane_blocked"
+	EventDoorHeldOpen     EventType = "door.held_open"
+	EventDoorForced       EventType = "door.forced"
+	EventFireDoorOpen     EventType = "fire_door.open"
+	EventDeviceTamper     EventType = "device.tamper"
+	EventDeviceStolen     EventType = "device.stolen"
+	EventDeviceOffline    EventType = "device.offline"
+	EventBatteryLow       EventType = "device.battery_low"
+	EventGatewaySilent    EventType = "gateway.silent"
+	EventProtectionLost   EventType = "protection.lost"
+	EventUnitUnreachable  EventType = "unit.unreachable"
+	EventDataGap          EventType = "influx.gap"
+	EventTest             EventType = "test"
+)
+
+// EventKind is one of the six kinds; only an alarm of smoke calls the fire unit.
+type EventKind string
+
+const (
+	KindAlarm     EventKind = "alarm"
+	KindFault     EventKind = "fault"
+	KindTamper    EventKind = "tamper"
+	KindBattery   EventKind = "battery"
+	KindTest      EventKind = "test"
+	KindLifecycle EventKind = "lifecycle"
+)
+
+// Priority is 1 (P1, life) to 4.
+type Priority uint8
+
+func (p Priority) String() string { return "P" + string(rune('0'+p)) }
+
+// Event is a grid event: something that happened at a point. Ids are made from the
+// journal position (NewID), so that the same fact has the same id whenever it is worked out.
+type Event struct {
+	ID       string    `json:"id"`
+	Type     EventType `json:"type"`
+	Kind     EventKind `json:"kind"`
+	Action   string    `json:"action"` // "raised", "cleared", "repeated", "noted"
+	Point    string    `json:"point,omitempty"`
+	Device   Identity  `json:"device,omitempty"`
+	Channel  string    `json:"channel,omitempty"`
+	Alarm    string    `json:"alarm,omitempty"`
+	Ticket   string    `json:"ticket,omitempty"`
+	Priority Priority  `json:"priority"`
+	Mode     Mode      `json:"mode"`
+	Scope
+	Cell     string    `json:"cell,omitempty"`
+	At       time.Time `json:"at"`       // device time if believed, else received
+	Received time.Time `json:"received"` // by our clock
+	Frame    string    `json:"frame,omitempty"`
+	Value    float64   `json:"value"`
+	Signal   string    `json:"signal,omitempty"`
+	Profile  string    `json:"profile,omitempty"`
+	Detail   string    `json:"detail,omitempty"` // a sentence for a person
+}
+
+// Alarm is the lasting state behind alarm events, one episode at a time, after
+// ISA-18.2: two booleans, active and acknowledged.
+type Alarm struct {
+	ID       string    `json:"id"`
+	Type     EventType `json:"type"`
+	Point    string    `json:"point"`
+	Device   Identity  `json:"device,omitempty"`
+	Priority Priority  `json:"priority"`
+	Mode     Mode      `json:"mode"`
+	Scope
+	Cell     string    `json:"cell,omitempty"`
+	Active   bool      `json:"active"`
+	Acked    bool      `json:"acked"`
+	Raised   time.Time `json:"raised"`            // received time of the first alarm
+	At       time.Time `json:"at"`                // device time of it, if believed
+	Returned time.Time `json:"returned,omitzero"` // when last seen to go back to normal
+	Count    int       `json:"count"`             // times raised within the episode
+	Ticket   string    `json:"ticket,omitempty"`
+	Previous string    `json:"previous,omitempty"` // the episode before this one
+	Late     bool      `json:"late,omitempty"`
+}

@@ -1,0 +1,114 @@
+package grid
+
+import "time"
+
+// Kind is what a point watches.
+type Kind string
+
+const (
+	Door    Kind = "door"
+	Parking Kind = "parking"
+	Manhole Kind = "manhole"
+	Smoke   Kind = "smoke"
+)
+
+// ParseKind reads a kind.
+func ParseKind(s string) (Kind, error) {
+	switch k := Kind(s); k {
+	case Door, Parking, Manhole, Smoke:
+		return k, nil
+	}
+	return "", Errorf(Invalid, "kind is %q: want door, parking, manhole or smoke", s)
+}
+
+// Scope places a row in the tree district › street › community › compound; every row
+// that a person may see carries one and every query filters by it. Codes, not names:
+// District 6 digits, Street 9, Community 12. Contractor is the maintenance firm, if any.
+type Scope struct {
+	District   string `json:"district,omitempty" yaml:"district,omitempty"`
+	Street     string `json:"street,omitempty" yaml:"street,omitempty"`
+	Community  string `json:"community,omitempty" yaml:"community,omitempty"`
+	Compound   string `json:"compound,omitempty" yaml:"compound,omitempty"`
+	Contractor string `json:"contractor,omitempty" yaml:"contractor,omitempty"`
+}
+
+// Point is the monitored place: this manhole, this door, this bay, this ceiling.
+// Devices come and go, points stay.
+type Point struct {
+	ID        string `json:"id" yaml:"id"`
+	Name      string `json:"name" yaml:"name"`
+	Kind      Kind   `json:"kind" yaml:"kind"`
+	Scope     `yaml:",inline"`
+	Cell      string  `json:"cell,omitempty" yaml:"cell,omitempty"`           // 15-digit unit grid code
+	Component string  `json:"component,omitempty" yaml:"component,omitempty"` // 16-digit component code
+	Building  string  `json:"building,omitempty" yaml:"building,omitempty"`
+	Floor     string  `json:"floor,omitempty" yaml:"floor,omitempty"`
+	Room      string  `json:"room,omitempty" yaml:"room,omitempty"`
+	Address   string  `json:"address,omitempty" yaml:"address,omitempty"` // the place in words
+	Lon       float64 `json:"lon,omitempty" yaml:"lon,omitempty"`
+	Lat       float64 `json:"lat,omitempty" yaml:"lat,omitempty"`
+	CRS       string  `json:"crs,omitempty" yaml:"crs,omitempty"`     // WGS84 (stored form); others are converted on import
+	Rules     string  `json:"rules,omitempty" yaml:"rules,omitempty"` // rule set; "" is the default of its kind
+	Mode      Mode    `json:"mode,omitempty" yaml:"mode,omitempty"`
+}
+
+// DeviceState is where a device is in its life with us.
+type DeviceState string
+
+const (
+	Registered DeviceState = "registered" // known, not installed: not supervised
+	Installed  DeviceState = "installed"  // at a point: supervised
+	Barred     DeviceState = "barred"     // its frames are quarantined until a person decides
+	Retired    DeviceState = "retired"    // taken out; its frames are quarantined
+)
+
+// Device is the hardware. Interval zero means the profile's reporting interval.
+type Device struct {
+	Identity  Identity      `json:"identity" yaml:"identity"`
+	Profile   string        `json:"profile" yaml:"profile"` // "<vendor>/<model>"
+	State     DeviceState   `json:"state" yaml:"state,omitempty"`
+	Mode      Mode          `json:"mode,omitempty" yaml:"mode,omitempty"`
+	Interval  time.Duration `json:"interval_ns,omitempty" yaml:"interval,omitempty"`
+	Installed time.Time     `json:"installed,omitzero" yaml:"-"` // when supervision began
+	Source    string        `json:"source,omitempty" yaml:"-"`   // the transport source it was last heard by
+}
+
+// Installation ties a device channel to a point, from a time to a time (zero: until now).
+type Installation struct {
+	Device  Identity  `json:"device" yaml:"device"`
+	Channel string    `json:"channel" yaml:"channel"`
+	Point   string    `json:"point" yaml:"point"`
+	From    time.Time `json:"from" yaml:"from"`
+	To      time.Time `json:"to,omitzero" yaml:"to,omitempty"`
+}
+
+// UnitKind says what a unit does.
+type UnitKind string
+
+const (
+	FireUnit        UnitKind = "fire"
+	MicroStation    UnitKind = "micro_fire_station"
+	UrbanManagement UnitKind = "urban_management"
+	Utility         UnitKind = "utility"
+	Property        UnitKind = "property"
+	Committee       UnitKind = "residents_committee"
+	Maintenance     UnitKind = "maintenance"
+	Operator        UnitKind = "operator"
+)
+
+// Unit is who handles. Mode Live units get only live tickets; a simulated unit gets
+// only what is not live. Endpoint and secret are for its connector.
+type Unit struct {
+	ID        string   `json:"id" yaml:"id"`
+	Name      string   `json:"name" yaml:"name"`
+	Kind      UnitKind `json:"kind" yaml:"kind"`
+	Tier      int      `json:"tier" yaml:"tier"` // 1 self-help, 2 mutual help, 3 public rescue, 4 district command
+	Scope     `yaml:",inline"`
+	Mode      Mode   `json:"mode" yaml:"mode"`
+	Connector string `json:"connector" yaml:"connector"` // "webhook", "inbox"
+	URL       string `json:"url,omitempty" yaml:"url,omitempty"`
+	Secret    string `json:"-" yaml:"secret,omitempty"` // whsec_…, for the signature
+	Token     string `json:"-" yaml:"token,omitempty"`  // what the unit shows to our API
+	// Entry is how a fire unit lets tickets in: auto, confirmed_only or operator (default).
+	Entry string `json:"entry,omitempty" yaml:"entry,omitempty"`
+}

@@ -1,0 +1,144 @@
+package grid
+
+import (
+	"encoding/json"
+	"strconv"
+	"time"
+)
+
+// Signal is one of the canonical signals that profiles map to. The zero value is no signal.
+type Signal uint8
+
+// The canonical signals. Units of measure are UCUM (see SignalSpec).
+const (
+	NoSignal Signal = iota
+	DoorOpen
+	ParkingOccupied
+	ManholeOpen
+	ManholeTilt
+	ManholeLevel
+	ManholeFlooded
+	SmokeAlarm
+	SmokeDensity
+	Temperature
+	Tamper
+	Fault
+	TestPress
+	BatteryLevel
+	BatteryVoltage
+	BatteryLow
+	RSSI
+	SNR
+	SmokeHush    // the sounder is silenced: unable to tell, a person decides
+	DeviceRemove // removed from its base
+	EndOfLife    // to be replaced
+	HeatAlarm    // a heat detector's alarm, or the heat part of a combined one
+	SignalCount  // how many there are, with NoSignal
+)
+
+// SignalSpec describes a signal: its name, whether it is a condition (true/false), its
+// unit of measure (UCUM, "" for none) and the measurement it is stored in.
+type SignalSpec struct {
+	Name        string
+	Bool        bool
+	UOM         string
+	Measurement string // "" : rides on the frame's main measurement
+	Field       string
+}
+
+// Signals is indexed by Signal.
+var Signals = [SignalCount]SignalSpec{
+	NoSignal:        {},
+	DoorOpen:        {"door.open", true, "", "door", "open"},
+	ParkingOccupied: {"parking.occupied", true, "", "parking", "occupied"},
+	ManholeOpen:     {"manhole.open", true, "", "manhole", "open"},
+	ManholeTilt:     {"manhole.tilt", false, "deg", "manhole", "tilt_deg"},
+	ManholeLevel:    {"manhole.level", false, "m", "manhole", "level_m"},
+	ManholeFlooded:  {"manhole.flooded", true, "", "manhole", "flooded"},
+	SmokeAlarm:      {"smoke.alarm", true, "", "smoke", "alarm"},
+	SmokeDensity:    {"smoke.density", false, "%/m", "smoke", "density"},
+	Temperature:     {"temperature", false, "Cel", "", "temperature_cel"},
+	Tamper:          {"tamper", true, "", "", "tamper"},
+	Fault:           {"fault", true, "", "", "fault"},
+	TestPress:       {"test", true, "", "", "test"},
+	BatteryLevel:    {"battery.level", false, "%", "", "battery_pct"},
+	BatteryVoltage:  {"battery.voltage", false, "V", "", "battery_v"},
+	BatteryLow:      {"battery.low", true, "", "", "battery_low"},
+	RSSI:            {"rssi", false, "dB[mW]", "", "rssi_dbm"},
+	SNR:             {"snr", false, "dB", "", "snr_db"},
+	SmokeHush:       {"smoke.hush", true, "", "smoke", "hush"},
+	DeviceRemove:    {"removed", true, "", "", "removed"},
+	EndOfLife:       {"end_of_life", true, "", "", "end_of_life"},
+	HeatAlarm:       {"heat.alarm", true, "", "smoke", "heat"},
+}
+
+func (s Signal) String() string {
+	if s >= SignalCount {
+		return "signal(" + strconv.Itoa(int(s)) + ")"
+	}
+	return Signals[s].Name
+}
+
+// ParseSignal finds a canonical signal by its name.
+func ParseSignal(name string) (Signal, error) {
+	for s := NoSignal + 1; s < SignalCount; s++ {
+		if Signals[s].Name == name {
+			return s, nil
+		}
+	}
+	return 0, Errorf(Invalid, "signal is %q: want one of the canonical signals, for example door.open", name)
+}
+
+// MarshalText and UnmarshalText use the canonical name.
+func (s Signal) MarshalText() ([]byte, error) { return []byte(s.String()), nil }
+
+func (s *Signal) UnmarshalText(b []byte) (err error) { *s, err = ParseSignal(string(b)); return }
+
+// MainChannel is the channel of a device that has only one.
+const MainChannel = "main"
+
+// Reading is one normalised value of one signal.
+type Reading struct {
+	Signal  Signal
+	Channel string    // "" is MainChannel
+	Value   float64   // conditions are 1 (true) or 0; never NaN or infinite
+	At      time.Time // device time of this value; zero: the frame's own time
+	History bool      // the profile says this is a record of the past
+	Suspect bool      // outside the range the profile gives: kept and marked
+}
+
+// Bool reads the value of a condition.
+func (r Reading) Bool() bool { return r.Value != 0 }
+
+// MarshalJSON gives the shape that `gridgate profile decode` promises:
+// {"signal","value","uom"?,"channel"?,"at"?,"history"?,"suspect"?}; conditions are true or false.
+func (r Reading) MarshalJSON() ([]byte, error) {
+	out := struct {
+		Signal  Signal     `json:"signal"`
+		Value   any        `json:"value"`
+		UOM     string     `json:"uom,omitempty"`
+		Channel string     `json:"channel,omitempty"`
+		At      *time.Time `json:"at,omitempty"`
+		History bool       `json:"history,omitempty"`
+		Suspect bool       `json:"suspect,omitempty"`
+	}{Signal: r.Signal, Value: r.Value, UOM: Signals[r.Signal].UOM, Channel: r.Channel, History: r.History, Suspect: r.Suspect}
+	if Signals[r.Signal].Bool {
+		out.Value = r.Value != 0
+	}
+	if !r.At.IsZero() {
+		out.At = &r.At
+	}
+	return json.Marshal(out)
+}
+
+// Decoded is what a profile makes of one frame. What a frame does not say is absent.
+type Decoded struct {
+	Profile     string    // "<vendor>/<model>@<version>" that decoded it
+	Readings    []Reading //
+	Sequence    uint32    // the device's own counter, if the profile has one
+	HasSequence bool      //
+	DeviceTime  time.Time // the device's clock for the frame; zero when not said
+	Restart     bool      // a start-up frame: counters begin anew
+	Answer      bool      // answers a downlink: counted as ignored
+	Warnings    []string  // what was left out and why
+}

@@ -1,0 +1,221 @@
+package grid
+
+import (
+	"encoding/json"
+	"time"
+)
+
+// TicketState is a state of the seven-stage loop.
+type TicketState string
+
+const (
+	TicketReported    TicketState = "reported"
+	TicketVerifying   TicketState = "verifying"
+	TicketFiled       TicketState = "filed"
+	TicketDispatched  TicketState = "dispatched"
+	TicketAccepted    TicketState = "accepted"
+	TicketInProgress  TicketState = "in_progress"
+	TicketSuspended   TicketState = "suspended"
+	TicketReturned    TicketState = "returned"
+	TicketResolved    TicketState = "resolved"
+	TicketChecking    TicketState = "checking"
+	TicketRework      TicketState = "rework"
+	TicketClosed      TicketState = "closed"
+	TicketNotFiled    TicketState = "not_filed"
+	TicketMerged      TicketState = "merged"
+	TicketCancelled   TicketState = "cancelled"
+	TicketForcedClose TicketState = "forced_close"
+)
+
+// Ended reports whether no move leads out of s.
+func (s TicketState) Ended() bool {
+	switch s {
+	case TicketClosed, TicketNotFiled, TicketMerged, TicketCancelled, TicketForcedClose:
+		return true
+	}
+	return false
+}
+
+// Verification of the cause, an attribute beside the state.
+type Verification string
+
+const (
+	Unverified     Verification = "unverified"
+	VerifiedTrue   Verification = "true"
+	VerifiedFalse  Verification = "false"
+	VerifiedUnable Verification = "unable"
+)
+
+// Ticket is the piece of work for an event or incident.
+type Ticket struct {
+	ID       string    `json:"id"`
+	Case     string    `json:"case"` // number for people
+	Type     EventType `json:"type"`
+	Priority Priority  `json:"priority"`
+	Mode     Mode      `json:"mode"`
+	Scope
+	Cell         string       `json:"cell,omitempty"`
+	Point        string       `json:"point,omitempty"`
+	Device       Identity     `json:"device,omitempty"`
+	Alarm        string       `json:"alarm"`
+	State        TicketState  `json:"state"`
+	Verification Verification `json:"verification"`
+	Tier         int          `json:"tier"`   // highest tier called so far
+	Rework       int          `json:"rework"` // times the check failed
+	Returns      int          `json:"returns"`
+	Opened       time.Time    `json:"opened"`
+	Resolved     time.Time    `json:"resolved,omitzero"`   // when the lead last reported done
+	Confirmed    string       `json:"confirmed,omitempty"` // who on site says it is done (P1)
+	Evidence     string       `json:"evidence,omitempty"`
+	Closed       time.Time    `json:"closed,omitzero"`
+	Due          time.Time    `json:"due,omitzero"` // end of the total clock
+	Overdue      bool         `json:"overdue,omitempty"`
+	Warned       int          `json:"warned,omitempty"` // highest step told: 50, 80 or 100
+	SentDistrict bool         `json:"sent_district,omitempty"`
+	Title        string       `json:"title"`
+	Place        string       `json:"place"` // the place in words
+	Assignments  []Assignment `json:"assignments"`
+	Clocks       []Clock      `json:"clocks,omitempty"`
+	Moves        int          `json:"moves"` // how many moves its history has
+	Revision     int          `json:"revision"`
+}
+
+// Assignment is one unit's part of a ticket. The ticket's state follows its lead; no
+// assignment's answer ends another's.
+type Assignment struct {
+	ID        string      `json:"id"` // "<ticket>.<n>"
+	Ticket    string      `json:"ticket"`
+	Unit      string      `json:"unit"`
+	Lead      bool        `json:"lead"`
+	Tier      int         `json:"tier"`
+	State     TicketState `json:"state"`   // dispatched … resolved, returned, cancelled
+	Attempt   int         `json:"attempt"` // raised by rework: a late word on an earlier attempt is refused
+	Since     time.Time   `json:"since"`
+	StandDown bool        `json:"stand_down,omitempty"`
+}
+
+// Clock is one running time limit of a ticket.
+type Clock struct {
+	Name    string    `json:"name"` // verify, dispatch, accept, arrive, handle, check, total, tier3
+	Started time.Time `json:"started"`
+	Due     time.Time `json:"due"`
+	Stopped time.Time `json:"stopped,omitzero"`
+	Fired   bool      `json:"fired,omitempty"`
+}
+
+// Verb is what someone wants to do to a ticket or an assignment.
+type Verb string
+
+const (
+	VerbVerify     Verb = "verify"      // Finding says true, false or unable
+	VerbAccept     Verb = "accept"      // the unit takes it
+	VerbArrive     Verb = "arrive"      // on site, work begins
+	VerbResolve    Verb = "resolve"     // the unit reports it done
+	VerbReturn     Verb = "return"      // wrong unit: reason and proposed unit
+	VerbSuspend    Verb = "suspend"     // with approval and an end, never P1
+	VerbResume     Verb = "resume"      //
+	VerbConfirm    Verb = "confirm"     // a person on site says it is done, with evidence
+	VerbAssign     Verb = "assign"      // operator names a unit
+	VerbCancel     Verb = "cancel"      // false alarm, by a person on site or a named source
+	VerbForceClose Verb = "force_close" // supervisor, reason, second person
+	VerbMerge      Verb = "merge"       // into another ticket of the same cause
+	VerbNote       Verb = "note"        // adds a word, moves nothing
+)
+
+// Role of who moves.
+type Role string
+
+const (
+	RoleSystem     Role = "system"
+	RoleUnit       Role = "unit"
+	RoleOperator   Role = "operator"
+	RoleSupervisor Role = "supervisor"
+)
+
+// Actor is who does something: a unit's token, a person, or the gateway itself.
+type Actor struct {
+	Role Role   `json:"role"`
+	Name string `json:"name"`           // user or unit id, or "sensor", "clock"
+	Unit string `json:"unit,omitempty"` // the unit acted for
+}
+
+// Move is a wish to change a ticket. Key makes it idempotent.
+type Move struct {
+	Key        string       `json:"key,omitempty"`
+	Ticket     string       `json:"ticket"`
+	Assignment string       `json:"assignment,omitempty"` // "" : the actor's own, else the lead's
+	Attempt    int          `json:"attempt,omitempty"`    // 0: the present one
+	Verb       Verb         `json:"verb"`
+	By         Actor        `json:"by"`
+	At         time.Time    `json:"at"` // when it reached us
+	Reason     string       `json:"reason,omitempty"`
+	Finding    Verification `json:"finding,omitempty"`
+	Unit       string       `json:"unit,omitempty"` // proposed or named unit
+	Into       string       `json:"into,omitempty"` // merge target
+	Second     string       `json:"second,omitempty"`
+	Source     string       `json:"source,omitempty"` // named source of a finding
+	OnSite     bool         `json:"on_site,omitempty"`
+	Evidence   string       `json:"evidence,omitempty"`
+	Until      time.Time    `json:"until,omitzero"`
+}
+
+// MoveRecord is one line of a ticket's history.
+type MoveRecord struct {
+	Ticket     string      `json:"ticket"`
+	N          int         `json:"n"`
+	Assignment string      `json:"assignment,omitempty"`
+	Verb       string      `json:"verb"`
+	From       TicketState `json:"from"`
+	To         TicketState `json:"to"`
+	By         Actor       `json:"by"`
+	At         time.Time   `json:"at"`
+	Reason     string      `json:"reason,omitempty"`
+	Detail     string      `json:"detail,omitempty"`
+}
+
+// DeliveryState is the fate of a delivery.
+type DeliveryState string
+
+const (
+	DeliveryPending  DeliveryState = "pending"  // to be sent, or sent again at Next
+	DeliveryReceived DeliveryState = "received" // the unit's system has it
+	DeliverySeen     DeliveryState = "seen_by_person"
+	DeliveryDead     DeliveryState = "dead"     // given up; visible, can be sent again
+	DeliveryWithheld DeliveryState = "withheld" // not live work for a live endpoint: never sent
+)
+
+// Delivery is one message of a ticket to one unit by one connector, with its own
+// retries and its own fate. Body is frozen when it is made.
+type Delivery struct {
+	ID         string   `json:"id"`
+	N          int64    `json:"n"` // order within its ticket and unit: N+1 never overtakes N
+	Ticket     string   `json:"ticket"`
+	Assignment string   `json:"assignment"`
+	Unit       string   `json:"unit"`
+	Connector  string   `json:"connector"`
+	Type       string   `json:"type"` // "ticket.opened", "ticket.rework", "ticket.closed", …
+	Priority   Priority `json:"priority"`
+	Mode       Mode     `json:"mode"`
+	Scope
+	Lane     Lane            `json:"lane"`
+	Created  time.Time       `json:"created"`
+	State    DeliveryState   `json:"state"`
+	Attempts int             `json:"attempts"`
+	Next     time.Time       `json:"next,omitzero"`
+	Status   int             `json:"status,omitempty"`
+	Error    string          `json:"error,omitempty"`
+	Ref      string          `json:"ref,omitempty"`
+	Done     time.Time       `json:"done,omitzero"`
+	Body     json.RawMessage `json:"body"`
+}
+
+// Attempt is one try at a delivery.
+type Attempt struct {
+	Delivery string        `json:"delivery"`
+	N        int           `json:"n"`
+	At       time.Time     `json:"at"`
+	Took     time.Duration `json:"took_ns"`
+	Status   int           `json:"status,omitempty"`
+	Error    string        `json:"error,omitempty"`
+	Detail   string        `json:"detail,omitempty"`
+}
