@@ -112,3 +112,16 @@ type Unit struct {
 	// Entry is how a fire unit lets tickets in: auto, confirmed_only or operator (default).
 	Entry string `json:"entry,omitempty" yaml:"entry,omitempty"`
 }
+
+// Discovered is an identity that is heard and not registered. Its frames wait in
+// quarantine until someone claims it.
+type Discovered struct {
+	Identity Identity  `json:"identity"`
+	Guess    string    `json:"guess,omitempty"`  // best guess of the profile, "<vendor>/<model>"
+	Reason   string    `json:"reason,omitempty"` // why that guess
+	Smoke    bool      `json:"smoke,omitempty"`  // may be a smoke detector: rides the safety lane
+	First    time.Time `json:"first"`
+	Last     time.Time `json:"last"`
+	Frames   int       `json:"frames"`
+	Source   string    `json:"source,omitempty"` // the transport source it was last heard by
+}

@@ -142,3 +142,30 @@ type Decoded struct {
 	Answer      bool      // answers a downlink: counted as ignored
 	Warnings    []string  // what was left out and why
 }
+
+// LiveValue is the newest value of one signal at a point, as the engine holds it in memory.
+type LiveValue struct {
+	Signal   Signal    `json:"signal"`
+	Value    float64   `json:"value"`
+	At       time.Time `json:"at"`             // device time if believed, else received
+	Received time.Time `json:"received"`       // by our clock
+	Since    time.Time `json:"since,omitzero"` // a condition has had this value since then
+	Device   Identity  `json:"device"`
+	Channel  string    `json:"channel,omitempty"`
+	Suspect  bool      `json:"suspect,omitempty"` // outside the range the profile gives
+}
+
+// DeviceHealth is how the engine sees a device now.
+type DeviceHealth struct {
+	Identity   Identity  `json:"identity"`
+	LastHeard  time.Time `json:"last_heard,omitzero"`
+	Frames     int64     `json:"frames"`     // since the gateway started
+	Duplicates int64     `json:"duplicates"` // of them
+	Counter    *uint32   `json:"counter,omitempty"`
+	Offline    bool      `json:"offline"`
+	NextDue    time.Time `json:"next_due,omitzero"` // silent after this: offline
+	BatteryPct *float64  `json:"battery_pct,omitempty"`
+	RSSIdBm    *float64  `json:"rssi_dbm,omitempty"`
+	SNRdB      *float64  `json:"snr_db,omitempty"`
+	Lane       string    `json:"lane,omitempty"`
+}
