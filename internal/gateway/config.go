@@ -1,0 +1,374 @@
+package gateway
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/netip"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/goccy/go-yaml"
+)
+
+// Config is everything that may be set. Unknown keys are errors; every key has a default
+// (Default) and stands, commented, in configs/gridgate.yaml.
+type Config struct {
+	DataDir  string         `yaml:"data_dir"`
+	HTTP     HTTPConfig     `yaml:"http"`
+	Broker   BrokerConfig   `yaml:"broker"`
+	MQTT     []MQTTConfig   `yaml:"mqtt"`
+	Journal  JournalConfig  `yaml:"journal"`
+	Engine   EngineConfig   `yaml:"engine"`
+	Influx   InfluxConfig   `yaml:"influx"`
+	Dispatch DispatchConfig `yaml:"dispatch"`
+	Rules    string         `yaml:"rules"`    // file; "" is the built-in set
+	Tickets  string         `yaml:"tickets"`  // file; "" is the built-in set
+	Profiles []string       `yaml:"profiles"` // folders; a later one overrides, all override the built-in
+	Registry []string       `yaml:"registry"` // files with points, devices, installations, units, imported at start
+	Log      LogConfig      `yaml:"log"`
+}
+
+// HTTPConfig is the API's listener. It speaks plain HTTP: beyond loopback, put a TLS proxy in front.
+type HTTPConfig struct {
+	Listen    string `yaml:"listen"`     // "" : no API
+	TokenFile string `yaml:"token_file"` // made at the first start, readable by the owner alone; "" : <data_dir>/token
+}
+
+// BrokerConfig is the embedded MQTT broker.
+type BrokerConfig struct {
+	Enabled     bool             `yaml:"enabled"`
+	Listen      string           `yaml:"listen"`
+	Anonymous   bool             `yaml:"anonymous"` // refused on anything but loopback
+	Credentials []CredentialPair `yaml:"credentials"`
+	MaxPayload  Bytes            `yaml:"max_payload"`
+	MaxClients  int              `yaml:"max_clients"`
+}
+
+// CredentialPair lets one client in.
+type CredentialPair struct {
+	Username string `yaml:"username"`
+	Password string `yaml:"password"`
+}
+
+// MQTTConfig is one broker to subscribe to.
+type MQTTConfig struct {
+	Name         string   `yaml:"name"` // the source in the ledger: do not rename lightly
+	URL          string   `yaml:"url"`  // mqtt://host:1883, mqtts://host:8883
+	ClientID     string   `yaml:"client_id"`
+	Username     string   `yaml:"username"`
+	PasswordFile string   `yaml:"password_file"`
+	Topics       []string `yaml:"topics"`
+	CAFile       string   `yaml:"ca_file"`
+	CertFile     string   `yaml:"cert_file"`
+	KeyFile      string   `yaml:"key_file"`
+}
+
+// JournalConfig is the durable frame log.
+type JournalConfig struct {
+	SegmentBytes Bytes         `yaml:"segment_bytes"`
+	SegmentAge   time.Duration `yaml:"segment_age"`
+	RetainDays   int           `yaml:"retain_days"`
+	RetainBytes  Bytes         `yaml:"retain_bytes"` // 0: the smaller of 20 % of the disk and 50 GB
+	ReserveBytes Bytes         `yaml:"reserve_bytes"`
+	StopInflux   Bytes         `yaml:"stop_influx"` // free space below which the InfluxDB queue stops growing
+	StopBulk     Bytes         `yaml:"stop_bulk"`   // … bulk frames are refused
+	StopSafety   Bytes         `yaml:"stop_safety"` // … safety frames are refused
+}
+
+// EngineConfig is how frames become effects.
+type EngineConfig struct {
+	Decoders        int           `yaml:"decoders"` // 0: as many as there are cores
+	CheckpointEvery time.Duration `yaml:"checkpoint_every"`
+}
+
+// InfluxConfig is where readings go.
+type InfluxConfig struct {
+	Managed    bool   `yaml:"managed"` // run influxd as a child process
+	Bin        string `yaml:"bin"`     // "" : .tools/bin/influxd beside the program or above the working folder, else PATH
+	Listen     string `yaml:"listen"`  // of the managed one
+	URL        string `yaml:"url"`     // of one that is run elsewhere; "" with managed false: readings are not stored
+	TokenFile  string `yaml:"token_file"`
+	Org        string `yaml:"org"`
+	Bucket     string `yaml:"bucket"` // 1.8: "database/retention policy"
+	QueueBytes Bytes  `yaml:"queue_bytes"`
+}
+
+// DispatchConfig is how units are told.
+type DispatchConfig struct {
+	AllowCIDRs []string        `yaml:"allow_cidrs"` // private networks that webhooks may reach; none by default
+	Timeout    time.Duration   `yaml:"timeout"`
+	Urgent     []time.Duration `yaml:"urgent"` // pauses between tries for P1 and P2; the last one repeats until give_up
+	Normal     []time.Duration `yaml:"normal"`
+	GiveUp     time.Duration   `yaml:"give_up"` // then it is a dead letter, which a person may send again
+}
+
+// LogConfig is what is said on standard error.
+type LogConfig struct {
+	Level  string `yaml:"level"`  // debug, info, warn, error
+	Format string `yaml:"format"` // text, json
+}
+
+// Default is the configuration of a gateway that is given none: everything on loopback,
+// data in one folder.
+func Default() Config {
+	return Config{
+		DataDir: "gridgate-data",
+		HTTP:    HTTPConfig{Listen: "127.0.0.1:8080"},
+		Broker:  BrokerConfig{Enabled: true, Listen: "127.0.0.1:1883", Anonymous: true, MaxPayload: 256 << 10, MaxClients: 10_000},
+		Journal: JournalConfig{
+			SegmentBytes: 64 << 20, SegmentAge: time.Hour, RetainDays: 14, ReserveBytes: 64 << 20,
+			StopInflux: 2 << 30, StopBulk: 1 << 30, StopSafety: 256 << 20,
+		},
+		Engine: EngineConfig{CheckpointEvery: 5 * time.Second},
+		Influx: InfluxConfig{Managed: true, Listen: "127.0.0.1:8086", Bucket: "gridgate/autogen", QueueBytes: 4 << 30},
+		Dispatch: DispatchConfig{
+			Timeout: 15 * time.Second,
+			Urgent:  []time.Duration{time.Second, 2 * time.Second, 5 * time.Second, 10 * time.Second, 30 * time.Second, time.Minute},
+			Normal:  []time.Duration{5 * time.Second, 30 * time.Second, 2 * time.Minute, 10 * time.Minute, 30 * time.Minute, time.Hour},
+			GiveUp:  72 * time.Hour,
+		},
+		Log: LogConfig{Level: "info", Format: "text"},
+	}
+}
+
+// LoadConfig reads a file over the defaults, then the environment over the file, and
+// validates the result. path "" means defaults and environment alone. Relative paths in
+// a file are relative to its folder.
+func LoadConfig(path string, environ []string) (Config, error) {
+	c := Default()
+	if path != "" {
+		b, err := os.ReadFile(path)
+		if err != nil {
+			return c, fmt.Errorf("config: %w", err)
+		}
+		if err := c.parse(b); err != nil {
+			return c, fmt.Errorf("config %s: %w", path, err)
+		}
+		c.resolve(filepath.Dir(path))
+	}
+	if err := c.fromEnv(environ); err != nil {
+		return c, err
+	}
+	if err := c.Validate(); err != nil {
+		return c, err
+	}
+	return c, nil
+}
+
+// parse reads strict YAML over what c already holds; its errors name the line and the key.
+func (c *Config) parse(b []byte) error {
+	err := yaml.NewDecoder(bytes.NewReader(b), yaml.Strict()).Decode(c)
+	if errors.Is(err, io.EOF) { // an empty file changes nothing
+		return nil
+	}
+	return err
+}
+
+// resolve makes relative paths relative to dir.
+func (c *Config) resolve(dir string) {
+	paths := []*string{&c.DataDir, &c.HTTP.TokenFile, &c.Influx.Bin, &c.Influx.TokenFile, &c.Rules, &c.Tickets}
+	for i := range c.MQTT {
+		m := &c.MQTT[i]
+		paths = append(paths, &m.PasswordFile, &m.CAFile, &m.CertFile, &m.KeyFile)
+	}
+	for i := range c.Profiles {
+		paths = append(paths, &c.Profiles[i])
+	}
+	for i := range c.Registry {
+		paths = append(paths, &c.Registry[i])
+	}
+	for _, p := range paths {
+		if *p != "" && !filepath.IsAbs(*p) {
+			*p = filepath.Join(dir, *p)
+		}
+	}
+}
+
+// TokenPath is where the admin token is kept.
+func (c *Config) TokenPath() string {
+	if c.HTTP.TokenFile != "" {
+		return c.HTTP.TokenFile
+	}
+	return filepath.Join(c.DataDir, "token")
+}
+
+// Validate reports everything that is wrong, each naming the key and the wish.
+func (c *Config) Validate() error {
+	var v problems
+	v.want(c.DataDir != "", "data_dir is empty: want a folder")
+	if c.HTTP.Listen != "" {
+		v.listen("http.listen", c.HTTP.Listen)
+	}
+	c.validateBroker(&v)
+	c.validateMQTT(&v)
+	c.validateJournal(&v)
+	c.validateInflux(&v)
+	c.validateDispatch(&v)
+	v.want(c.Engine.Decoders >= 0 && c.Engine.Decoders <= 256, "engine.decoders is %d: want 0 (one per core) to 256", c.Engine.Decoders)
+	v.want(c.Engine.CheckpointEvery >= 100*time.Millisecond, "engine.checkpoint_every is %s: want 100ms or more", c.Engine.CheckpointEvery)
+	v.oneOf("log.level", c.Log.Level, "debug", "info", "warn", "error")
+	v.oneOf("log.format", c.Log.Format, "text", "json")
+	if len(v) > 0 {
+		return fmt.Errorf("config: %w", errors.Join(v...))
+	}
+	return nil
+}
+
+func (c *Config) validateBroker(v *problems) {
+	b := c.Broker
+	if !b.Enabled {
+		return
+	}
+	v.listen("broker.listen", b.Listen)
+	v.want(!b.Anonymous || loopback(b.Listen), "broker.anonymous is true and broker.listen is %q: want false, or a loopback address such as 127.0.0.1:1883", b.Listen)
+	v.want(b.Anonymous || len(b.Credentials) > 0, "broker.credentials is empty: want at least one, or anonymous: true on loopback")
+	for i, cr := range b.Credentials {
+		v.want(cr.Username != "" && cr.Password != "", "broker.credentials[%d]: want a username and a password", i)
+	}
+	v.want(b.MaxPayload >= 1<<10 && b.MaxPayload <= 16<<20, "broker.max_payload is %s: want 1KiB to 16MiB", b.MaxPayload)
+	v.want(b.MaxClients > 0, "broker.max_clients is %d: want 1 or more", b.MaxClients)
+}
+
+func (c *Config) validateMQTT(v *problems) {
+	seen := map[string]bool{}
+	for i, m := range c.MQTT {
+		at := fmt.Sprintf("mqtt[%d]", i)
+		v.want(m.Name != "", "%s.name is empty: want a name for the ledger", at)
+		v.want(!seen[m.Name], "%s.name is %q again: want each broker under its own name", at, m.Name)
+		seen[m.Name] = true
+		u, err := url.Parse(m.URL)
+		v.want(err == nil && u.Host != "" && oneOf(u.Scheme, "mqtt", "mqtts", "tcp", "ssl", "ws", "wss"), "%s.url is %q: want mqtt://host:1883 or mqtts://host:8883", at, m.URL)
+		v.want(len(m.Topics) > 0, "%s.topics is empty: want at least one, for example gridgate/up/#", at)
+		v.want((m.CertFile == "") == (m.KeyFile == ""), "%s: want cert_file and key_file together", at)
+	}
+}
+
+func (c *Config) validateJournal(v *problems) {
+	j := c.Journal
+	v.want(j.SegmentBytes >= 1<<20, "journal.segment_bytes is %s: want 1MiB or more", j.SegmentBytes)
+	v.want(j.SegmentAge >= time.Second, "journal.segment_age is %s: want 1s or more", j.SegmentAge)
+	v.want(j.RetainDays >= 1, "journal.retain_days is %d: want 1 or more", j.RetainDays)
+	v.want(j.RetainBytes >= 0, "journal.retain_bytes is %s: want 0 (by the disk's size) or more", j.RetainBytes)
+	v.want(j.ReserveBytes >= 0, "journal.reserve_bytes is %s: want 0 or more", j.ReserveBytes)
+	v.want(j.StopInflux >= j.StopBulk && j.StopBulk >= j.StopSafety && j.StopSafety >= 0,
+		"journal free-space marks are %s, %s, %s: want stop_influx ≥ stop_bulk ≥ stop_safety ≥ 0, so that safety stops last", j.StopInflux, j.StopBulk, j.StopSafety)
+}
+
+func (c *Config) validateInflux(v *problems) {
+	i := c.Influx
+	if i.Managed {
+		v.listen("influx.listen", i.Listen)
+		v.want(i.URL == "", "influx.managed is true and influx.url is %q: want one of the two", i.URL)
+		v.want(loopback(i.Listen), "influx.listen is %q: want a loopback address, the managed InfluxDB has no password", i.Listen)
+	} else if i.URL != "" {
+		u, err := url.Parse(i.URL)
+		v.want(err == nil && u.Host != "" && oneOf(u.Scheme, "http", "https"), "influx.url is %q: want http://host:8086", i.URL)
+	}
+	v.want(i.Bucket != "", "influx.bucket is empty: want a bucket, or database/policy for 1.8")
+	v.want(i.QueueBytes >= 1<<20, "influx.queue_bytes is %s: want 1MiB or more", i.QueueBytes)
+}
+
+func (c *Config) validateDispatch(v *problems) {
+	d := c.Dispatch
+	for i, s := range d.AllowCIDRs {
+		_, err := netip.ParsePrefix(s)
+		v.want(err == nil, "dispatch.allow_cidrs[%d] is %q: want a network such as 10.1.0.0/16", i, s)
+	}
+	v.want(d.Timeout > 0 && d.Timeout <= time.Minute, "dispatch.timeout is %s: want more than 0 and at most 1m", d.Timeout)
+	for name, pauses := range map[string][]time.Duration{"urgent": d.Urgent, "normal": d.Normal} {
+		v.want(len(pauses) > 0, "dispatch.%s is empty: want at least one pause", name)
+		for _, p := range pauses {
+			v.want(p > 0, "dispatch.%s has a pause of %s: want more than 0", name, p)
+		}
+	}
+	v.want(d.GiveUp > 0, "dispatch.give_up is %s: want more than 0", d.GiveUp)
+}
+
+// problems collects what is wrong, so that a person mends a file in one go.
+type problems []error
+
+func (v *problems) want(ok bool, format string, args ...any) {
+	if !ok {
+		*v = append(*v, fmt.Errorf(format, args...))
+	}
+}
+
+func (v *problems) listen(key, addr string) {
+	_, _, err := net.SplitHostPort(addr)
+	v.want(err == nil, "%s is %q: want host:port, for example 127.0.0.1:8080", key, addr)
+}
+
+func (v *problems) oneOf(key, got string, wish ...string) {
+	v.want(oneOf(got, wish...), "%s is %q: want %s", key, got, strings.Join(wish, ", "))
+}
+
+func oneOf(got string, wish ...string) bool {
+	for _, w := range wish {
+		if got == w {
+			return true
+		}
+	}
+	return false
+}
+
+// loopback reports whether only this machine can reach addr.
+func loopback(addr string) bool {
+	host, _, err := net.SplitHostPort(addr)
+	if err != nil {
+		return false
+	}
+	ip, err := netip.ParseAddr(host)
+	return host == "localhost" || err == nil && ip.IsLoopback()
+}
+
+// Bytes is a size, written "64MiB" (also KiB, GiB, TiB, or kB, MB, GB, TB) or as a plain number.
+type Bytes int64
+
+var byteUnits = []struct {
+	suffix string
+	size   float64
+}{
+	{"KiB", 1 << 10}, {"MiB", 1 << 20}, {"GiB", 1 << 30}, {"TiB", 1 << 40},
+	{"kB", 1e3}, {"KB", 1e3}, {"MB", 1e6}, {"GB", 1e9}, {"TB", 1e12}, {"B", 1},
+}
+
+// ParseBytes reads a size.
+func ParseBytes(s string) (Bytes, error) {
+	text, size := strings.TrimSpace(s), 1.0
+	for _, u := range byteUnits {
+		if rest, ok := strings.CutSuffix(text, u.suffix); ok {
+			text, size = strings.TrimSpace(rest), u.size
+			break
+		}
+	}
+	n, err := strconv.ParseFloat(text, 64)
+	if err != nil || n < 0 || n*size > 1<<62 || n != n {
+		return 0, fmt.Errorf("size is %q: want for example 64MiB", s)
+	}
+	return Bytes(n * size), nil
+}
+
+func (b Bytes) String() string {
+	for _, u := range []struct {
+		suffix string
+		size   Bytes
+	}{{"TiB", 1 << 40}, {"GiB", 1 << 30}, {"MiB", 1 << 20}, {"KiB", 1 << 10}} {
+		if b >= u.size && b%u.size == 0 {
+			return strconv.FormatInt(int64(b/u.size), 10) + u.suffix
+		}
+	}
+	return strconv.FormatInt(int64(b), 10)
+}
+
+// UnmarshalYAML reads "64MiB" or a number.
+func (b *Bytes) UnmarshalYAML(text []byte) (err error) {
+	*b, err = ParseBytes(strings.Trim(string(text), "\"' \n"))
+	return err
+}
