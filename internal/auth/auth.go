@@ -1,0 +1,115 @@
+// Package auth says who shows a bearer token: the one administrator, whose token is made
+// at the first start, or a unit, whose token stands in its registration.
+package auth
+
+import (
+	"context"
+	"crypto/rand"
+	"crypto/sha256"
+	"crypto/subtle"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"gridgate/internal/grid"
+)
+
+// minToken is the shortest token taken from a file, in characters: what can be guessed
+// is no token.
+const minToken = 20
+
+// AdminToken reads the administrator's token from path, or makes one there, readable by
+// the owner alone. It refuses a file that others can read.
+func AdminToken(path string) (string, error) {
+	info, err := os.Stat(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return makeToken(path)
+	}
+	if err != nil {
+		return "", fmt.Errorf("admin token: %w", err)
+	}
+	if info.Mode().Perm()&0o077 != 0 {
+		return "", fmt.Errorf("admin token: %s can be read by others (mode %#o): want 0600", path, info.Mode().Perm())
+	}
+	b, err := os.ReadFile(path)
+	if err != nil {
+		return "", fmt.Errorf("admin token: %w", err)
+	}
+	token := strings.TrimSpace(string(b))
+	if len(token) < minToken {
+		return "", fmt.Errorf("admin token: %s holds %d characters: want %d or more (remove the file and one is made)", path, len(token), minToken)
+	}
+	return token, nil
+}
+
+// makeToken writes beside path and links into place, so that two starts at once agree on
+// one token and no reader sees half of it.
+func makeToken(path string) (string, error) {
+	if err := os.MkdirAll(filepath.Dir(path), 0o750); err != nil {
+		return "", fmt.Errorf("admin token: %w", err)
+	}
+	token := NewToken()
+	f, err := os.CreateTemp(filepath.Dir(path), ".token-*") // mode 0600
+	if err != nil {
+		return "", fmt.Errorf("admin token: %w", err)
+	}
+	defer os.Remove(f.Name())
+	_, err = f.WriteString(token + "\n")
+	if err := errors.Join(err, f.Sync(), f.Close()); err != nil {
+		return "", fmt.Errorf("admin token: %w", err)
+	}
+	if err := os.Link(f.Name(), path); errors.Is(err, fs.ErrExist) {
+		return AdminToken(path)
+	} else if err != nil {
+		return "", fmt.Errorf("admin token: %w", err)
+	}
+	return token, nil
+}
+
+// NewToken makes a token of 256 random bits.
+func NewToken() string {
+	var b [32]byte
+	rand.Read(b[:]) // never fails: crypto/rand ends the program instead
+	return "gg_" + base64.RawURLEncoding.EncodeToString(b[:])
+}
+
+// Keeper knows the tokens.
+type Keeper struct {
+	Admin string
+	Units func(ctx context.Context) ([]grid.Unit, error) // all units, with their tokens
+}
+
+// Who says for whom a token stands. The administrator acts as supervisor. Comparisons take
+// the same time whatever the token is.
+func (k *Keeper) Who(ctx context.Context, token string) (grid.Actor, error) {
+	if token == "" {
+		return grid.Actor{}, grid.Errorf(grid.Unauthorized, "no token: want the header \"Authorization: Bearer <token>\"")
+	}
+	sum := sha256.Sum256([]byte(token))
+	if k.Admin != "" && same(sum, k.Admin) {
+		return grid.Actor{Role: grid.RoleSupervisor, Name: "admin"}, nil
+	}
+	units, err := k.Units(ctx)
+	if err != nil {
+		return grid.Actor{}, fmt.Errorf("whose token: %w", err)
+	}
+	var found *grid.Unit
+	for i := range units {
+		if units[i].Token != "" && same(sum, units[i].Token) {
+			found = &units[i]
+		}
+	}
+	if found == nil {
+		return grid.Actor{}, grid.Errorf(grid.Unauthorized, "unknown token")
+	}
+	return grid.Actor{Role: grid.RoleUnit, Name: found.ID, Unit: found.ID}, nil
+}
+
+func same(sum [32]byte, token string) bool {
+	other := sha256.Sum256([]byte(token))
+	return subtle.ConstantTimeCompare(sum[:], other[:]) == 1
+}
