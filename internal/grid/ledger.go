@@ -54,3 +54,22 @@ type QuarantinedFrame struct {
 	Scope
 	Whole bool `json:"whole"` // the whole frame counts as quarantined in the ledger
 }
+
+// Ledger is the whole count. Per lane: accepted = the sum of the rows' outcomes + waiting.
+type Ledger struct {
+	Rows     []LedgerRow
+	Accepted [Lanes]int64 // frames the journal has taken
+	Waiting  [Lanes]int64 // of them, not yet counted by any batch
+	Lost     int64        // of wires without an acknowledgement: given up unheard, and never accepted
+}
+
+// Balanced reports whether every accepted frame of every lane has ended or waits.
+func (l Ledger) Balanced() bool {
+	left := l.Accepted
+	for _, r := range l.Rows {
+		for _, n := range r.Counts {
+			left[r.Lane] -= n
+		}
+	}
+	return left == l.Waiting
+}
