@@ -125,3 +125,11 @@ type Discovered struct {
 	Frames   int       `json:"frames"`
 	Source   string    `json:"source,omitempty"` // the transport source it was last heard by
 }
+
+// Registration is what a registry file or an import brings: all of it is put, or nothing.
+type Registration struct {
+	Points        []Point        `json:"points,omitempty" yaml:"points,omitempty"`
+	Devices       []Device       `json:"devices,omitempty" yaml:"devices,omitempty"`
+	Installations []Installation `json:"installations,omitempty" yaml:"installations,omitempty"`
+	Units         []Unit         `json:"units,omitempty" yaml:"units,omitempty"`
+}
