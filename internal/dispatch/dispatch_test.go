@@ -120,6 +120,12 @@ func running(t *testing.T, b *book, c grid.Connector, cfg dispatch.Config) (*dis
 	return d, stop
 }
 
+// pass lets d go by and everything that happens in it come to rest.
+func pass(d time.Duration) {
+	time.Sleep(d)
+	synctest.Wait()
+}
+
 func urgent(id string) grid.Delivery { return one(id) }
 
 func plain(id string) grid.Delivery {
@@ -193,7 +199,7 @@ func TestJitterMovesARetryByAtMostATenth(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			b := newBook(plain("D1"))
 			running(t, b, refusing, dispatch.Config{})
-			time.Sleep(time.Minute)
+			pass(time.Minute)
 			as := b.tries("D1")
 			pause := as[1].At.Sub(as[0].At)
 			if pause < 4500*time.Millisecond || pause > 5500*time.Millisecond {
@@ -218,7 +224,7 @@ func TestAPauseThatTheUnitAsksForIsKept(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			b := newBook(c.d)
 			running(t, b, busy, dispatch.Config{Retry: exact()})
-			time.Sleep(90 * time.Minute)
+			pass(90 * time.Minute)
 			as := b.tries("D1")
 			if pause := as[1].At.Sub(as[0].At); pause != c.want {
 				t.Errorf("%s: second attempt after %s, want %s", c.d.Priority, pause, c.want)
@@ -237,7 +243,7 @@ func TestWhatNoRetryCanMendIsDeadAtOnceAndCanBeSentAgain(t *testing.T) {
 			}
 			return grid.Receipt{Status: 200}, nil
 		}), dispatch.Config{})
-		time.Sleep(time.Hour)
+		pass(time.Hour)
 		if b.state("D1") != grid.DeliveryDead || len(b.tries("D1")) != 1 {
 			t.Fatalf("%s after %d attempts, want dead after 1", b.state("D1"), len(b.tries("D1")))
 		}
@@ -282,7 +288,7 @@ func TestAResolveNeverOvertakesItsOpen(t *testing.T) {
 		synctest.Wait()
 		d.Notify(b.commit(to("fire-1", "T1", 3, urgent("closed"))))
 		d.Notify(b.commit(to("fire-1", "T1", 2, urgent("rework"))))
-		time.Sleep(time.Minute)
+		pass(time.Minute)
 		if !slices.Equal(order, []int64{1, 2, 3}) {
 			t.Errorf("the unit got %v, want 1 2 3", order)
 		}
@@ -381,7 +387,7 @@ func TestADeafUnitGetsOneAttemptAtATimeUntilItAnswers(t *testing.T) {
 		for i := range 200 {
 			d.Notify(b.commit(to("u", fmt.Sprint("T", i), 1, plain(fmt.Sprint("D", i)))))
 		}
-		time.Sleep(time.Second)
+		pass(time.Second)
 		if calls > 12 || !slices.Equal(d.Stats().Lanes[grid.Bulk].Deaf, []string{"u"}) {
 			t.Errorf("%d attempts in the first second at a unit that is down, deaf: %v", calls, d.Stats().Lanes[grid.Bulk].Deaf)
 		}
@@ -389,14 +395,14 @@ func TestADeafUnitGetsOneAttemptAtATimeUntilItAnswers(t *testing.T) {
 		before := calls
 		most = 0
 		mu.Unlock()
-		time.Sleep(10 * time.Minute) // probes at 5, 10, 20 … s
+		pass(10 * time.Minute) // probes at 5, 10, 20 … s
 		if n := calls - before; n < 4 || n > 12 || most != 1 {
 			t.Errorf("%d probes in ten minutes, %d at once: want a few, one at a time", n, most)
 		}
 		mu.Lock()
 		down = false
 		mu.Unlock()
-		time.Sleep(11 * time.Minute)
+		pass(11 * time.Minute)
 		for i := range 200 {
 			if id := fmt.Sprint("D", i); b.state(id) != grid.DeliveryReceived {
 				t.Fatalf("%s is %s after the unit came back", id, b.state(id))
@@ -418,10 +424,10 @@ func TestAFireIsTriedEvenAtADeafUnit(t *testing.T) {
 			low.Lane = grid.Safety
 			d.Notify(b.commit(low))
 		}
-		time.Sleep(time.Second)
+		pass(time.Second)
 		began := time.Now()
 		d.Notify(b.commit(to("u", "fire", 1, urgent("F"))))
-		time.Sleep(10 * time.Second)
+		pass(10 * time.Second)
 		var got []time.Duration
 		for _, a := range b.tries("F") {
 			got = append(got, a.At.Sub(began))
@@ -447,7 +453,7 @@ func TestTheResultOfAnAttemptIsNeverLost(t *testing.T) {
 			return good(ctx, d)
 		}), dispatch.Config{})
 		d.Notify(b.commit(urgent("D1")))
-		time.Sleep(time.Minute)
+		pass(time.Minute)
 		if b.state("D1") != grid.DeliveryReceived || calls != 1 {
 			t.Errorf("%s after %d sends, want received after 1", b.state("D1"), calls)
 		}
@@ -459,7 +465,7 @@ func TestADeliveryThatIsGoneIsDropped(t *testing.T) {
 		b := newBook()
 		d, _ := running(t, b, broken, dispatch.Config{})
 		d.Notify([]grid.Delivery{urgent("ghost")}) // never committed
-		time.Sleep(time.Hour)
+		pass(time.Hour)
 		if w := d.Stats().Lanes[grid.Safety].Waiting; w != 0 {
 			t.Errorf("%d still waiting", w)
 		}
@@ -477,7 +483,7 @@ func TestAConnectorThatPanicsFailsOnlyItsAttempt(t *testing.T) {
 			}
 			return good(ctx, d)
 		}), dispatch.Config{})
-		time.Sleep(time.Minute)
+		pass(time.Minute)
 		if b.state("D1") != grid.DeliveryReceived {
 			t.Errorf("D1 is %s", b.state("D1"))
 		}
@@ -490,7 +496,7 @@ func TestAnUnknownConnectorIsTriedAndThenDead(t *testing.T) {
 		x.Connector = "pigeon"
 		b := newBook(x)
 		running(t, b, good, dispatch.Config{})
-		time.Sleep(200 * time.Hour)
+		pass(200 * time.Hour)
 		if b.state("D1") != grid.DeliveryDead {
 			t.Errorf("D1 is %s", b.state("D1"))
 		}
@@ -510,7 +516,7 @@ func TestWithheldAndEndedDeliveriesAreNotSent(t *testing.T) {
 			x.State = st
 			d.Notify(b.commit(x))
 		}
-		time.Sleep(time.Hour)
+		pass(time.Hour)
 		if calls != 0 {
 			t.Errorf("%d were sent", calls)
 		}
@@ -540,7 +546,7 @@ func TestARestartKeepsTheRetryTime(t *testing.T) {
 		b := newBook(x)
 		began := time.Now()
 		running(t, b, good, dispatch.Config{})
-		time.Sleep(time.Hour)
+		pass(time.Hour)
 		if as := b.tries("D1"); len(as) != 1 || as[0].N != 3 || as[0].At.Sub(began) != 3*time.Minute {
 			t.Errorf("attempts %+v, want the third after 3 m", as)
 		}
@@ -565,13 +571,13 @@ func TestNotifyUnderPressureLosesNothingAndKeepsOrder(t *testing.T) {
 				d.Notify(b.commit(to(fmt.Sprint("u", k%5), fmt.Sprint("T", k), n, urgent(fmt.Sprintf("D%d-%d", k, n)))))
 			}
 		}
-		time.Sleep(time.Minute)
+		pass(time.Minute)
 		for k := range 50 {
 			if ns := got[fmt.Sprint("T", k)]; len(ns) != 20 || !slices.IsSorted(ns) {
 				t.Fatalf("ticket %d: the unit got %v", k, ns)
 			}
 		}
-		if b.reads < 2 {
+		if b.reads < 3 {
 			t.Errorf("the store was read %d times: the buffer never overflowed, the test proves nothing", b.reads)
 		}
 	})
@@ -595,7 +601,7 @@ func TestAStoreThatCannotBeReadIsAskedAgain(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		done := make(chan struct{})
 		go func() { d.Run(ctx); close(done) }()
-		time.Sleep(time.Minute)
+		pass(time.Minute)
 		if b.state("D1") != grid.DeliveryReceived {
 			t.Errorf("D1 is %s", b.state("D1"))
 		}
@@ -660,7 +666,7 @@ func chaos(t *testing.T, rng *rand.Rand) {
 		stop()
 	}
 	running(t, b, far, cfg)
-	time.Sleep(400 * time.Hour)
+	pass(400 * time.Hour)
 	for id, d := range b.rows {
 		if d.State != grid.DeliveryReceived || b.successes[id] != 1 {
 			t.Errorf("%s is %s, recorded as delivered %d times (attempts %d): want received, once", id, d.State, b.successes[id], d.Attempts)
@@ -685,13 +691,15 @@ func slowStore(b *book, wait time.Duration) func(context.Context) ([]grid.Delive
 func TestWhatEndsWhileTheStoreIsReadIsNotSentAgain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newBook()
+		var mu sync.Mutex
 		sent := map[string]int{}
-		down := errDown
 		far := line(func(_ context.Context, d grid.Delivery) (grid.Receipt, error) {
 			time.Sleep(time.Second)
+			mu.Lock()
+			defer mu.Unlock()
 			sent[d.ID]++
 			if d.ID == "failing" {
-				return grid.Receipt{Status: 400}, down
+				return grid.Receipt{Status: 400}, errDown
 			}
 			return grid.Receipt{Status: 200}, nil
 		})
@@ -700,13 +708,13 @@ func TestWhatEndsWhileTheStoreIsReadIsNotSentAgain(t *testing.T) {
 		done := make(chan struct{})
 		go func() { d.Run(ctx); close(done) }()
 		defer func() { cancel(); <-done }()
-		time.Sleep(4 * time.Second)
+		pass(4 * time.Second)
 		d.Notify(b.commit(to("u", "T1", 1, urgent("quick")), to("u", "T2", 1, urgent("failing"))))
-		time.Sleep(500 * time.Millisecond)
+		pass(500 * time.Millisecond)
 		for i := range 5 { // overflows: the store is read while both are on their way
 			d.Notify(b.commit(to("u2", fmt.Sprint("X", i), 1, urgent(fmt.Sprint("X", i)))))
 		}
-		time.Sleep(time.Minute)
+		pass(time.Minute)
 		if sent["quick"] != 1 {
 			t.Errorf("sent %d times", sent["quick"])
 		}
@@ -715,7 +723,7 @@ func TestWhatEndsWhileTheStoreIsReadIsNotSentAgain(t *testing.T) {
 				t.Errorf("attempt %d is counted as %d: an older copy went over ours", i+1, a.N)
 			}
 		}
-		if len(b.tries("failing")) < 3 || b.reads != 2 {
+		if len(b.tries("failing")) < 3 || b.reads < 3 {
 			t.Errorf("%d attempts, %d reads: the test proves nothing", len(b.tries("failing")), b.reads)
 		}
 	})
@@ -731,7 +739,7 @@ func TestALateOlderMessageDoesNotDisturbOneOnItsWay(t *testing.T) {
 		d.Notify(b.commit(to("u", "T", 2, urgent("second"))))
 		synctest.Wait()
 		d.Notify(b.commit(to("u", "T", 1, urgent("first"))))
-		time.Sleep(time.Minute)
+		pass(time.Minute)
 		if b.successes["first"] != 1 || b.successes["second"] != 1 {
 			t.Errorf("recorded as delivered: %v, want each once", b.successes)
 		}

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -290,7 +291,9 @@ func TestWebhookRefusesWhatItCannotSendRightly(t *testing.T) {
 }
 
 func TestWebhookTrustsNoUnknownCertificate(t *testing.T) {
-	s := httptest.NewTLSServer(status(200))
+	s := httptest.NewUnstartedServer(status(200))
+	s.Config.ErrorLog = log.New(io.Discard, "", 0)
+	s.StartTLS()
 	t.Cleanup(s.Close)
 	if _, err := hook(t, s.URL).Deliver(t.Context(), one("D1")); err == nil {
 		t.Error("a certificate of nobody was trusted")
