@@ -1,0 +1,45 @@
+package alarm
+
+import (
+	"time"
+
+	"gridgate/internal/grid"
+)
+
+// Opened makes the row of a new episode: the rule's type and priority, raised by what
+// was received at received and happened at at. Place, device and mode are the point's;
+// previous is the episode before it, or nil.
+func Opened(r *Rule, id string, p grid.Point, device grid.Identity, at, received time.Time, previous *grid.Alarm) grid.Alarm {
+	ep := grid.Alarm{
+		ID: id, Type: r.Type, Point: p.ID, Device: device, Priority: r.Priority, Mode: p.Mode,
+		Scope: p.Scope, Cell: p.Cell, Active: true, Raised: received, At: at, Count: 1,
+		Late: r.From == FromLate,
+	}
+	if previous != nil {
+		ep.Previous = previous.ID
+	}
+	return ep
+}
+
+// Rejoined is the episode after its condition came back: active, and to be acknowledged anew.
+func Rejoined(ep grid.Alarm) grid.Alarm {
+	ep.Active, ep.Acked, ep.Returned = true, false, time.Time{}
+	ep.Count++
+	return ep
+}
+
+// Cleared is the episode after its condition went back to normal, as heard in in.
+func Cleared(ep grid.Alarm, in Input) grid.Alarm {
+	ep.Active, ep.Returned = false, later(in.Since, ep.Raised)
+	return ep
+}
+
+// Event makes the row that tells of ep: action is "raised", "repeated" or "cleared".
+// What belongs to the frame (Frame, Value, Signal, Profile, Channel) is the caller's.
+func (r *Rule) Event(id, action string, ep *grid.Alarm, at, received time.Time) grid.Event {
+	return grid.Event{
+		ID: id, Type: r.Type, Kind: r.Kind, Action: action, Point: ep.Point, Device: ep.Device,
+		Alarm: ep.ID, Ticket: ep.Ticket, Priority: ep.Priority, Mode: ep.Mode, Scope: ep.Scope,
+		Cell: ep.Cell, At: at, Received: received,
+	}
+}

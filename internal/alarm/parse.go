@@ -1,0 +1,312 @@
+package alarm
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/goccy/go-yaml"
+
+	"gridgate/internal/grid"
+)
+
+// DefaultSet is the rule set of points that name none.
+const DefaultSet = "default"
+
+// Rules are the rule sets of a gateway. They do not change after Parse.
+type Rules struct {
+	file string
+	sets map[string]map[grid.Kind][]*Rule
+}
+
+// For gives the rules of a point: those of the named set ("" is the default) for its
+// kind, then those of every point. The slice and its order are the same at every call;
+// neither it nor the rules may be changed. An error says that there is no such set or
+// that it has no rules for the kind.
+func (rs *Rules) For(set string, kind grid.Kind) ([]*Rule, error) {
+	if set == "" {
+		set = DefaultSet
+	}
+	kinds, ok := rs.sets[set]
+	if !ok {
+		return nil, grid.Errorf(grid.Invalid, "%s: rule set is %q: want one of %s", rs.file, set, strings.Join(rs.Sets(), ", "))
+	}
+	rules, ok := kinds[kind]
+	if !ok {
+		return nil, grid.Errorf(grid.Invalid, "%s: rule set %q has no rules for a %s point", rs.file, set, kind)
+	}
+	return rules, nil
+}
+
+// Sets names the rule sets, sorted.
+func (rs *Rules) Sets() []string { return slices.Sorted(maps.Keys(rs.sets)) }
+
+// The file as it is written.
+type fileYAML struct {
+	Events map[grid.EventType]eventYAML        `yaml:"events"`
+	Every  []ruleYAML                          `yaml:"every"`
+	Sets   map[string]map[grid.Kind][]ruleYAML `yaml:"sets"`
+}
+
+type eventYAML struct {
+	Kind     grid.EventKind `yaml:"kind"`
+	Priority string         `yaml:"priority"`
+	TitleZH  string         `yaml:"title_zh"`
+	TitleEN  string         `yaml:"title_en"`
+}
+
+type ruleYAML struct {
+	Type      grid.EventType `yaml:"type"`
+	From      Source         `yaml:"from"`
+	Any       []testYAML     `yaml:"any"`
+	OnDelay   time.Duration  `yaml:"on_delay"`
+	OffDelay  time.Duration  `yaml:"off_delay"`
+	ReAlarm   time.Duration  `yaml:"re_alarm"`
+	Moment    bool           `yaml:"moment"`
+	Ticket    *bool          `yaml:"ticket"`
+	LateAfter time.Duration  `yaml:"late_after"`
+	MaxAge    time.Duration  `yaml:"max_age"`
+	Flapping  *flappingYAML  `yaml:"flapping"`
+}
+
+type testYAML struct {
+	Signal   grid.Signal `yaml:"signal"`
+	Is       *bool       `yaml:"is"`
+	Above    *float64    `yaml:"above"`
+	Below    *float64    `yaml:"below"`
+	Deadband float64     `yaml:"deadband"`
+}
+
+type flappingYAML struct {
+	Changes int           `yaml:"changes"`
+	Within  time.Duration `yaml:"within"`
+	Quiet   time.Duration `yaml:"quiet"`
+}
+
+// Parse reads a rule file. name stands in errors, which name the key and the wish.
+// Unknown keys are errors. What would hold back a smoke alarm is refused.
+func Parse(name string, data []byte) (*Rules, error) {
+	var f fileYAML
+	dec := yaml.NewDecoder(bytes.NewReader(data), yaml.Strict())
+	if err := dec.Decode(&f); err != nil && !errors.Is(err, io.EOF) {
+		return nil, grid.Errorf(grid.Invalid, "%s: %s", name, yaml.FormatError(err, false, false))
+	}
+	if err := dec.Decode(new(any)); !errors.Is(err, io.EOF) {
+		return nil, grid.Errorf(grid.Invalid, "%s: a second document: want one", name)
+	}
+	rs := &Rules{file: name, sets: map[string]map[grid.Kind][]*Rule{}}
+	if err := rs.build(&f); err != nil {
+		return nil, grid.Errorf(grid.Invalid, "%s: %w", name, err)
+	}
+	return rs, nil
+}
+
+func (rs *Rules) build(f *fileYAML) error {
+	every, err := f.rules("every", f.Every)
+	if err != nil {
+		return err
+	}
+	for set, kinds := range f.Sets {
+		rs.sets[set] = map[grid.Kind][]*Rule{}
+		for kind, list := range kinds {
+			key := fmt.Sprintf("sets.%s.%s", set, kind)
+			if _, err := grid.ParseKind(string(kind)); err != nil {
+				return fmt.Errorf("%s: %w", key, err)
+			}
+			rules, err := f.rules(key, list)
+			if err != nil {
+				return err
+			}
+			rules = append(rules, every...)
+			if err := checkSet(key, kind, rules); err != nil {
+				return err
+			}
+			rs.sets[set][kind] = rules
+		}
+	}
+	for _, kind := range []grid.Kind{grid.Door, grid.Parking, grid.Manhole, grid.Smoke} {
+		if _, ok := rs.sets[DefaultSet][kind]; !ok {
+			return fmt.Errorf("sets.%s.%s is missing: want rules for every kind", DefaultSet, kind)
+		}
+	}
+	return nil
+}
+
+// checkSet holds what must be true of the rules of one kind of point taken together.
+func checkSet(key string, kind grid.Kind, rules []*Rule) error {
+	have := map[grid.EventType]bool{}
+	for _, r := range rules {
+		if have[r.Type] {
+			return fmt.Errorf("%s: two rules for %s: want one, with its tests under any", key, r.Type)
+		}
+		have[r.Type] = true
+	}
+	if kind != grid.Smoke {
+		return nil
+	}
+	for _, must := range []grid.EventType{grid.EventSmokeAlarm, grid.EventSmokeLate, grid.EventSafetyUnreadable} {
+		if !have[must] {
+			return fmt.Errorf("%s: no rule for %s: want one in every set for smoke", key, must)
+		}
+	}
+	return nil
+}
+
+func (f *fileYAML) rules(key string, list []ruleYAML) ([]*Rule, error) {
+	out := make([]*Rule, 0, len(list))
+	for i := range list {
+		r, err := f.rule(fmt.Sprintf("%s[%d]", key, i), &list[i])
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, r)
+	}
+	return out, nil
+}
+
+func (f *fileYAML) rule(key string, y *ruleYAML) (*Rule, error) {
+	ev, ok := f.Events[y.Type]
+	if !ok {
+		return nil, fmt.Errorf("%s.type is %q: want one of those under events", key, y.Type)
+	}
+	key = fmt.Sprintf("%s (%s)", key, y.Type)
+	r := &Rule{
+		Type: y.Type, Kind: ev.Kind, TitleZH: ev.TitleZH, TitleEN: ev.TitleEN, From: y.From,
+		OnDelay: y.OnDelay, OffDelay: y.OffDelay, ReAlarm: y.ReAlarm, Moment: y.Moment,
+		Ticket: y.Ticket == nil || *y.Ticket, LateAfter: y.LateAfter, MaxAge: y.MaxAge,
+	}
+	if r.From == "" {
+		r.From = FromSignal
+	}
+	var err error
+	if r.Priority, err = ev.check(y.Type); err != nil {
+		return nil, err
+	}
+	for i := range y.Any {
+		t := Test(y.Any[i])
+		if err := t.check(); err != nil {
+			return nil, fmt.Errorf("%s.any[%d]: %w", key, i, err)
+		}
+		r.Any = append(r.Any, t)
+	}
+	if y.Flapping != nil {
+		g := Flapping(*y.Flapping)
+		r.Flapping = &g
+	}
+	if err := r.check(); err != nil {
+		return nil, fmt.Errorf("%s: %w", key, err)
+	}
+	return r, nil
+}
+
+func (ev *eventYAML) check(t grid.EventType) (grid.Priority, error) {
+	key := fmt.Sprintf("events.%s", t)
+	switch ev.Kind {
+	case grid.KindAlarm, grid.KindFault, grid.KindTamper, grid.KindBattery, grid.KindTest, grid.KindLifecycle:
+	default:
+		return 0, fmt.Errorf("%s.kind is %q: want alarm, fault, tamper, battery, test or lifecycle", key, ev.Kind)
+	}
+	if ev.TitleZH == "" || ev.TitleEN == "" {
+		return 0, fmt.Errorf("%s: title_zh is %q and title_en is %q: want both", key, ev.TitleZH, ev.TitleEN)
+	}
+	for p := grid.Priority(1); p <= 4; p++ {
+		if ev.Priority == p.String() {
+			return p, nil
+		}
+	}
+	return 0, fmt.Errorf("%s.priority is %q: want P1, P2, P3 or P4", key, ev.Priority)
+}
+
+func (t *Test) check() error {
+	if t.Signal == grid.NoSignal {
+		return errors.New("signal is missing: want a canonical signal, for example door.open")
+	}
+	spec := grid.Signals[t.Signal]
+	limits := t.Above != nil || t.Below != nil
+	switch {
+	case spec.Bool && (t.Is == nil || limits):
+		return fmt.Errorf("%s is a condition: want is: true or is: false, and no limits", spec.Name)
+	case !spec.Bool && (t.Is != nil || !limits):
+		return fmt.Errorf("%s is a number: want above or below (both: between them), and no is", spec.Name)
+	case t.Above != nil && t.Below != nil && *t.Above >= *t.Below:
+		return fmt.Errorf("%s is above %v and below %v: want a lower limit under the upper one", spec.Name, *t.Above, *t.Below)
+	case t.Deadband < 0 || t.Deadband > 0 && t.Is != nil:
+		return fmt.Errorf("%s.deadband is %v: want 0 or more, and only with above or below", spec.Name, t.Deadband)
+	}
+	return nil
+}
+
+func (r *Rule) check() error {
+	for _, d := range []struct {
+		key string
+		is  time.Duration
+	}{{"on_delay", r.OnDelay}, {"off_delay", r.OffDelay}, {"re_alarm", r.ReAlarm}, {"late_after", r.LateAfter}, {"max_age", r.MaxAge}} {
+		if d.is < 0 {
+			return fmt.Errorf("%s is %s: want 0s or more", d.key, d.is)
+		}
+	}
+	if f := r.Flapping; f != nil && (f.Changes < 2 || f.Within <= 0 || f.Quiet <= 0) {
+		return fmt.Errorf("flapping is %d changes within %s, quiet %s: want at least 2 changes and times above 0s", f.Changes, f.Within, f.Quiet)
+	}
+	if err := r.checkSource(); err != nil {
+		return err
+	}
+	return r.checkSmoke()
+}
+
+func (r *Rule) checkSource() error {
+	tested := len(r.Any) > 0
+	switch r.From {
+	case FromSignal, FromLate:
+		if !tested {
+			return fmt.Errorf("any is missing: want at least one test for from: %s", r.From)
+		}
+	case FromSilence, FromUnreadable:
+		if tested {
+			return fmt.Errorf("any is given: want none for from: %s, no reading decides it", r.From)
+		}
+	default:
+		return fmt.Errorf("from is %q: want signal, silence, late or unreadable", r.From)
+	}
+	if late := r.From == FromLate; late != (r.LateAfter > 0) || late != (r.MaxAge > 0) {
+		return fmt.Errorf("late_after is %s and max_age is %s: want both with from: late, and neither without", r.LateAfter, r.MaxAge)
+	}
+	if r.Moment && r.Ticket {
+		return errors.New("moment with ticket: want ticket: false, a moment has no end that could close one")
+	}
+	return nil
+}
+
+// checkSmoke refuses whatever could hold back a smoke alarm. This is not a matter of
+// configuration: no delay, guard or window ever touches a first smoke alarm.
+func (r *Rule) checkSmoke() error {
+	late := r.From == FromLate
+	if late != (r.Type == grid.EventSmokeLate) {
+		return fmt.Errorf("from is %q: want late for smoke.late and for nothing else", r.From)
+	}
+	if r.Type != grid.EventSmokeAlarm && !late {
+		return nil
+	}
+	alarmTest := false
+	for _, t := range r.Any {
+		alarmTest = alarmTest || t.Signal == grid.SmokeAlarm && t.Is != nil && *t.Is
+	}
+	switch {
+	case r.OnDelay != 0:
+		return fmt.Errorf("on_delay is %s: want 0s, nothing may hold back a smoke alarm", r.OnDelay)
+	case r.Flapping != nil:
+		return errors.New("flapping is set: want none, nothing may hold back a smoke alarm")
+	case r.Moment || !r.Ticket:
+		return errors.New("a smoke alarm is a lasting state with a ticket: want neither moment: true nor ticket: false")
+	case r.Priority != 1:
+		return fmt.Errorf("priority is %s: want P1 for a smoke alarm", r.Priority)
+	case !alarmTest:
+		return errors.New("no test of smoke.alarm: want {signal: smoke.alarm, is: true} under any")
+	}
+	return nil
+}
