@@ -1,0 +1,236 @@
+// Package broker is the embedded MQTT broker. Frames published to it go to Ingest, and the
+// PUBACK waits until they are durable without holding up the connection; all other topics
+// are ordinary MQTT between its clients.
+//
+// What it promises to a publisher of frames, on MQTT 3.1.1 and 5 alike:
+//   - a PUBACK means durable, and PUBACKs come in the order of the PUBLISHes;
+//   - a connection has a window of frames that wait for theirs. Until it is full, pings and
+//     subscriptions are answered however slow the journal is. When it is full the connection
+//     is not read (on MQTT 5 the window is the receive maximum, and more is an error);
+//   - when a frame cannot be made durable in 30 s (a setting), the connection is closed, so
+//     that the publisher sends again;
+//   - QoS 0 cannot be refused: it waits in one buffer, and past it is counted as lost;
+//   - QoS 2 is refused: the connection is closed with the reason;
+//   - subscribers of uplink topics see a frame after it is durable.
+//
+// Sessions and retained messages live in memory.
+package broker
+
+import (
+	"context"
+	"crypto/rand"
+	"crypto/subtle"
+	"log/slog"
+	"net"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	mochi "github.com/mochi-mqtt/server/v2"
+	"github.com/mochi-mqtt/server/v2/listeners"
+	"github.com/mochi-mqtt/server/v2/packets"
+
+	"gridgate/internal/grid"
+	"gridgate/internal/intake"
+)
+
+// lastTry bounds the last attempt to store QoS 0 frames when the broker stops.
+const lastTry = time.Second
+
+// Broker is the embedded MQTT broker.
+type Broker struct {
+	cfg    Config
+	token  string
+	users  map[string]*User
+	anyone User // one who may connect without an account
+	log    *slog.Logger
+	wire   intake.Wire
+	tally  intake.Tally
+	ready  chan struct{}
+
+	in      grid.Ingester // set by Run, as is all below
+	ctx     context.Context
+	addr    atomic.Pointer[string]
+	server  *mochi.Server
+	inline  *mochi.Client // by which frames go out to subscribers of uplink topics
+	unacked *intake.Queue[*packets.Packet]
+	workers sync.WaitGroup
+
+	sessions sync.Map    // *mochi.Client → *session
+	fanOut   atomic.Bool // someone has subscribed to uplink topics
+	mu       sync.Mutex
+	tails    map[string]*session // by client id: the last session that has a window
+}
+
+// New makes a broker; Run opens its port.
+func New(cfg Config, log *slog.Logger) *Broker {
+	cfg = cfg.withDefaults()
+	if log == nil {
+		log = slog.New(slog.DiscardHandler)
+	}
+	b := &Broker{
+		cfg:   cfg,
+		log:   log.With("transport", cfg.Name),
+		wire:  intake.Wire{Transport: "mqtt", Source: cfg.Name, MaxPayload: cfg.MaxPayload, Identify: cfg.Identify, Now: cfg.Now},
+		users: make(map[string]*User),
+		ready: make(chan struct{}),
+		tails: make(map[string]*session),
+	}
+	b.tally.Log = b.log
+	if len(cfg.Users) == 0 && !cfg.Anonymous {
+		b.token = rand.Text()
+		cfg.Users = []User{{Name: "gridgate", Password: b.token}}
+	}
+	b.anyone = withRights(User{Name: "anyone"})
+	for _, u := range cfg.Users {
+		u = withRights(u)
+		b.users[u.Name] = &u
+	}
+	return b
+}
+
+func withRights(u User) User {
+	if u.Publish == nil {
+		u.Publish = DevicePublish()
+	}
+	if u.Subscribe == nil {
+		u.Subscribe = DeviceSubscribe()
+	}
+	return u
+}
+
+// Token is the generated password of user "gridgate"; "" when users are configured or
+// anyone may connect.
+func (b *Broker) Token() string { return b.token }
+
+// Ready is closed when clients can connect.
+func (b *Broker) Ready() <-chan struct{} { return b.ready }
+
+// Addr is where it listens, once Ready.
+func (b *Broker) Addr() string {
+	if a := b.addr.Load(); a != nil {
+		return *a
+	}
+	return ""
+}
+
+// Status is the broker's part of the health view.
+type Status struct {
+	Listening string `json:"listening,omitempty"`
+	Clients   int    `json:"clients"`
+	Waiting   int    `json:"waiting_unacked"` // QoS 0 frames not yet stored
+	intake.Counts
+}
+
+// Status says how the broker is.
+func (b *Broker) Status() Status {
+	s := Status{Listening: b.Addr(), Counts: b.tally.Counts()}
+	if s.Listening != "" {
+		s.Clients = int(atomic.LoadInt64(&b.server.Info.ClientsConnected))
+		s.Waiting = b.unacked.Held()
+	}
+	return s
+}
+
+// Run serves until ctx is done. It may run once.
+func (b *Broker) Run(ctx context.Context, in grid.Ingester) error {
+	nl, err := new(net.ListenConfig).Listen(ctx, "tcp", b.cfg.Listen)
+	if err != nil {
+		return grid.Errorf(grid.Unavailable, "broker %s: listen on %s: %w", b.cfg.Name, b.cfg.Listen, err)
+	}
+	l := newListener(nl, b.cfg.MaxClients, b.full)
+	b.in, b.ctx = in, ctx
+	b.unacked = intake.NewQueue(intake.Limits{Frames: b.cfg.Unacked, Bytes: 16 << 20, GiveUp: b.cfg.GiveUp}, &b.tally, b.forwardAll, nil)
+	if err := b.serve(l); err != nil {
+		_ = l.Close()
+		return grid.Errorf(grid.Internal, "broker %s: start: %w", b.cfg.Name, err)
+	}
+	b.workers.Go(func() { b.unacked.Run(ctx, in) })
+	addr := l.Addr().String()
+	b.addr.Store(&addr)
+	b.log.Info("broker listens", "in", addr)
+	close(b.ready)
+
+	<-ctx.Done()
+	b.unacked.Close()
+	l.hurry(500 * time.Millisecond)
+	_ = b.server.Close()
+	b.workers.Wait()
+	b.storeRest()
+	return nil
+}
+
+// serve starts the MQTT server on l.
+func (b *Broker) serve(l net.Listener) error {
+	capabilities := mochi.NewDefaultServerCapabilities()
+	capabilities.MaximumClients = int64(b.cfg.MaxClients)
+	capabilities.MaximumPacketSize = uint32(b.cfg.MaxPacket)
+	capabilities.MaximumClientWritesPending = 1024
+	capabilities.ReceiveMaximum = uint16(min(b.cfg.Window, 65535))
+	capabilities.MaximumQos = 1
+	capabilities.TopicAliasMaximum = 0
+	b.server = mochi.New(&mochi.Options{
+		Capabilities:            capabilities,
+		ClientNetReadBufferSize: 8 << 10,
+		SysTopicResendInterval:  3600,                          // each time it stops the world to read memory figures
+		Logger:                  slog.New(slog.DiscardHandler), // it logs whole packets; we log what matters
+	})
+	b.inline = b.server.NewClient(nil, mochi.LocalListener, "gridgate", true)
+	if err := b.server.AddHook(&hook{b: b}, nil); err != nil {
+		return err
+	}
+	if err := b.server.AddListener(listeners.NewNet("tcp", l)); err != nil {
+		return err
+	}
+	return b.server.Serve()
+}
+
+func (b *Broker) full() {
+	b.tally.Fault("connection refused", grid.Errorf(grid.Unavailable, "broker %s has %d connections: raise max_clients", b.cfg.Name, b.cfg.MaxClients))
+}
+
+// storeRest tries once more to store the QoS 0 frames that nobody will send again.
+func (b *Broker) storeRest() {
+	rest := b.unacked.Rest()
+	if len(rest) == 0 {
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(b.ctx), lastTry)
+	defer cancel()
+	if err := b.in.Ingest(ctx, rest...); err != nil {
+		b.tally.Lost(len(rest))
+	}
+}
+
+// forward brings a stored frame to local subscribers and, if it is to be retained, keeps it.
+func (b *Broker) forward(pk *packets.Packet) {
+	if pk != nil {
+		_ = b.server.InjectPacket(b.inline, *pk)
+	}
+}
+
+func (b *Broker) forwardAll(pks []*packets.Packet) {
+	for _, pk := range pks {
+		b.forward(pk)
+	}
+}
+
+// login finds the account of a name and password, nil when there is none.
+func (b *Broker) login(name, password []byte) *User {
+	u := b.user(name)
+	if u == nil || u != &b.anyone && subtle.ConstantTimeCompare([]byte(u.Password), password) != 1 {
+		return nil
+	}
+	return u
+}
+
+// user finds the account of one who is logged in.
+func (b *Broker) user(name []byte) *User {
+	if u, ok := b.users[string(name)]; ok {
+		return u
+	}
+	if b.cfg.Anonymous {
+		return &b.anyone
+	}
+	return nil
+}

@@ -1,0 +1,112 @@
+package broker
+
+import (
+	"errors"
+	"fmt"
+
+	mochi "github.com/mochi-mqtt/server/v2"
+	"github.com/mochi-mqtt/server/v2/packets"
+
+	"gridgate/internal/grid"
+)
+
+// hook is where the MQTT server asks us.
+type hook struct {
+	mochi.HookBase
+	b *Broker
+}
+
+func (h *hook) ID() string { return "gridgate" }
+
+func (h *hook) Provides(what byte) bool {
+	switch what {
+	case mochi.OnConnectAuthenticate, mochi.OnACLCheck, mochi.OnPacketRead, mochi.OnPublish,
+		mochi.OnSubscribed, mochi.OnDisconnect, mochi.OnWillSent:
+		return true
+	}
+	return false
+}
+
+// OnConnectAuthenticate lets users in. The server never asks whether a will may be
+// published, so that is asked here.
+func (h *hook) OnConnectAuthenticate(cl *mochi.Client, pk packets.Packet) bool {
+	u := h.b.login(pk.Connect.Username, pk.Connect.Password)
+	if u == nil {
+		h.b.tally.Fault("login refused", fmt.Errorf("client %q from %s: unknown user %q or wrong password", cl.ID, cl.Net.Remote, pk.Connect.Username))
+		return false
+	}
+	if pk.Connect.WillFlag && !anyMatches(u.Publish, pk.Connect.WillTopic) {
+		h.b.tally.Fault("login refused", fmt.Errorf("client %q: its will is for %q, which user %q may not publish", cl.ID, pk.Connect.WillTopic, u.Name))
+		return false
+	}
+	return true
+}
+
+// OnACLCheck is asked before a publish, a subscription, and each delivery.
+func (h *hook) OnACLCheck(cl *mochi.Client, topic string, write bool) bool {
+	u := h.b.user(cl.Properties.Username)
+	if u == nil {
+		return false
+	}
+	if write {
+		return anyMatches(u.Publish, topic)
+	}
+	return anyMatches(u.Subscribe, unshared(topic))
+}
+
+// OnPacketRead refuses QoS 2. Here the packet still has the QoS it came with; the server
+// then lowers it to 1 without a word, and the client would wait for a PUBREC for ever.
+func (h *hook) OnPacketRead(cl *mochi.Client, pk packets.Packet) (packets.Packet, error) {
+	if pk.FixedHeader.Type == packets.Publish && pk.FixedHeader.Qos == 2 {
+		h.b.tally.Fault("publish refused", grid.Errorf(grid.Invalid, "client %q publishes %q at QoS 2: want 0 or 1", cl.ID, pk.TopicName))
+		if cl.Properties.ProtocolVersion == 5 {
+			_ = h.b.server.DisconnectClient(cl, packets.ErrQosNotSupported)
+		}
+		return pk, packets.ErrRejectPacket
+	}
+	return pk, nil
+}
+
+// OnPublish takes frames out of the server's hands. The server has made a fresh copy of
+// the packet's bytes, so the frame may keep them.
+func (h *hook) OnPublish(cl *mochi.Client, pk packets.Packet) (packets.Packet, error) {
+	if cl.Net.Inline || !anyMatches(h.b.cfg.Uplinks, pk.TopicName) {
+		return pk, nil
+	}
+	if pk.FixedHeader.Qos == 0 {
+		h.b.takeUnacked(&pk)
+		return pk, packets.CodeSuccessIgnore
+	}
+	h.b.session(cl).take(&pk)
+	// Any other error is acknowledged on MQTT 3.1.1.
+	return pk, packets.ErrRejectPacket
+}
+
+// OnSubscribed looks whether anyone listens to uplinks. It never goes back: asking the
+// server for subscribers costs more than the rest of the way of a frame.
+func (h *hook) OnSubscribed(_ *mochi.Client, pk packets.Packet, reasons []byte) {
+	for i, s := range pk.Filters {
+		if reasons[i] >= packets.ErrUnspecifiedError.Code {
+			continue
+		}
+		for _, u := range h.b.cfg.Uplinks {
+			if overlap(u, unshared(s.Filter)) {
+				h.b.fanOut.Store(true)
+			}
+		}
+	}
+}
+
+// OnWillSent journals a will on an uplink topic. The server itself has brought it to subscribers.
+func (h *hook) OnWillSent(_ *mochi.Client, pk packets.Packet) {
+	if anyMatches(h.b.cfg.Uplinks, pk.TopicName) {
+		h.b.enqueueUnacked(&pk, nil)
+	}
+}
+
+func (h *hook) OnDisconnect(cl *mochi.Client, err error, _ bool) {
+	if errors.Is(err, packets.ErrPacketTooLarge) {
+		h.b.tally.Fault("connection closed", grid.Errorf(grid.Invalid, "client %q sends a packet of more than %d bytes: raise max_packet or make it stop", cl.ID, h.b.cfg.MaxPacket))
+	}
+	h.b.ended(cl)
+}

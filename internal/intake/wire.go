@@ -1,0 +1,44 @@
+package intake
+
+import (
+	"fmt"
+	"time"
+
+	"gridgate/internal/grid"
+)
+
+// Identify reads who sent a payload and how it is wrapped. note says why there is no identity.
+type Identify func(address string, payload []byte) (id grid.Identity, envelope string, note string)
+
+// refusedKeep is how much of a payload over the limit is kept for a person to see.
+const refusedKeep = 1024
+
+// Wire makes frames of what one wire brings.
+type Wire struct {
+	Transport  string // grid.Frame.Transport
+	Source     string // grid.Frame.Source
+	MaxPayload int    // bytes; a larger payload becomes a Refused frame with its beginning
+	Identify   Identify
+	Now        func() time.Time
+}
+
+// Frame makes the frame of one message. It keeps payload unless it is over the limit:
+// the caller must not change it afterwards. It always makes a frame: what cannot be
+// identified or is too large says so in Note and ends in quarantine, where a person sees it.
+func (w *Wire) Frame(address string, payload []byte, flags grid.FrameFlags) grid.Frame {
+	f := grid.Frame{
+		Transport: w.Transport,
+		Source:    w.Source,
+		Address:   address,
+		Flags:     flags,
+		Received:  w.Now().UTC(),
+		Raw:       payload,
+	}
+	f.Identity, f.Envelope, f.Note = w.Identify(address, payload)
+	if len(payload) > w.MaxPayload {
+		f.Flags |= grid.Refused
+		f.Note = fmt.Sprintf("payload has %d bytes, the limit is %d: only the first %d are kept", len(payload), w.MaxPayload, min(refusedKeep, len(payload)))
+		f.Raw = append([]byte(nil), payload[:min(refusedKeep, len(payload))]...)
+	}
+	return f
+}
