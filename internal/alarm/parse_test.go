@@ -115,12 +115,3 @@ func TestParseRefusesWithTheKeyAndTheWish(t *testing.T) {
 		}
 	}
 }
-
-func FuzzParseNeverPanics(f *testing.F) {
-	f.Add([]byte(small))
-	f.Fuzz(func(t *testing.T, data []byte) {
-		if rs, err := Parse("fuzz", data); (rs == nil) == (err == nil) {
-			t.Fatalf("rules %v and error %v: want one", rs, err)
-		}
-	})
-}

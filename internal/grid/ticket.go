@@ -100,6 +100,7 @@ type Clock struct {
 	Started time.Time `json:"started"`
 	Due     time.Time `json:"due"`
 	Stopped time.Time `json:"stopped,omitzero"`
+	Warned  int       `json:"warned,omitempty"` // highest step told: 50, 80 or 100
 	Fired   bool      `json:"fired,omitempty"`
 }
 
