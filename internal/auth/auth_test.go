@@ -59,8 +59,11 @@ func TestShortAdminTokenIsRefused(t *testing.T) {
 }
 
 func TestTokenSaysWho(t *testing.T) {
-	k := &Keeper{Admin: "the-admin-token", Units: func(context.Context) ([]grid.Unit, error) {
-		return []grid.Unit{{ID: "no-token"}, {ID: "fire-1", Token: "fire-token"}}, nil
+	k := &Keeper{Admin: "the-admin-token", Unit: func(_ context.Context, token string) (grid.Unit, error) {
+		if token == "fire-token" {
+			return grid.Unit{ID: "fire-1"}, nil
+		}
+		return grid.Unit{}, grid.Errorf(grid.Unauthorized, "nobody's")
 	}}
 	if who, err := k.Who(t.Context(), "the-admin-token"); err != nil || who.Role != grid.RoleSupervisor {
 		t.Errorf("admin is %+v, %v", who, err)
@@ -73,7 +76,7 @@ func TestTokenSaysWho(t *testing.T) {
 			t.Errorf("token %q is %+v, %v: want unauthorized", token, who, err)
 		}
 	}
-	if _, err := (&Keeper{Units: k.Units}).Who(t.Context(), ""); grid.CodeOf(err) != grid.Unauthorized {
+	if _, err := (&Keeper{Unit: k.Unit}).Who(t.Context(), ""); grid.CodeOf(err) != grid.Unauthorized {
 		t.Errorf("an empty admin token lets an empty token in: %v", err)
 	}
 }

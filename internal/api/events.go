@@ -1,0 +1,56 @@
+package api
+
+import (
+	"context"
+
+	"github.com/danielgtaylor/huma/v2"
+
+	"gridgate/internal/grid"
+)
+
+// eventRoutes: grid events and the alarms behind them.
+func (s *Server) eventRoutes(api huma.API) {
+	list(s, api, adminOnly, get("/events", "list-events", "events", "Grid events, newest first"), s.Store.ListEvents)
+	list(s, api, adminOnly, get("/alarms", "list-alarms", "alarms", "Alarm episodes"), s.Store.ListAlarms)
+	route(s, api, adminOnly, answerWithin, get("/alarms/{id}", "get-alarm", "alarms", "One episode"),
+		func(ctx context.Context, _ grid.Actor, in *idInput) (*body[grid.Alarm], error) {
+			a, err := s.Store.Alarm(ctx, in.ID)
+			return &body[grid.Alarm]{a}, err
+		})
+	route(s, api, adminOnly, answerWithin, post("/alarms/{id}/ack", "acknowledge-alarm", "alarms", "Say that someone has seen it"), s.ackAlarm)
+}
+
+// As names the person behind the administrator's token, for the history.
+type As struct {
+	Name string    `json:"name,omitempty" maxLength:"200"`
+	Role grid.Role `json:"role,omitempty" enum:"operator,supervisor"`
+}
+
+// actor is who acts: a unit only ever as itself, the administrator as whom he names.
+func (a *As) actor(by grid.Actor) grid.Actor {
+	if by.Role == grid.RoleUnit || a == nil {
+		return by
+	}
+	if a.Name != "" {
+		by.Name = a.Name
+	}
+	if a.Role != "" {
+		by.Role = a.Role
+	}
+	return by
+}
+
+type ackInput struct {
+	ID   string `path:"id"`
+	Body *struct {
+		By *As `json:"by,omitempty"`
+	} `required:"false"`
+}
+
+func (s *Server) ackAlarm(ctx context.Context, by grid.Actor, in *ackInput) (*body[grid.Alarm], error) {
+	if in.Body != nil {
+		by = in.Body.By.actor(by)
+	}
+	a, err := s.Engine.Ack(ctx, in.ID, by)
+	return &body[grid.Alarm]{a}, err
+}

@@ -1,0 +1,54 @@
+package api
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"net/http"
+
+	"github.com/danielgtaylor/huma/v2"
+
+	"gridgate/internal/grid"
+)
+
+// Readiness is what /readyz answers: 200 when every part is up, else 503.
+type Readiness struct {
+	Ready bool              `json:"ready"`
+	Parts map[string]string `json:"parts"` // "ok", or what is wrong
+}
+
+func (s *Server) ready(w http.ResponseWriter, r *http.Request) {
+	ctx, cancel := context.WithTimeout(r.Context(), answerWithin)
+	defer cancel()
+	out := Readiness{Ready: true, Parts: map[string]string{}}
+	if s.Ready != nil {
+		for part, err := range s.Ready(ctx) {
+			out.Parts[part] = "ok"
+			if err != nil {
+				out.Ready, out.Parts[part] = false, err.Error()
+			}
+		}
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if !out.Ready {
+		w.WriteHeader(http.StatusServiceUnavailable)
+	}
+	json.NewEncoder(w).Encode(out) // the client is gone if this fails
+}
+
+type backupInput struct {
+	Body struct {
+		To string `json:"to" minLength:"1" doc:"An empty or new folder on the gateway's machine, absolute."`
+	}
+}
+
+// backupRoute writes a consistent copy while everything runs.
+func (s *Server) backupRoute(api huma.API) {
+	op := post("/backup", "backup", "admin", "Write a consistent backup into a folder of the gateway's machine")
+	route(s, api, adminOnly, 0, op, func(ctx context.Context, _ grid.Actor, in *backupInput) (*struct{}, error) {
+		if s.Backup == nil {
+			return nil, grid.Errorf(grid.Unavailable, "backup: %w", errors.ErrUnsupported)
+		}
+		return nil, s.Backup(ctx, in.Body.To)
+	})
+}

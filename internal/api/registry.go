@@ -1,0 +1,225 @@
+package api
+
+import (
+	"context"
+	"net/http"
+	"time"
+
+	"github.com/danielgtaylor/huma/v2"
+
+	"gridgate/internal/grid"
+)
+
+// registryRoutes: points, devices, installations, units, what is discovered, and changes to them.
+func (s *Server) registryRoutes(api huma.API) {
+	list(s, api, adminOnly, get("/points", "list-points", "points", "Monitored places"), s.Store.ListPoints)
+	route(s, api, adminOnly, answerWithin, get("/points/{id}", "get-point", "points", "One point"),
+		func(ctx context.Context, _ grid.Actor, in *idInput) (*body[grid.Point], error) {
+			p, err := s.Store.Point(ctx, in.ID)
+			return &body[grid.Point]{p}, err
+		})
+	route(s, api, adminOnly, answerWithin, get("/points/{id}/live", "get-point-live", "points", "Newest value of each signal at a point"), s.livePoint)
+	route(s, api, adminOnly, answerWithin, get("/points/{id}/history", "get-point-history", "points", "Past values of one signal, from InfluxDB"), s.pointHistory)
+
+	list(s, api, adminOnly, get("/devices", "list-devices", "devices", "Registered devices"), s.Store.ListDevices)
+	route(s, api, adminOnly, answerWithin, get("/devices/{id}", "get-device", "devices", "One device, where it is installed and how it is"), s.device)
+	route(s, api, adminOnly, answerWithin, post("/devices/{id}/claim", "claim-device", "devices", "Register a discovered device; its waiting frames are then processed"), s.claim)
+	route(s, api, adminOnly, answerWithin, post("/devices/{id}/retire", "retire-device", "devices", "Take a device out; what it still sends is quarantined"), s.retire)
+	route(s, api, adminOnly, answerWithin, get("/discovered", "list-discovered", "devices", "Identities that are heard and not registered"), s.discovered)
+
+	list(s, api, adminOnly, get("/installations", "list-installations", "devices", "Which device channel is at which point, from when to when"), s.Store.ListInstallations)
+	list(s, api, adminOnly, get("/units", "list-units", "units", "Who handles"), s.Store.ListUnits)
+
+	put := post("/registry", "import-registry", "registry", "Import points, devices, installations and units from a registry file (YAML or JSON): all or nothing")
+	put.Method, put.MaxBodyBytes, put.BodyReadTimeout = http.MethodPut, maxImport, importWithin
+	route(s, api, adminOnly, importWithin, put, s.putRegistry)
+}
+
+func (s *Server) livePoint(ctx context.Context, _ grid.Actor, in *idInput) (*body[[]grid.LiveValue], error) {
+	values, err := s.Engine.LivePoint(ctx, in.ID)
+	if values == nil {
+		values = []grid.LiveValue{}
+	}
+	return &body[[]grid.LiveValue]{values}, err
+}
+
+type historyInput struct {
+	ID     string    `path:"id"`
+	Signal string    `query:"signal" required:"true" doc:"Canonical name, for example manhole.level."`
+	From   time.Time `query:"from" doc:"Default: a day before to."`
+	To     time.Time `query:"to" doc:"Default: now."`
+	Limit  int       `query:"limit" minimum:"1" maximum:"100000" default:"10000"`
+}
+
+// History is the past of one signal at a point, oldest first.
+type History struct {
+	Point   string      `json:"point"`
+	Signal  grid.Signal `json:"signal"`
+	UOM     string      `json:"uom,omitempty"`
+	Samples []Sample    `json:"samples"`
+}
+
+func (s *Server) pointHistory(ctx context.Context, _ grid.Actor, in *historyInput) (*body[History], error) {
+	if s.History == nil {
+		return nil, grid.Errorf(grid.Unavailable, "history: no InfluxDB is configured")
+	}
+	signal, err := grid.ParseSignal(in.Signal)
+	if err != nil {
+		return nil, err
+	}
+	point, err := s.Store.Point(ctx, in.ID)
+	if err != nil {
+		return nil, err
+	}
+	if in.To.IsZero() {
+		in.To = s.Now()
+	}
+	if in.From.IsZero() {
+		in.From = in.To.Add(-24 * time.Hour)
+	}
+	if !in.From.Before(in.To) {
+		return nil, grid.Errorf(grid.Invalid, "from is %s and to is %s: want from before to", in.From, in.To)
+	}
+	samples, err := s.History(ctx, HistoryQuery{Point: point, Signal: signal, From: in.From, To: in.To, Limit: in.Limit})
+	if err != nil {
+		return nil, err
+	}
+	if samples == nil {
+		samples = []Sample{}
+	}
+	return &body[History]{History{Point: point.ID, Signal: signal, UOM: grid.Signals[signal].UOM, Samples: samples}}, nil
+}
+
+// DeviceView is a device with what is known around it.
+type DeviceView struct {
+	grid.Device
+	Installations []grid.Installation `json:"installations"`
+	Health        *grid.DeviceHealth  `json:"health,omitempty"` // absent: not heard since the gateway knows it
+}
+
+func (s *Server) device(ctx context.Context, _ grid.Actor, in *idInput) (*body[DeviceView], error) {
+	d, err := s.Store.Device(ctx, grid.Identity(in.ID))
+	if err != nil {
+		return nil, err
+	}
+	at, err := s.Store.ListInstallations(ctx, Query{Device: in.ID, Limit: 1000})
+	if err != nil {
+		return nil, err
+	}
+	view := DeviceView{Device: d, Installations: append([]grid.Installation{}, at.Items...)}
+	switch health, err := s.Engine.LiveDevice(ctx, d.Identity); {
+	case err == nil:
+		view.Health = &health
+	case grid.CodeOf(err) != grid.NotFound:
+		return nil, err
+	}
+	return &body[DeviceView]{view}, nil
+}
+
+// Claim registers a discovered device.
+type Claim struct {
+	Profile       string         `json:"profile" doc:"<vendor>/<model>" minLength:"3"`
+	Mode          grid.Mode      `json:"mode,omitempty" enum:"live,test,exercise,simulated"`
+	Interval      string         `json:"interval,omitempty" doc:"Reporting interval such as 20m; default: the profile's."`
+	Installations []ClaimChannel `json:"installations,omitempty" doc:"Where it is; without any it is registered and not supervised."`
+}
+
+// ClaimChannel puts a channel of the device at a point.
+type ClaimChannel struct {
+	Channel string    `json:"channel,omitempty" doc:"Default: main."`
+	Point   string    `json:"point"`
+	From    time.Time `json:"from,omitzero" doc:"Default: now."`
+}
+
+type claimInput struct {
+	ID   string `path:"id"`
+	Body Claim
+}
+
+// Replayed says how many waiting frames went back to the engine.
+type Replayed struct {
+	Replayed int `json:"replayed"`
+}
+
+func (s *Server) claim(ctx context.Context, _ grid.Actor, in *claimInput) (*body[Replayed], error) {
+	d := grid.Device{Identity: grid.Identity(in.ID), Profile: in.Body.Profile, Mode: in.Body.Mode, State: grid.Registered}
+	if in.Body.Interval != "" {
+		interval, err := time.ParseDuration(in.Body.Interval)
+		if err != nil || interval <= 0 {
+			return nil, grid.Errorf(grid.Invalid, "interval is %q: want a duration such as 20m", in.Body.Interval)
+		}
+		d.Interval = interval
+	}
+	var at []grid.Installation
+	for _, c := range in.Body.Installations {
+		if c.Channel == "" {
+			c.Channel = grid.MainChannel
+		}
+		if c.From.IsZero() {
+			c.From = s.Now().UTC()
+		}
+		at = append(at, grid.Installation{Device: d.Identity, Channel: c.Channel, Point: c.Point, From: c.From})
+		d.State = grid.Installed
+	}
+	n, err := s.Engine.Claim(ctx, d, at)
+	return &body[Replayed]{Replayed{n}}, err
+}
+
+func (s *Server) retire(ctx context.Context, _ grid.Actor, in *idInput) (*body[grid.Device], error) {
+	d, err := s.Store.Device(ctx, grid.Identity(in.ID))
+	if err != nil {
+		return nil, err
+	}
+	at, err := s.Store.ListInstallations(ctx, Query{Device: in.ID, Limit: 1000})
+	if err != nil {
+		return nil, err
+	}
+	now := s.Now().UTC()
+	var ended []grid.Installation
+	for _, i := range at.Items {
+		if i.To.IsZero() {
+			i.To = now
+			ended = append(ended, i)
+		}
+	}
+	d.State = grid.Retired
+	return &body[grid.Device]{d}, s.Engine.Put(ctx, nil, []grid.Device{d}, ended, nil)
+}
+
+type limitInput struct {
+	Limit int `query:"limit" minimum:"1" maximum:"1000" default:"100"`
+}
+
+func (s *Server) discovered(ctx context.Context, _ grid.Actor, in *limitInput) (*body[Page[grid.Discovered]], error) {
+	items, err := s.Engine.Discovered(ctx, in.Limit)
+	if items == nil {
+		items = []grid.Discovered{}
+	}
+	return &body[Page[grid.Discovered]]{Page[grid.Discovered]{Items: items}}, err
+}
+
+type importInput struct {
+	DryRun  bool   `query:"dry_run" doc:"Check the file and change nothing."`
+	RawBody []byte `contentType:"application/yaml"`
+}
+
+// Imported counts what a registry file brought.
+type Imported struct {
+	Points        int  `json:"points"`
+	Devices       int  `json:"devices"`
+	Installations int  `json:"installations"`
+	Units         int  `json:"units"`
+	DryRun        bool `json:"dry_run,omitempty"`
+}
+
+func (s *Server) putRegistry(ctx context.Context, _ grid.Actor, in *importInput) (*body[Imported], error) {
+	r, err := s.Parse(in.RawBody)
+	if err != nil {
+		return nil, err
+	}
+	out := &body[Imported]{Imported{len(r.Points), len(r.Devices), len(r.Installations), len(r.Units), in.DryRun}}
+	if in.DryRun {
+		return out, nil
+	}
+	return out, s.Engine.Put(ctx, r.Points, r.Devices, r.Installations, r.Units)
+}

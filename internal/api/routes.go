@@ -1,0 +1,150 @@
+package api
+
+import (
+	"context"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/danielgtaylor/huma/v2"
+
+	"gridgate/internal/grid"
+)
+
+// access says whose token reaches a route.
+type access bool
+
+const (
+	adminOnly access = false
+	unitsToo  access = true // the handler then narrows to the unit's own
+)
+
+// routes is the whole of /api/v1.
+func (s *Server) routes(api huma.API) {
+	s.registryRoutes(api)
+	s.eventRoutes(api)
+	s.ticketRoutes(api)
+	s.deliveryRoutes(api)
+	s.frameRoutes(api)
+	s.streamRoute(api)
+	s.backupRoute(api)
+}
+
+// get and post describe an operation; the id is what client generators name it by.
+func get(path, id, tag, summary string) huma.Operation {
+	return huma.Operation{Method: http.MethodGet, Path: "/api/v1" + path, OperationID: id, Tags: []string{tag}, Summary: summary}
+}
+
+func post(path, id, tag, summary string) huma.Operation {
+	op := get(path, id, tag, summary)
+	op.Method, op.MaxBodyBytes, op.DefaultStatus = http.MethodPost, maxBody, http.StatusOK
+	return op
+}
+
+type actorKey struct{}
+
+// route registers one operation: it authenticates, sets the deadline, hands the actor to
+// fn and turns fn's error into a problem. within 0 means the answer has no deadline.
+func route[I, O any](s *Server, api huma.API, who access, within time.Duration, op huma.Operation, fn func(ctx context.Context, by grid.Actor, in *I) (*O, error)) {
+	op.Security = []map[string][]string{{"token": {}}}
+	op.Errors = []int{401, 403, 404, 422, 500, 503}
+	if op.Method != http.MethodGet {
+		op.Errors = append(op.Errors, 409, 413)
+	}
+	op.Middlewares = append(op.Middlewares, func(hc huma.Context, next func(huma.Context)) {
+		by, err := s.authenticate(hc, who)
+		if err != nil {
+			refuse(hc, err)
+			return
+		}
+		ctx := context.WithValue(hc.Context(), actorKey{}, by)
+		if within > 0 {
+			var cancel context.CancelFunc
+			ctx, cancel = context.WithTimeout(ctx, within)
+			defer cancel()
+		}
+		next(huma.WithContext(hc, ctx))
+	})
+	huma.Register(api, op, func(ctx context.Context, in *I) (*O, error) {
+		out, err := fn(ctx, ctx.Value(actorKey{}).(grid.Actor), in)
+		if err != nil {
+			p := problem(err)
+			if p.Status == http.StatusInternalServerError {
+				s.Log.Error("request failed", "err", err, "path", op.Path)
+			}
+			return nil, p
+		}
+		return out, nil
+	})
+}
+
+func (s *Server) authenticate(hc huma.Context, who access) (grid.Actor, error) {
+	token, ok := strings.CutPrefix(hc.Header("Authorization"), "Bearer ")
+	if !ok {
+		token = ""
+	}
+	by, err := s.Who(hc.Context(), strings.TrimSpace(token))
+	if err != nil {
+		return grid.Actor{}, err
+	}
+	if by.Role == grid.RoleUnit && who == adminOnly {
+		return grid.Actor{}, grid.Errorf(grid.Forbidden, "a unit's token reaches its own tickets and deliveries alone")
+	}
+	return by, nil
+}
+
+// listInput is what every list takes.
+type listInput struct {
+	Limit     int       `query:"limit" minimum:"1" maximum:"1000" default:"100"`
+	Cursor    string    `query:"cursor" doc:"The next of the page before."`
+	District  string    `query:"district" doc:"District code, 6 digits."`
+	Street    string    `query:"street" doc:"Street code, 9 digits."`
+	Community string    `query:"community" doc:"Community code, 12 digits."`
+	Compound  string    `query:"compound"`
+	Cell      string    `query:"cell" doc:"Unit grid cell, 15 digits."`
+	Kind      string    `query:"kind"`
+	State     string    `query:"state"`
+	Type      string    `query:"type" doc:"Event type, for example smoke.alarm."`
+	Point     string    `query:"point"`
+	Device    string    `query:"device"`
+	Ticket    string    `query:"ticket"`
+	Unit      string    `query:"unit"`
+	Text      string    `query:"q" doc:"Words to look for."`
+	Since     time.Time `query:"since"`
+	Until     time.Time `query:"until"`
+}
+
+// query is the store's form of it, narrowed to what by may see.
+func (in *listInput) query(by grid.Actor) Query {
+	q := Query{
+		Scope: grid.Scope{District: in.District, Street: in.Street, Community: in.Community, Compound: in.Compound},
+		Unit:  in.Unit, Cell: in.Cell, Kind: in.Kind, State: in.State, Type: in.Type,
+		Point: in.Point, Device: in.Device, Ticket: in.Ticket, Text: in.Text,
+		Since: in.Since, Until: in.Until, Limit: in.Limit, Cursor: in.Cursor,
+	}
+	if by.Role == grid.RoleUnit {
+		q.Unit = by.Unit
+	}
+	return q
+}
+
+// body is an answer with nothing but a body.
+type body[T any] struct{ Body T }
+
+// list registers a list that from reads.
+func list[T any](s *Server, api huma.API, who access, op huma.Operation, from func(context.Context, Query) (Page[T], error)) {
+	route(s, api, who, answerWithin, op, func(ctx context.Context, by grid.Actor, in *listInput) (*body[Page[T]], error) {
+		page, err := from(ctx, in.query(by))
+		if err != nil {
+			return nil, err
+		}
+		if page.Items == nil {
+			page.Items = []T{}
+		}
+		return &body[Page[T]]{page}, nil
+	})
+}
+
+type idInput struct {
+	ID string `path:"id"`
+}

@@ -1,0 +1,162 @@
+// Package api is gridgate's HTTP face: /api/v1 with its OpenAPI document, the live stream,
+// health and metrics, and the Go client that the command line uses.
+//
+// Every handler gets who is asking as an argument; an administrator's token reaches
+// everything, a unit's token its own tickets and deliveries alone.
+package api
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"time"
+
+	"github.com/danielgtaylor/huma/v2"
+	"github.com/danielgtaylor/huma/v2/adapters/humago"
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"gridgate/internal/grid"
+)
+
+const (
+	maxBody       = 1 << 20
+	maxImport     = 20 << 20
+	answerWithin  = 15 * time.Second // reads and commands
+	importWithin  = 60 * time.Second
+	stopWithin    = time.Second // for requests under way when the gateway stops
+	maxHeader     = 16 << 10
+	headerTimeout = 5 * time.Second
+	idleTimeout   = 2 * time.Minute
+)
+
+// Deps is what the API stands on. Optional ones say so; the rest must be set.
+type Deps struct {
+	Store  Store
+	Engine Engine
+	Frames Frames
+
+	// Who says for whom a bearer token stands; its error is Unauthorized.
+	Who func(ctx context.Context, token string) (grid.Actor, error)
+	// Parse reads a registry file (YAML or JSON, strict).
+	Parse func(file []byte) (grid.Registration, error)
+	// History reads past values back from InfluxDB, oldest first. Optional.
+	History func(ctx context.Context, q HistoryQuery) ([]Sample, error)
+	// Backup writes a consistent copy of everything into an empty folder. Optional.
+	Backup func(ctx context.Context, dir string) error
+	// Ready names each part and what is wrong with it (nil: nothing). Optional.
+	Ready func(ctx context.Context) map[string]error
+	// Metrics is served at /metrics. Optional.
+	Metrics prometheus.Gatherer
+
+	Heartbeat time.Duration    // of the stream; 0 is 15 s
+	Now       func() time.Time // nil is time.Now
+	Log       *slog.Logger     // nil discards
+	Version   string
+}
+
+// Server serves the API. Make one with New.
+type Server struct {
+	Deps
+	hub     *hub
+	handler http.Handler
+	openapi *huma.OpenAPI
+}
+
+// New builds the server; it does no I/O.
+func New(d Deps) *Server {
+	if d.Log == nil {
+		d.Log = slog.New(slog.DiscardHandler)
+	}
+	if d.Now == nil {
+		d.Now = time.Now
+	}
+	if d.Heartbeat == 0 {
+		d.Heartbeat = 15 * time.Second
+	}
+	s := &Server{Deps: d, hub: newHub()}
+
+	mux := http.NewServeMux()
+	api := humago.New(mux, describe(d.Version))
+	s.openapi = api.OpenAPI()
+	s.routes(api)
+	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "ok") })
+	mux.HandleFunc("GET /readyz", s.ready)
+	if d.Metrics != nil {
+		mux.Handle("GET /metrics", promhttp.HandlerFor(d.Metrics, promhttp.HandlerOpts{}))
+	}
+	s.handler = s.recovered(http.NewCrossOriginProtection().Handler(mux))
+	return s
+}
+
+// describe is the head of the OpenAPI document.
+func describe(version string) huma.Config {
+	c := huma.DefaultConfig("gridgate", version)
+	c.Info.Description = "Sensor-mesh ingestion gateway of a city district: points, devices, events, alarms and closed-loop tickets. " +
+		"Errors are RFC 9457 problem details whose type is urn:gridgate:problem:<code>."
+	c.Components.SecuritySchemes = map[string]*huma.SecurityScheme{
+		"token": {Type: "http", Scheme: "bearer", Description: "The administrator's token, or a unit's."},
+	}
+	c.DocsPath = ""    // its page would load scripts from elsewhere
+	c.SchemasPath = "" // the schemas stand in the document
+	c.CreateHooks = nil
+	c.Transformers = []huma.Transformer{nameProblem}
+	c.RejectUnknownQueryParameters = true
+	return c
+}
+
+// Handler serves everything; for tests and for those who bring their own server.
+func (s *Server) Handler() http.Handler { return s.handler }
+
+// OpenAPI is the document that /openapi.json serves.
+func (s *Server) OpenAPI() *huma.OpenAPI { return s.openapi }
+
+// Run serves on ln until ctx is done. Streams end at once, other requests get a second.
+func (s *Server) Run(ctx context.Context, ln net.Listener) error {
+	srv := &http.Server{
+		Handler:           s.handler,
+		ReadHeaderTimeout: headerTimeout,
+		ReadTimeout:       importWithin,
+		WriteTimeout:      importWithin + answerWithin, // the stream sets its own, write by write
+		IdleTimeout:       idleTimeout,
+		MaxHeaderBytes:    maxHeader,
+		ErrorLog:          slog.NewLogLogger(s.Log.Handler(), slog.LevelDebug),
+	}
+	stopped := make(chan error, 1)
+	go func() {
+		<-ctx.Done()
+		s.hub.close()
+		grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopWithin)
+		defer cancel()
+		err := srv.Shutdown(grace)
+		if err != nil {
+			err = srv.Close()
+		}
+		stopped <- err
+	}()
+	err := srv.Serve(ln)
+	if !errors.Is(err, http.ErrServerClosed) {
+		return fmt.Errorf("api: %w", err)
+	}
+	return <-stopped
+}
+
+// recovered turns a panic in a handler into a 500 and a log line; the gateway goes on.
+func (s *Server) recovered(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		defer func() {
+			switch p := recover(); p {
+			case nil:
+			case http.ErrAbortHandler:
+				panic(p)
+			default:
+				s.Log.Error("request panicked", "err", fmt.Sprint(p), "path", r.URL.Path)
+				writeProblem(w, grid.Errorf(grid.Internal, "the request failed inside the gateway"))
+			}
+		}()
+		next.ServeHTTP(w, r)
+	})
+}

@@ -1,0 +1,76 @@
+package api
+
+import (
+	"context"
+	"time"
+
+	"gridgate/internal/grid"
+	"gridgate/internal/state"
+)
+
+// Query, Page and Evidence are the store's shapes; the API hands them through.
+type (
+	Query       = state.Query
+	Page[T any] = state.Page[T]
+	Evidence    = state.Evidence
+)
+
+// Store is what the API reads: what has been committed.
+type Store interface {
+	ListPoints(context.Context, Query) (Page[grid.Point], error)
+	ListDevices(context.Context, Query) (Page[grid.Device], error)
+	ListInstallations(context.Context, Query) (Page[grid.Installation], error)
+	ListUnits(context.Context, Query) (Page[grid.Unit], error)
+	ListEvents(context.Context, Query) (Page[grid.Event], error)
+	ListAlarms(context.Context, Query) (Page[grid.Alarm], error)
+	ListTickets(context.Context, Query) (Page[grid.Ticket], error)
+	ListDeliveries(context.Context, Query) (Page[grid.Delivery], error)
+	ListQuarantine(context.Context, Query) (Page[grid.QuarantinedFrame], error)
+
+	Point(ctx context.Context, id string) (grid.Point, error)
+	Device(ctx context.Context, id grid.Identity) (grid.Device, error)
+	Alarm(ctx context.Context, id string) (grid.Alarm, error)
+	Ticket(ctx context.Context, id string) (grid.Ticket, error)
+	Delivery(ctx context.Context, id string) (grid.Delivery, error)
+	Moves(ctx context.Context, ticket string) ([]grid.MoveRecord, error)
+	Attempts(ctx context.Context, delivery string) ([]grid.Attempt, error)
+	EvidenceOf(ctx context.Context, ticket string) ([]Evidence, error)
+	EventsAfter(ctx context.Context, id string, limit int) ([]grid.Event, error) // in the order of their commits
+}
+
+// Engine is what changes things. Each call is durable when it returns nil.
+type Engine interface {
+	Move(ctx context.Context, m grid.Move) (grid.Ticket, error)
+	Put(ctx context.Context, points []grid.Point, devices []grid.Device, installations []grid.Installation, units []grid.Unit) error
+	Claim(ctx context.Context, device grid.Device, installations []grid.Installation) (replayed int, err error)
+	Replay(ctx context.Context, ids []string, by grid.Actor) (int, error)
+	Discard(ctx context.Context, ids []string, by grid.Actor, reason string) (int, error)
+	Resend(ctx context.Context, delivery string, by grid.Actor) error
+	Ack(ctx context.Context, alarm string, by grid.Actor) (grid.Alarm, error)
+
+	// What lives in memory.
+	Discovered(ctx context.Context, limit int) ([]grid.Discovered, error)
+	LivePoint(ctx context.Context, id string) ([]grid.LiveValue, error)
+	LiveDevice(ctx context.Context, id grid.Identity) (grid.DeviceHealth, error)
+	Ledger(ctx context.Context) (grid.Ledger, error)
+}
+
+// Frames is the journal as the API reads it, newest first.
+type Frames interface {
+	ByDevice(ctx context.Context, id grid.Identity, since, until time.Time, limit int) ([]grid.Frame, error)
+	Recent(ctx context.Context, lane grid.Lane, limit int) ([]grid.Frame, error)
+}
+
+// HistoryQuery asks for the past of one signal of a point.
+type HistoryQuery struct {
+	Point    grid.Point
+	Signal   grid.Signal
+	From, To time.Time
+	Limit    int
+}
+
+// Sample is one past value.
+type Sample struct {
+	At    time.Time `json:"at"`
+	Value float64   `json:"value"`
+}
