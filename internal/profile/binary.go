@@ -1,0 +1,201 @@
+package profile
+
+import (
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+
+	"gridgate/internal/grid"
+)
+
+// binary is the codec of fixed layouts: the first layout that fits a frame reads it.
+type binary struct {
+	layouts     []layout
+	ports       []int // all that some layout names
+	anyPort     bool  // some layout names none
+	ignoreOther bool
+}
+
+type layout struct {
+	name    string
+	ports   []int
+	lengths []int
+	bytes   []byteIs
+	sum8    bool
+	restart bool
+	answer  bool
+	rest    bool // bytes after the last field are no news
+	items   []op
+}
+
+type byteIs struct {
+	at int // negative from the end
+	is []int
+}
+
+// portFits: a port that nobody said fits where there is only one to think of.
+func portFits(ports []int, port int, only bool) bool {
+	return len(ports) == 0 || slices.Contains(ports, port) || port < 0 && only
+}
+
+func (l *layout) fits(port int, payload []byte, onlyPort bool) bool {
+	if !portFits(l.ports, port, onlyPort) {
+		return false
+	}
+	if l.lengths != nil && !slices.Contains(l.lengths, len(payload)) {
+		return false
+	}
+	for i := range l.bytes {
+		b := &l.bytes[i]
+		at := b.at
+		if at < 0 {
+			at += len(payload)
+		}
+		if at < 0 || at >= len(payload) || !slices.Contains(b.is, int(payload[at])) {
+			return false
+		}
+	}
+	return true
+}
+
+func (c *binary) decode(r *run, f *grid.Frame) error {
+	only := len(c.ports) == 1
+	for i := range c.layouts {
+		if l := &c.layouts[i]; l.fits(f.Port, f.Payload, only) {
+			return l.decode(r, f.Payload)
+		}
+	}
+	return c.noLayout(r, f)
+}
+
+func (c *binary) noLayout(r *run, f *grid.Frame) error {
+	if !c.anyPort && !portFits(c.ports, f.Port, len(c.ports) == 1) {
+		return otherPort(r, f.Port, c.ports, c.ignoreOther)
+	}
+	if name, want := c.shortest(f.Port); len(f.Payload) < want {
+		return fmt.Errorf("layout %q: bytes %d to %d are outside a payload of %d", name, len(f.Payload), want-1, len(f.Payload))
+	}
+	return fmt.Errorf("no layout is for port %s with %d bytes beginning %x", portName(f.Port), len(f.Payload), f.Payload[:min(4, len(f.Payload))])
+}
+
+// shortest finds how many bytes the choice between the layouts of a port needs at least:
+// a frame with fewer is the beginning of one.
+func (c *binary) shortest(port int) (name string, bytes int) {
+	for i := range c.layouts {
+		l := &c.layouts[i]
+		if !portFits(l.ports, port, len(c.ports) == 1) {
+			continue
+		}
+		n := 0
+		if l.lengths != nil {
+			n = slices.Min(l.lengths)
+		}
+		for _, b := range l.bytes {
+			n = max(n, b.at+1)
+		}
+		if name == "" || n < bytes {
+			name, bytes = l.name, n
+		}
+	}
+	return name, bytes
+}
+
+// otherPort is what happens on a port the profile does not know.
+func otherPort(r *run, port int, known []int, ignore bool) error {
+	if ignore {
+		r.report = true
+		return nil
+	}
+	names := make([]string, len(known))
+	for i, p := range known {
+		names[i] = strconv.Itoa(p)
+	}
+	return fmt.Errorf("port %s is unknown: want %s", portName(port), strings.Join(names, ", "))
+}
+
+func portName(port int) string {
+	if port < 0 {
+		return "(not said)"
+	}
+	return strconv.Itoa(port)
+}
+
+func (l *layout) decode(r *run, payload []byte) error {
+	if l.sum8 {
+		var sum byte
+		for _, b := range payload {
+			sum += b
+		}
+		if sum != 0 {
+			return fmt.Errorf("layout %q: checksum is off by 0x%02x", l.name, sum)
+		}
+	}
+	r.restart, r.answer, r.report = l.restart, l.answer, !l.answer
+	w := window{payload: payload, end: len(payload)}
+	if _, err := r.exec(l.items, &w, &r.top, 0); err != nil {
+		return err
+	}
+	if w.last < len(payload) && !l.rest && !l.answer {
+		r.warn("layout %q: bytes %d to %d are not read", l.name, w.last, len(payload)-1)
+	}
+	return nil
+}
+
+func (c *compiler) binary(s *profileSpec) (codec, []int, error) {
+	if len(s.Layouts) == 0 {
+		return nil, nil, fmt.Errorf("layouts: a binary profile wants at least one")
+	}
+	out := &binary{}
+	for i := range s.Layouts {
+		l, err := c.layout(&s.Layouts[i])
+		if err != nil {
+			return nil, nil, fmt.Errorf("layouts: %q: %w", s.Layouts[i].Name, err)
+		}
+		out.layouts = append(out.layouts, l)
+		out.ports = append(out.ports, l.ports...)
+		out.anyPort = out.anyPort || len(l.ports) == 0
+	}
+	slices.Sort(out.ports)
+	out.ports = slices.Compact(out.ports)
+	var err error
+	out.ignoreOther, err = unknownPort(s.UnknownPort)
+	return out, out.ports, err
+}
+
+func unknownPort(s string) (ignore bool, err error) {
+	switch s {
+	case "", "error":
+		return false, nil
+	case "ignore":
+		return true, nil
+	}
+	return false, fmt.Errorf("unknown_port is %q: want error or ignore", s)
+}
+
+func (c *compiler) layout(s *layoutSpec) (layout, error) {
+	l := layout{name: s.Name, ports: s.When.Port, lengths: s.When.Length, restart: s.Restart, answer: s.Answer, rest: s.Rest == "ignore"}
+	if s.Name == "" {
+		return l, fmt.Errorf("want a name")
+	}
+	if s.Rest != "" && s.Rest != "ignore" && s.Rest != "warn" {
+		return l, fmt.Errorf("rest is %q: want warn or ignore", s.Rest)
+	}
+	switch s.Check {
+	case "":
+	case "sum8":
+		l.sum8 = true
+	default:
+		return l, fmt.Errorf("check is %q: want sum8", s.Check)
+	}
+	if s.Answer && len(s.Fields) > 0 {
+		return l, fmt.Errorf("an answer carries no reading: want no fields")
+	}
+	for at, is := range s.When.Byte {
+		l.bytes = append(l.bytes, byteIs{at, is})
+	}
+	slices.SortFunc(l.bytes, func(a, b byteIs) int { return a.at - b.at })
+	var err error
+	l.items, err = c.items(s.Fields, false)
+	return l, err
+}

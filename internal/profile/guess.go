@@ -1,0 +1,212 @@
+package profile
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strings"
+	"unicode"
+
+	"gridgate/internal/grid"
+)
+
+// Bounds of guessing: it may be asked for every frame of every unknown device.
+const (
+	maxGuesses      = 5
+	maxGuessPayload = 4 << 10
+)
+
+// Scores of the signs a guess rests on. Below minScore it is no guess.
+const (
+	scoreModel    = 60 // the envelope names the model
+	scoreName     = 35 // the device's name says what it is
+	scoreEUI      = 15 // the maker's EUIs begin so
+	scoreDecodes  = 20 // the payload decodes without a warning
+	scoreReading  = 3  // for each reading of it, up to four
+	scoreWarnings = 5  // it decodes, with warnings
+	scorePort     = 10 // on a port that the profile names
+	scoreFails    = -40
+	minScore      = 20
+)
+
+// Guess is a profile that may fit an unknown device. It is for a person to confirm.
+type Guess struct {
+	Profile string `json:"profile"`
+	Score   int    `json:"score"`
+	Reason  string `json:"reason"`
+	Smoke   bool   `json:"smoke"` // the profile serves smoke points
+	Fire    bool   `json:"fire"`  // decoded with it, the frame says smoke.alarm
+}
+
+// identity is what a profile knows of the devices it is for.
+type identity struct {
+	models []string // lower case, letters and digits only
+	eui    []string // lower-case hex
+	names  []string // lower case
+}
+
+func compileIdentity(s *identifySpec, model string) (identity, error) {
+	var id identity
+	for _, m := range append([]string{model}, s.Models...) {
+		if m = squeeze(m); m != "" && !slices.Contains(id.models, m) {
+			id.models = append(id.models, m)
+		}
+	}
+	for _, e := range s.EUI {
+		e = strings.ToLower(e)
+		if len(e) < 4 || len(e) > 16 || strings.Trim(e, "0123456789abcdef") != "" {
+			return id, fmt.Errorf("identify: eui %q: want 4 to 16 hex digits, how EUIs of the maker begin", e)
+		}
+		id.eui = append(id.eui, e)
+	}
+	for _, n := range s.Names {
+		if len(n) < 2 {
+			return id, fmt.Errorf("identify: name %q: want a word", n)
+		}
+		id.names = append(id.names, strings.ToLower(n))
+	}
+	return id, nil
+}
+
+// squeeze keeps the letters and digits of a name, in lower case: "EM310-TILT" and
+// "em310 tilt" are one.
+func squeeze(s string) string {
+	return strings.Map(func(r rune) rune {
+		if unicode.IsLetter(r) || unicode.IsDigit(r) {
+			return unicode.ToLower(r)
+		}
+		return -1
+	}, s)
+}
+
+// guesser answers by identity alone.
+type guesser struct {
+	list []*Profile
+}
+
+func newGuesser(list []*Profile) *guesser { return &guesser{list: list} }
+
+// byIdentity gives the profiles that know the identity best, and how they know it.
+func (g *guesser) byIdentity(id grid.Identity) (best []*Profile, sign string, score int) {
+	kind, rest, _ := strings.Cut(strings.ToLower(string(id)), ":")
+	longest := 0
+	for _, p := range g.list {
+		n, how, points := p.identify.knows(kind, rest)
+		if n == 0 || n < longest {
+			continue
+		}
+		if n > longest {
+			longest, best, sign, score = n, nil, how, points
+		}
+		best = append(best, p)
+	}
+	return best, sign, score
+}
+
+// knows reports how many letters of an identity a profile recognises.
+func (id *identity) knows(kind, rest string) (n int, sign string, score int) {
+	switch kind {
+	case "eui":
+		for _, e := range id.eui {
+			if strings.HasPrefix(rest, e) && len(e) > n {
+				n, sign, score = len(e), "its EUI begins with "+e, scoreEUI
+			}
+		}
+	case "z2m":
+		for _, w := range id.names {
+			if strings.Contains(rest, w) && len(w) > n {
+				n, sign, score = len(w), fmt.Sprintf("its name has %q in it", w), scoreName
+			}
+		}
+	}
+	return n, sign, score
+}
+
+// GuessIdentity says from the identity alone which profile a device most likely has, ""
+// where several or none would do, and whether it can only be a smoke detector. It does
+// not decode and is cheap enough for every frame of an unknown device.
+func (s *Set) GuessIdentity(id grid.Identity) (profile string, smoke bool) {
+	best, _, _ := s.guess.byIdentity(id)
+	if len(best) == 0 {
+		return "", false
+	}
+	smoke = true
+	for _, p := range best {
+		smoke = smoke && p.IsSmoke()
+	}
+	if len(best) == 1 {
+		profile = best[0].ID
+	}
+	return profile, smoke
+}
+
+// Guess ranks the profiles that may fit the device that sent f, best first, by what its
+// envelope and identity say and by decoding the payload on trial. f has been through
+// envelope.Open; where that failed, what is there is used. It gives at most five, looks
+// at each profile once, and at payloads of at most 4 KiB.
+func (s *Set) Guess(f grid.Frame) []Guess {
+	known, sign, points := s.guess.byIdentity(f.Identity)
+	model := squeeze(f.Model)
+	var out []Guess
+	for _, p := range s.list {
+		g := Guess{Profile: p.ID, Smoke: p.IsSmoke()}
+		var reasons []string
+		add := func(score int, reason string) {
+			g.Score += score
+			reasons = append(reasons, reason)
+		}
+		if slices.ContainsFunc(p.identify.models, func(m string) bool { return model != "" && strings.Contains(model, m) }) {
+			add(scoreModel, fmt.Sprintf("the envelope names the model %q", f.Model))
+		}
+		if slices.Contains(known, p) {
+			add(points, sign)
+		}
+		if len(f.Payload) > 0 && len(f.Payload) <= maxGuessPayload {
+			g.try(p, f, add)
+		}
+		if g.Score >= minScore {
+			g.Reason = strings.Join(reasons, "; ")
+			out = append(out, g)
+		}
+	}
+	slices.SortStableFunc(out, func(a, b Guess) int {
+		// Of two that are as likely, the one that may be a fire goes first.
+		return cmp.Or(cmp.Compare(b.Score, a.Score), boolCompare(b.Fire, a.Fire), boolCompare(b.Smoke, a.Smoke))
+	})
+	return out[:min(len(out), maxGuesses)]
+}
+
+func boolCompare(a, b bool) int {
+	switch {
+	case a == b:
+		return 0
+	case a:
+		return 1
+	}
+	return -1
+}
+
+// try decodes the frame with a profile and judges the outcome.
+func (g *Guess) try(p *Profile, f grid.Frame, add func(int, string)) {
+	d, err := p.Decode(f)
+	switch {
+	case err != nil:
+		add(scoreFails, "the payload does not decode")
+		return
+	case d.Answer || len(d.Readings) == 0 && !d.Restart:
+		return
+	case len(d.Warnings) > 0:
+		add(scoreWarnings, "the payload decodes with warnings")
+	default:
+		points := scoreDecodes + scoreReading*min(len(d.Readings), 4)
+		if slices.Contains(p.Ports, f.Port) {
+			points += scorePort
+		}
+		add(points, fmt.Sprintf("the payload decodes to %d readings", len(d.Readings)))
+	}
+	for _, r := range d.Readings {
+		if (r.Signal == grid.SmokeAlarm || r.Signal == grid.HeatAlarm) && r.Bool() && !r.History {
+			g.Fire = true
+		}
+	}
+}

@@ -1,0 +1,216 @@
+package profile
+
+import (
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"github.com/valyala/fastjson"
+
+	"gridgate/internal/grid"
+)
+
+// jsonCodec takes values out of a JSON object by path. Keys nobody asks for are no news.
+type jsonCodec struct {
+	ports       []int
+	ignoreOther bool
+	fields      []jsonField
+	each        []jsonEach
+	parsers     fastjson.ParserPool
+}
+
+type jsonField struct {
+	field
+	path   []string
+	isTime bool
+}
+
+type jsonEach struct {
+	record
+	path   []string
+	fields []jsonField
+}
+
+func (c *jsonCodec) decode(r *run, f *grid.Frame) error {
+	if !portFits(c.ports, f.Port, len(c.ports) == 1) {
+		return otherPort(r, f.Port, c.ports, c.ignoreOther)
+	}
+	if !utf8.Valid(f.Payload) {
+		return fmt.Errorf("the payload is not UTF-8")
+	}
+	parser := c.parsers.Get()
+	defer c.parsers.Put(parser)
+	root, err := parser.ParseBytes(f.Payload)
+	if err != nil {
+		return fmt.Errorf("the payload is no JSON: %s", firstLine(err))
+	}
+	if root.Type() != fastjson.TypeObject && root.Type() != fastjson.TypeArray {
+		return fmt.Errorf("the payload is a JSON %s: want an object", root.Type())
+	}
+	r.report = true
+	if err := readFields(r, c.fields, root, &r.top); err != nil {
+		return err
+	}
+	for i := range c.each {
+		if err := c.each[i].decode(r, root); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// firstLine keeps a parser's complaint from quoting the whole payload.
+func firstLine(err error) string {
+	line, _, _ := strings.Cut(err.Error(), "\n")
+	line, _, _ = strings.Cut(line, "; unparsed tail")
+	if len(line) > 120 {
+		line = strings.ToValidUTF8(line[:120], "") + "…"
+	}
+	return line
+}
+
+func (e *jsonEach) decode(r *run, root *fastjson.Value) error {
+	list := root.Get(e.path...)
+	if len(e.path) == 0 {
+		list = root
+	}
+	if list == nil || list.Type() != fastjson.TypeArray {
+		return nil
+	}
+	items, _ := list.Array()
+	if len(items) > maxRecords {
+		return fmt.Errorf("%d records at %q: want at most %d", len(items), strings.Join(e.path, "."), maxRecords)
+	}
+	for n, item := range items {
+		r.rec.clear()
+		if err := readFields(r, e.fields, item, &r.rec); err != nil {
+			return fmt.Errorf("record %d: %w", n+1, err)
+		}
+		r.emit(&r.rec, &e.record, n+1)
+	}
+	return nil
+}
+
+func readFields(r *run, fields []jsonField, root *fastjson.Value, s *scope) error {
+	for i := range fields {
+		f := &fields[i]
+		v := root.Get(f.path...)
+		if v == nil {
+			continue
+		}
+		if err := f.read(r, s, v); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (f *jsonField) read(r *run, s *scope, v *fastjson.Value) error {
+	switch v.Type() {
+	case fastjson.TypeNull:
+		return nil
+	case fastjson.TypeTrue:
+		return f.put(r, s, 1, true)
+	case fastjson.TypeFalse:
+		return f.put(r, s, 0, true)
+	case fastjson.TypeNumber:
+		x, err := v.Float64()
+		return f.put(r, s, x, err == nil)
+	case fastjson.TypeString:
+		text, _ := v.StringBytes()
+		return f.text(r, s, string(text))
+	}
+	return f.unreadable(r, "is a JSON "+v.Type().String())
+}
+
+func (f *jsonField) text(r *run, s *scope, text string) error {
+	if f.isTime {
+		at, err := time.Parse(time.RFC3339, text)
+		if err != nil {
+			return f.unreadable(r, fmt.Sprintf("%.40q is no RFC 3339 time", text))
+		}
+		return f.store(r, s, (float64(at.UnixMicro())/1e6-f.add)/f.mul*f.div)
+	}
+	if f.enum != nil {
+		v, ok := f.enum.texts[text]
+		if !ok {
+			return f.unreadable(r, fmt.Sprintf("%.40q is none of %s", text, f.enum))
+		}
+		return f.store(r, s, v)
+	}
+	x, err := strconv.ParseFloat(text, 64)
+	return f.put(r, s, x, err == nil)
+}
+
+func (c *compiler) json(s *profileSpec) (codec, []int, error) {
+	out := &jsonCodec{ports: s.Ports}
+	var err error
+	if out.fields, err = c.jsonFields(s.Fields); err != nil {
+		return nil, nil, err
+	}
+	for i := range s.Records {
+		e, err := c.jsonEach(&s.Records[i])
+		if err != nil {
+			return nil, nil, fmt.Errorf("records: %s: %w", s.Records[i].title(), err)
+		}
+		out.each = append(out.each, e)
+	}
+	if len(out.fields)+len(out.each) == 0 {
+		return nil, nil, fmt.Errorf("fields: a json profile wants at least one")
+	}
+	out.ignoreOther, err = unknownPort(s.UnknownPort)
+	return out, s.Ports, err
+}
+
+func (c *compiler) jsonEach(s *recordSpec) (jsonEach, error) {
+	e := jsonEach{path: s.Each}
+	if s.Each == nil || s.Keys != nil || s.Skip != 0 || s.Restart || s.Answer {
+		return e, fmt.Errorf("want each, and no keys, skip, restart or answer, in a json profile")
+	}
+	plain := make([]fieldSpec, len(s.Fields))
+	for i, item := range s.Fields {
+		if item.If != nil || item.Repeat != nil || item.Skip != 0 {
+			return e, fmt.Errorf("if, repeat and skip are for bytes: want fields")
+		}
+		plain[i] = item.Field
+	}
+	var err error
+	if e.record, err = c.record(s.History, s.Time, s.Channel, s.Fields); err != nil {
+		return e, err
+	}
+	e.own = true
+	if e.fields, err = c.jsonFields(plain); err != nil {
+		return e, err
+	}
+	e.clock, err = c.clock(s.Time)
+	return e, err
+}
+
+func (c *compiler) jsonFields(specs []fieldSpec) ([]jsonField, error) {
+	var out []jsonField
+	for i := range specs {
+		s := &specs[i]
+		if s.At != nil || s.Bits != "" || s.Mask != 0 || s.Order != "" {
+			return nil, fmt.Errorf("field %q: at, bits, mask and order are for bytes: want path", s.Name)
+		}
+		if s.Type != "" && s.Type != "time" {
+			return nil, fmt.Errorf("field %q: type is %q: want time, or none", s.Name, s.Type)
+		}
+		f := jsonField{path: slices.Clone(s.Path), isTime: s.Type == "time"}
+		if f.path == nil {
+			f.path = []string{s.Name}
+		}
+		plain := *s
+		plain.Type = ""
+		compiled, err := c.field(&plain)
+		if err != nil {
+			return nil, err
+		}
+		f.field = compiled
+		out = append(out, f)
+	}
+	return out, nil
+}

@@ -1,0 +1,208 @@
+package profile
+
+import (
+	"encoding/json"
+	"fmt"
+	"slices"
+	"sync"
+	"time"
+
+	"gridgate/internal/grid"
+)
+
+// maxPayload bounds what a profile looks at; no device of our kinds sends more.
+const maxPayload = 64 << 10
+
+// maxWarnings bounds what one frame can say about itself.
+const maxWarnings = 8
+
+// CounterSpec says where a device's frame counter is and how many bits it has before it
+// wraps. With Source "payload" and "network" Decode fills Sequence.
+type CounterSpec struct {
+	Source string `json:"source"` // "network", "payload", "none"
+	Bits   int    `json:"bits,omitempty"`
+}
+
+// Profile is a compiled firmware profile. It is safe for concurrent use.
+type Profile struct {
+	ID       string        // "<vendor>/<model>", lower case
+	Vendor   string        // as people write it
+	Model    string        //
+	Version  string        // of the profile
+	Firmware string        // which firmware it holds for, in words
+	Source   string        // where the layout comes from, in words
+	Codec    string        // binary, tlv, json
+	Kinds    []grid.Kind   // what points it serves
+	Interval time.Duration // a healthy device reports at least this often
+	Counter  CounterSpec   //
+	Signals  []grid.Signal // what it can give
+	Ports    []int         // where its reports come; none: anywhere
+
+	file     string // where it was read from
+	tag      string // "<id>@<version>", on everything it decodes
+	codec    codec
+	rules    []rule
+	slots    int
+	clock    *clock
+	sequence *sequence
+	restart  *test
+	history  *test
+	identify identity
+	runs     sync.Pool // *run
+}
+
+// MarshalJSON gives the shape of `gridgate profile list --json`.
+func (p *Profile) MarshalJSON() ([]byte, error) {
+	return json.Marshal(struct {
+		ID       string        `json:"id"`
+		Vendor   string        `json:"vendor"`
+		Model    string        `json:"model"`
+		Version  string        `json:"version"`
+		Firmware string        `json:"firmware,omitempty"`
+		Kinds    []grid.Kind   `json:"kinds"`
+		Codec    string        `json:"codec"`
+		Interval string        `json:"interval"`
+		Counter  CounterSpec   `json:"counter"`
+		Signals  []grid.Signal `json:"signals"`
+		Ports    []int         `json:"ports,omitempty"`
+		Source   string        `json:"source"`
+	}{p.ID, p.Vendor, p.Model, p.Version, p.Firmware, p.Kinds, p.Codec, p.Interval.String(), p.Counter, p.Signals, p.Ports, p.Source})
+}
+
+// IsSmoke reports whether the profile serves smoke points.
+func (p *Profile) IsSmoke() bool { return slices.Contains(p.Kinds, grid.Smoke) }
+
+// codec is one way to fill the fields of a frame.
+type codec interface {
+	decode(r *run, f *grid.Frame) error
+}
+
+// run is the working memory of one Decode; it is pooled.
+type run struct {
+	p        *Profile
+	top, rec scope
+	readings []grid.Reading
+	past     bool           // the frame's own readings are of the past
+	restart  bool           //
+	answer   bool           // the frame holds answers to downlinks
+	report   bool           // the frame holds something else than answers
+	warnings []string       // escapes with the result
+	env      map[string]any // of expressions
+}
+
+func (r *run) warn(format string, args ...any) {
+	if len(r.warnings) < maxWarnings {
+		r.warnings = append(r.warnings, fmt.Sprintf(format, args...))
+	}
+}
+
+func (p *Profile) newRun() *run {
+	if r, ok := p.runs.Get().(*run); ok {
+		return r
+	}
+	return &run{p: p, top: newScope(p.slots), rec: newScope(p.slots), env: map[string]any{}}
+}
+
+func (p *Profile) release(r *run) {
+	r.top.clear()
+	r.readings = r.readings[:0]
+	r.past, r.restart, r.answer, r.report, r.warnings = false, false, false, false, nil
+	p.runs.Put(r)
+}
+
+var _ grid.Decoder = (*Profile)(nil)
+
+// Decode turns the payload of a frame into readings. Its errors are permanent and name
+// the profile, the field and the bytes. What the frame does not say is absent from the
+// result; readings are finite; the frame is neither kept nor changed. Readings whose At
+// is zero are as old as the frame.
+func (p *Profile) Decode(f grid.Frame) (grid.Decoded, error) {
+	r := p.newRun()
+	defer p.release(r)
+	if err := p.decode(r, &f); err != nil {
+		return grid.Decoded{}, grid.Errorf(grid.Invalid, "profile %s: %w", p.ID, err)
+	}
+	d := grid.Decoded{Profile: p.tag, Restart: r.restart, Answer: r.answer && !r.report}
+	if len(r.readings) > 0 {
+		d.Readings = slices.Clone(r.readings)
+	}
+	switch {
+	case p.sequence != nil:
+		d.Sequence, d.HasSequence = p.sequence.read(r)
+	case p.Counter.Source == "network":
+		d.Sequence, d.HasSequence = f.Counter, f.HasCounter
+	}
+	d.Warnings = r.warnings
+	if p.clock != nil {
+		d.DeviceTime = p.clock.read(&r.top)
+	}
+	return d, nil
+}
+
+func (p *Profile) decode(r *run, f *grid.Frame) error {
+	switch {
+	case len(f.Payload) == 0:
+		return fmt.Errorf("the payload is empty")
+	case len(f.Payload) > maxPayload:
+		return fmt.Errorf("the payload has %d bytes: want at most %d", len(f.Payload), maxPayload)
+	}
+	if err := p.codec.decode(r, f); err != nil {
+		return err
+	}
+	if p.restart != nil && p.restart.ask(&r.top) {
+		r.restart = true
+	}
+	if p.history != nil && p.history.ask(&r.top) {
+		r.past = true
+	}
+	if r.answer && !r.report {
+		return nil
+	}
+	r.emit(&r.top, &record{history: r.past}, 0)
+	if len(r.readings) == 0 && len(r.warnings) > 0 && !r.restart {
+		return fmt.Errorf("nothing could be read: %s", r.warnings[0])
+	}
+	return nil
+}
+
+// clock reads a device time out of a field.
+type clock struct {
+	slot   int
+	perSec float64
+}
+
+// lastTime is the end of what RFC 3339 can write.
+const lastTime = 253402300799
+
+// read gives the device's time, zero where it says none. Wrong clocks are not judged
+// here: 1970 and next year are ordinary.
+func (c *clock) read(s *scope) time.Time {
+	if !s.has[c.slot] {
+		return time.Time{}
+	}
+	sec := s.val[c.slot] / c.perSec
+	if sec < 0 || sec > lastTime {
+		return time.Time{}
+	}
+	whole := int64(sec)
+	return time.Unix(whole, int64((sec-float64(whole))*1e6)*1e3).UTC()
+}
+
+// sequence reads the device's own counter.
+type sequence struct {
+	slot int
+	name string
+	bits int
+}
+
+func (q *sequence) read(r *run) (uint32, bool) {
+	if !r.top.has[q.slot] {
+		return 0, false
+	}
+	v := r.top.val[q.slot]
+	if v < 0 || v > float64(uint64(1)<<q.bits-1) || v != float64(uint32(v)) {
+		r.warn("field %q: %v is no counter of %d bits", q.name, v, q.bits)
+		return 0, false
+	}
+	return uint32(v), true
+}

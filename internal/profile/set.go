@@ -1,0 +1,94 @@
+package profile
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"maps"
+	"path"
+	"slices"
+	"strings"
+
+	"gridgate/internal/grid"
+)
+
+// The files of a profile, in the folder <vendor>/<model>.
+const (
+	profileFile = "profile.yaml"
+	casesFile   = "cases.yaml"
+)
+
+// Set is all loaded profiles. It does not change and is safe for concurrent use.
+type Set struct {
+	list   []*Profile // by id
+	byID   map[string]*Profile
+	folder map[string]fs.FS // id → where its files are
+	guess  *guesser
+}
+
+// Load reads every <vendor>/<model>/profile.yaml of each file system; a profile of a
+// later one takes the place of an earlier one with the same id. Any file that is not
+// right fails the load; the error tells all of them, each with file, key and wish.
+func Load(fsys ...fs.FS) (*Set, error) {
+	s := &Set{byID: map[string]*Profile{}, folder: map[string]fs.FS{}}
+	var wrong []error
+	for _, f := range fsys {
+		files, err := fs.Glob(f, "*/*/"+profileFile)
+		if err != nil {
+			return nil, fmt.Errorf("profiles: %w", err)
+		}
+		for _, file := range files {
+			p, err := load(f, file)
+			if err != nil {
+				wrong = append(wrong, err)
+				continue
+			}
+			s.byID[p.ID], s.folder[p.ID] = p, f
+		}
+	}
+	if len(wrong) > 0 {
+		return nil, errors.Join(wrong...)
+	}
+	for _, id := range slices.Sorted(maps.Keys(s.byID)) {
+		s.list = append(s.list, s.byID[id])
+	}
+	s.guess = newGuesser(s.list)
+	return s, nil
+}
+
+func load(fsys fs.FS, file string) (*Profile, error) {
+	raw, err := fs.ReadFile(fsys, file)
+	if err != nil {
+		return nil, fmt.Errorf("profiles: %w", err)
+	}
+	p, err := Parse(raw)
+	if err != nil {
+		return nil, grid.Errorf(grid.Invalid, "%s: %w", file, err)
+	}
+	if dir := path.Dir(file); p.ID != dir {
+		return nil, grid.Errorf(grid.Invalid, "%s: profile is %q: want %q, its folder", file, p.ID, dir)
+	}
+	p.file = file
+	return p, nil
+}
+
+// Parse compiles one profile. Its error names the key and the wish.
+func Parse(raw []byte) (*Profile, error) {
+	var spec profileSpec
+	if err := parseStrict(raw, &spec); err != nil {
+		return nil, err
+	}
+	return compile(&spec)
+}
+
+// Get finds a profile by id. "<id>@<version>", as a frame names it, finds it too.
+func (s *Set) Get(id string) (*Profile, error) {
+	bare, _, _ := strings.Cut(strings.ToLower(id), "@")
+	if p := s.byID[bare]; p != nil {
+		return p, nil
+	}
+	return nil, grid.Errorf(grid.NotFound, "profile is %q: %s", id, wish(bare, slices.Sorted(maps.Keys(s.byID))))
+}
+
+// List gives all profiles by id.
+func (s *Set) List() []*Profile { return slices.Clone(s.list) }

@@ -1,0 +1,316 @@
+package profile
+
+import (
+	"errors"
+	"fmt"
+	"reflect"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/goccy/go-yaml"
+)
+
+// The types of this file are the profile language, key by key. docs/profiles.md explains
+// it to people; a key that is not here is an error.
+
+type profileSpec struct {
+	Profile  string   `yaml:"profile"`  // "<vendor>/<model>", the folder it lies in
+	Version  string   `yaml:"version"`  // of this file; a frame names the version that decoded it
+	Vendor   string   `yaml:"vendor"`   // as people write it
+	Model    string   `yaml:"model"`    // as people write it
+	Firmware string   `yaml:"firmware"` // which firmware this layout holds for, in words
+	Kinds    []string `yaml:"kinds"`    // door, parking, manhole, smoke
+	Source   string   `yaml:"source"`   // where the layout comes from, in words
+	Interval string   `yaml:"interval"` // longest time between two reports of a healthy device
+
+	Counter  counterSpec  `yaml:"counter"`
+	Time     *timeSpec    `yaml:"time"`
+	Restart  *testSpec    `yaml:"restart"` // fields that say: this is a start-up frame
+	History  *testSpec    `yaml:"history"` // fields that say: this frame is of the past
+	Identify identifySpec `yaml:"identify"`
+
+	Codec       string `yaml:"codec"`        // binary, tlv, json
+	Order       string `yaml:"order"`        // big (default) or little: byte order of fields that do not say
+	UnknownPort string `yaml:"unknown_port"` // error (default) or ignore
+
+	Layouts []layoutSpec `yaml:"layouts"` // binary
+	Ports   []int        `yaml:"ports"`   // tlv, json: where reports come; none: anywhere
+	Key     keySpec      `yaml:"key"`     // tlv
+	Records []recordSpec `yaml:"records"` // tlv: by key; json: by array
+	Fields  []fieldSpec  `yaml:"fields"`  // json
+
+	Signals map[string]rulesSpec `yaml:"signals"`
+}
+
+type counterSpec struct {
+	Source string `yaml:"source"` // network, payload, none (default)
+	Field  string `yaml:"field"`  // payload: which field
+	Bits   int    `yaml:"bits"`   // where it wraps
+}
+
+// timeSpec says which field is the device's clock, for a frame or for a record.
+type timeSpec struct {
+	Field string `yaml:"field"`
+	Unit  string `yaml:"unit"` // s (default) or ms since 1970 UTC
+}
+
+// testSpec is a question about one field.
+type testSpec struct {
+	Field string  `yaml:"field"`
+	Is    anyList `yaml:"is"`
+	Not   anyList `yaml:"not"`
+}
+
+type identifySpec struct {
+	Models []string `yaml:"models"` // other names of the model in envelopes
+	EUI    []string `yaml:"eui"`    // how EUIs of this maker or model begin
+	Names  []string `yaml:"names"`  // words in a Zigbee2MQTT name
+}
+
+type layoutSpec struct {
+	Name    string     `yaml:"name"`
+	When    whenSpec   `yaml:"when"`
+	Check   string     `yaml:"check"`   // sum8: all bytes add up to 0 modulo 256
+	Restart bool       `yaml:"restart"` // a start-up frame
+	Answer  bool       `yaml:"answer"`  // answers a downlink: carries no reading
+	Rest    string     `yaml:"rest"`    // warn (default) or ignore: bytes after the last field
+	Fields  []itemSpec `yaml:"fields"`
+}
+
+type whenSpec struct {
+	Port   intList         `yaml:"port"`
+	Length intList         `yaml:"length"`
+	Byte   map[int]intList `yaml:"byte"` // offset (negative: from the end) → values
+}
+
+// itemSpec is one step of a binary layout: a field, or `skip`, or `if`, or `repeat`.
+type itemSpec struct {
+	Field  fieldSpec   `yaml:",inline"`
+	Skip   int         `yaml:"skip"`
+	If     *testSpec   `yaml:"if"`
+	Repeat *repeatSpec `yaml:"repeat"`
+	Items  []itemSpec  `yaml:"fields"` // of if and repeat
+}
+
+type repeatSpec struct {
+	Count   int       `yaml:"count"`    // fixed
+	CountOf string    `yaml:"count_of"` // a field says how many; neither: to the end
+	Size    int       `yaml:"size"`     // bytes of one; default: to where its last field ends
+	History bool      `yaml:"history"`
+	Time    *timeSpec `yaml:"time"`
+	Channel string    `yaml:"channel"` // # is the record's number from 1
+}
+
+// fieldSpec names one value of a payload.
+type fieldSpec struct {
+	Name   string         `yaml:"name"`
+	At     *int           `yaml:"at"`   // byte offset (negative: from the end); default: after the last one
+	Type   string         `yaml:"type"` // u8 (default) … u64, i8 … i64, f32, f64, bcd8 … bcd64; json: time, else by what is there
+	Order  string         `yaml:"order"`
+	Bits   string         `yaml:"bits"`   // "7" or "0-13"; 0 is the lowest
+	Mask   uint64         `yaml:"mask"`   // instead of bits; shifted down to its lowest bit
+	Scale  float64        `yaml:"scale"`  // value = raw × scale + offset
+	Offset float64        `yaml:"offset"` //
+	Absent anyList        `yaml:"absent"` // raw values that mean "not said"
+	Enum   map[any]string `yaml:"enum"`   // raw value → word; anything else is a warning and not said
+	Range  []float64      `yaml:"range"`  // outside: kept and marked
+	Path   pathSpec       `yaml:"path"`   // json
+}
+
+type keySpec struct {
+	Size   int    `yaml:"size"`   // bytes before the value: 1 or 2 (default: channel and type)
+	Length string `yaml:"length"` // none (default) or u8: a length byte follows the key
+}
+
+// recordSpec is a TLV record (keys) or each element of a JSON array (each). A record with
+// history, time or channel has fields of its own, as every element of an array has: they
+// become readings apart from the frame's.
+type recordSpec struct {
+	Name    string     `yaml:"name"`
+	Keys    []string   `yaml:"keys"` // hex: ["0175"]
+	Each    pathSpec   `yaml:"each"`
+	Skip    int        `yaml:"skip"`    // bytes of a value nobody needs
+	Restart bool       `yaml:"restart"` // comes with a start-up
+	Answer  bool       `yaml:"answer"`  // answers a downlink
+	History bool       `yaml:"history"` // of the past
+	Time    *timeSpec  `yaml:"time"`    // with its own time
+	Channel string     `yaml:"channel"` // of its own; # is the record's number from 1
+	Fields  []itemSpec `yaml:"fields"`
+}
+
+// ruleSpec says how one signal is made: from a field, or by an expression of fields.
+type ruleSpec struct {
+	Field   string    `yaml:"field"`
+	Is      anyList   `yaml:"is"`    // condition: true for these
+	Clear   anyList   `yaml:"clear"` // condition: false for these only; else anything not in is
+	Not     anyList   `yaml:"not"`   // condition: true for all but these
+	Above   *float64  `yaml:"above"`
+	Below   *float64  `yaml:"below"`
+	Scale   float64   `yaml:"scale"`
+	Offset  float64   `yaml:"offset"`
+	Expr    string    `yaml:"expr"`
+	Range   []float64 `yaml:"range"`
+	Channel string    `yaml:"channel"`
+}
+
+// rulesSpec is one rule, a list of them, or just a field's name.
+type rulesSpec []ruleSpec
+
+func (r *rulesSpec) UnmarshalYAML(unmarshal func(any) error) error {
+	var name string
+	if unmarshal(&name) == nil {
+		*r = rulesSpec{{Field: name}}
+		return nil
+	}
+	var list []ruleSpec
+	if err := unmarshal(&list); err == nil {
+		*r = list
+		return nil
+	} else if isUnknownKey(err) {
+		return err
+	}
+	var one ruleSpec
+	if err := unmarshal(&one); err != nil {
+		return err
+	}
+	*r = rulesSpec{one}
+	return nil
+}
+
+// anyList is a list of scalars, or one scalar.
+type anyList []any
+
+func (l *anyList) UnmarshalYAML(unmarshal func(any) error) error {
+	var list []any
+	if unmarshal(&list) == nil {
+		*l = list
+		return nil
+	}
+	var one any
+	if err := unmarshal(&one); err != nil {
+		return err
+	}
+	*l = anyList{one}
+	return nil
+}
+
+type intList []int
+
+func (l *intList) UnmarshalYAML(unmarshal func(any) error) error {
+	var list []int
+	if unmarshal(&list) == nil {
+		*l = list
+		return nil
+	}
+	var one int
+	if err := unmarshal(&one); err != nil {
+		return err
+	}
+	*l = intList{one}
+	return nil
+}
+
+// pathSpec is a JSON path: "a.b.0", or a list where a key has a dot in it: ["door.open"].
+type pathSpec []string
+
+func (p *pathSpec) UnmarshalYAML(unmarshal func(any) error) error {
+	var list []string
+	if unmarshal(&list) == nil {
+		*p = list
+		return nil
+	}
+	var s string
+	if err := unmarshal(&s); err != nil {
+		return err
+	}
+	*p = strings.Split(s, ".")
+	return nil
+}
+
+// parseStrict reads YAML into v; unknown keys are errors that name the line and a key
+// that is meant.
+func parseStrict(raw []byte, v any) error {
+	err := yaml.UnmarshalWithOptions(raw, v, yaml.Strict())
+	if err == nil {
+		return nil
+	}
+	var ye yaml.Error
+	if !errors.As(err, &ye) || ye.GetToken() == nil {
+		return err
+	}
+	at := ""
+	if pos := ye.GetToken().Position; pos != nil {
+		at = "line " + strconv.Itoa(pos.Line) + ": "
+	}
+	if isUnknownKey(err) {
+		key := ye.GetToken().Value
+		return fmt.Errorf("%sunknown key %q: %s", at, key, wish(key, keysOf(reflect.TypeOf(v))))
+	}
+	return fmt.Errorf("%s%s", at, ye.GetMessage())
+}
+
+func isUnknownKey(err error) bool {
+	var e *yaml.UnknownFieldError
+	return errors.As(err, &e)
+}
+
+// wish names the known key nearest to a misspelt one, or all of them.
+func wish(key string, known []string) string {
+	best, bestDistance := "", 3
+	for _, k := range known {
+		if d := distance(key, k); d < bestDistance {
+			best, bestDistance = k, d
+		}
+	}
+	if best != "" {
+		return "want " + best + "?"
+	}
+	return "want one of " + strings.Join(known, ", ")
+}
+
+// keysOf collects the YAML keys of a type and of what it holds.
+func keysOf(t reflect.Type) []string {
+	seen := map[reflect.Type]bool{}
+	var keys []string
+	var walk func(reflect.Type)
+	walk = func(t reflect.Type) {
+		for t.Kind() == reflect.Pointer || t.Kind() == reflect.Slice || t.Kind() == reflect.Map {
+			t = t.Elem()
+		}
+		if t.Kind() != reflect.Struct || seen[t] {
+			return
+		}
+		seen[t] = true
+		for i := range t.NumField() {
+			f := t.Field(i)
+			if name, _, _ := strings.Cut(f.Tag.Get("yaml"), ","); name != "" {
+				keys = append(keys, name)
+			}
+			walk(f.Type)
+		}
+	}
+	walk(t)
+	slices.Sort(keys)
+	return slices.Compact(keys)
+}
+
+// distance is how many letters two words differ by (Levenshtein).
+func distance(a, b string) int {
+	row := make([]int, len(b)+1)
+	for j := range row {
+		row[j] = j
+	}
+	for i := range len(a) {
+		diagonal := row[0]
+		row[0] = i + 1
+		for j := range len(b) {
+			cost := 1
+			if a[i] == b[j] {
+				cost = 0
+			}
+			diagonal, row[j+1] = row[j+1], min(row[j+1]+1, row[j]+1, diagonal+cost)
+		}
+	}
+	return row[len(b)]
+}

@@ -1,0 +1,172 @@
+package profile
+
+import (
+	"encoding/hex"
+	"fmt"
+	"strconv"
+	"strings"
+
+	"gridgate/internal/grid"
+)
+
+// tlv is the codec of records behind one another, each with a key that says what it is
+// and, by that, how long it is. So a record with an unknown key cannot be skipped: what
+// came before it is kept, and a warning says where reading ended.
+type tlv struct {
+	ports       []int
+	ignoreOther bool
+	keySize     int
+	hasLength   bool
+	records     map[uint16]*tlvRecord
+}
+
+type tlvRecord struct {
+	record
+	name    string
+	skip    int
+	restart bool
+	answer  bool
+	items   []op
+}
+
+func (c *tlv) decode(r *run, f *grid.Frame) error {
+	if !portFits(c.ports, f.Port, len(c.ports) == 1) {
+		return otherPort(r, f.Port, c.ports, c.ignoreOther)
+	}
+	payload := f.Payload
+	for at, n := 0, 1; at < len(payload); n++ {
+		body := at + c.keySize
+		if c.hasLength {
+			body++
+		}
+		if body > len(payload) {
+			return fmt.Errorf("record %d: bytes %d to %d are outside a payload of %d", n, at, body-1, len(payload))
+		}
+		end, known, err := c.record(r, payload, at, body, n)
+		if err != nil {
+			return err
+		}
+		if !known && !c.hasLength {
+			r.warn("key %x at byte %d is unknown: bytes %d to %d are not read", payload[at:at+c.keySize], at, at, len(payload)-1)
+			return nil
+		}
+		at = end
+	}
+	return nil
+}
+
+// record reads the record whose key is at at and whose value begins at body.
+func (c *tlv) record(r *run, payload []byte, at, body, n int) (end int, known bool, err error) {
+	w := window{payload: payload, start: body, end: len(payload), last: body}
+	if c.hasLength {
+		if w.end = body + int(payload[body-1]); w.end > len(payload) {
+			return 0, false, fmt.Errorf("record %d: bytes %d to %d are outside a payload of %d", n, body, w.end-1, len(payload))
+		}
+	}
+	key := uint16(payload[at])
+	if c.keySize == 2 {
+		key = key<<8 | uint16(payload[at+1])
+	}
+	rec := c.records[key]
+	if rec == nil {
+		if c.hasLength {
+			r.warn("key %x at byte %d is unknown", payload[at:at+c.keySize], at)
+		}
+		return w.end, false, nil
+	}
+	r.answer, r.report, r.restart = r.answer || rec.answer, r.report || !rec.answer, r.restart || rec.restart
+	s := &r.top
+	if rec.own {
+		s = &r.rec
+		s.clear()
+	}
+	if _, err := r.exec(rec.items, &w, s, body); err != nil {
+		return 0, true, err
+	}
+	if rec.own {
+		r.emit(s, &rec.record, n)
+	}
+	if c.hasLength {
+		return w.end, true, nil
+	}
+	return w.last, true, nil
+}
+
+func (c *compiler) tlv(s *profileSpec) (codec, []int, error) {
+	out := &tlv{ports: s.Ports, keySize: 2, records: map[uint16]*tlvRecord{}}
+	switch s.Key.Size {
+	case 0, 2:
+	case 1:
+		out.keySize = 1
+	default:
+		return nil, nil, fmt.Errorf("key: size is %d: want 1 or 2", s.Key.Size)
+	}
+	switch s.Key.Length {
+	case "", "none":
+	case "u8":
+		out.hasLength = true
+	default:
+		return nil, nil, fmt.Errorf("key: length is %q: want none or u8", s.Key.Length)
+	}
+	if len(s.Records) == 0 {
+		return nil, nil, fmt.Errorf("records: a tlv profile wants at least one")
+	}
+	for i := range s.Records {
+		if err := c.tlvRecord(out, &s.Records[i]); err != nil {
+			return nil, nil, fmt.Errorf("records: %s: %w", s.Records[i].title(), err)
+		}
+	}
+	var err error
+	out.ignoreOther, err = unknownPort(s.UnknownPort)
+	return out, s.Ports, err
+}
+
+func (s *recordSpec) title() string {
+	if s.Name != "" {
+		return strconv.Quote(s.Name)
+	}
+	return strings.Join(append(s.Keys, s.Each...), " ")
+}
+
+func (c *compiler) tlvRecord(t *tlv, s *recordSpec) error {
+	rec := &tlvRecord{name: s.Name, skip: s.Skip, restart: s.Restart, answer: s.Answer}
+	switch {
+	case len(s.Keys) == 0 || s.Each != nil:
+		return fmt.Errorf("want keys, and no each, in a tlv profile")
+	case s.Skip < 0:
+		return fmt.Errorf("skip is %d: want 0 or more", s.Skip)
+	case s.Skip > 0 && len(s.Fields) > 0:
+		return fmt.Errorf("skip and fields: want one of them")
+	case s.Skip == 0 && len(s.Fields) == 0 && !t.hasLength:
+		return fmt.Errorf("want fields, or skip with the length of the value")
+	case s.Answer && len(s.Fields) > 0:
+		return fmt.Errorf("an answer carries no reading: want skip, not fields")
+	}
+	var err error
+	if rec.record, err = c.record(s.History, s.Time, s.Channel, s.Fields); err != nil {
+		return err
+	}
+	if s.Skip > 0 {
+		rec.items = []op{{kind: opSkip, skip: s.Skip}}
+	} else if rec.items, err = c.items(s.Fields, rec.own); err != nil {
+		return err
+	}
+	if rec.clock, err = c.clock(s.Time); err != nil {
+		return err
+	}
+	for _, key := range s.Keys {
+		b, err := hex.DecodeString(key)
+		if err != nil || len(b) != t.keySize {
+			return fmt.Errorf("key %q: want %d bytes in hex", key, t.keySize)
+		}
+		k := uint16(b[0])
+		if t.keySize == 2 {
+			k = k<<8 | uint16(b[1])
+		}
+		if t.records[k] != nil {
+			return fmt.Errorf("key %q is given twice", key)
+		}
+		t.records[k] = rec
+	}
+	return nil
+}

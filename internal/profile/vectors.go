@@ -1,0 +1,241 @@
+package profile
+
+import (
+	"bufio"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"io"
+	"math"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"text/tabwriter"
+
+	"gridgate/internal/grid"
+)
+
+// vectorSpec says how published vectors of a model are compared: makers name their fields
+// as they like, so the values are compared under our mapping.
+type vectorSpec struct {
+	Models []string                   `yaml:"models"` // "<vendor> <model>" as published
+	Fields map[string]vectorFieldSpec `yaml:"fields"` // the maker's name → what we make of it
+	Refuse map[string]string          `yaml:"refuse"` // hex → why the published truth is none and must be an error
+}
+
+type vectorFieldSpec struct {
+	Signal   string  `yaml:"signal"`
+	Sequence bool    `yaml:"sequence"`
+	Is       anyList `yaml:"is"`    // conditions: the maker's words for true
+	Scale    float64 `yaml:"scale"` // the maker's value × scale is ours
+}
+
+// Vector outcomes.
+const (
+	VectorPassed    = "passed"
+	VectorFailed    = "failed"
+	VectorRefused   = "refused"    // an error, as it must be
+	VectorNoProfile = "no profile" // goes to quarantine
+)
+
+// VectorResult is how one published vector went.
+type VectorResult struct {
+	Vendor   string `json:"vendor"`
+	Model    string `json:"model"`
+	Kind     string `json:"kind"`
+	Port     int    `json:"port"`
+	Hex      string `json:"hex"`
+	Profile  string `json:"profile,omitempty"`
+	State    string `json:"state"`
+	Compared int    `json:"compared"` // values that were compared
+	Reason   string `json:"reason,omitempty"`
+}
+
+type vector struct {
+	Vendor   string         `json:"vendor"`
+	Model    string         `json:"model"`
+	Kind     string         `json:"kind"`
+	Port     int            `json:"fport"`
+	Hex      string         `json:"hex"`
+	Expected map[string]any `json:"expected"`
+	Errors   []string       `json:"expected_errors"`
+}
+
+// Vectors decodes every line of devices.jsonl in dir, a folder of messages that makers
+// have published, and compares the values with what the maker says they are.
+func (s *Set) Vectors(dir string) ([]VectorResult, error) {
+	file, err := os.Open(filepath.Join(dir, "devices.jsonl"))
+	if err != nil {
+		return nil, grid.Errorf(grid.NotFound, "vectors: %w", err)
+	}
+	defer file.Close()
+	models, err := s.vectorModels()
+	if err != nil {
+		return nil, err
+	}
+	var out []VectorResult
+	lines := bufio.NewScanner(file)
+	lines.Buffer(nil, 1<<20)
+	for n := 1; lines.Scan(); n++ {
+		var v vector
+		if err := json.Unmarshal(lines.Bytes(), &v); err != nil {
+			return nil, grid.Errorf(grid.Invalid, "vectors: %s line %d: %w", file.Name(), n, err)
+		}
+		out = append(out, v.run(models[squeeze(v.Vendor+v.Model)]))
+	}
+	return out, lines.Err()
+}
+
+type vectorModel struct {
+	p    *Profile
+	spec *vectorSpec
+}
+
+func (s *Set) vectorModels() (map[string]vectorModel, error) {
+	models := map[string]vectorModel{}
+	for _, p := range s.list {
+		spec, err := s.cases(p)
+		if err != nil {
+			return nil, err
+		}
+		if spec.Vectors == nil {
+			continue
+		}
+		for _, m := range spec.Vectors.Models {
+			models[squeeze(m)] = vectorModel{p, spec.Vectors}
+		}
+	}
+	return models, nil
+}
+
+func (v *vector) run(m vectorModel) VectorResult {
+	r := VectorResult{Vendor: v.Vendor, Model: v.Model, Kind: v.Kind, Port: v.Port, Hex: v.Hex, State: VectorNoProfile}
+	if m.p == nil {
+		return r
+	}
+	r.Profile = m.p.ID
+	payload, err := ParseHex(v.Hex)
+	if err != nil {
+		r.State, r.Reason = VectorFailed, err.Error()
+		return r
+	}
+	d, err := m.p.DecodePayload(v.Port, payload)
+	bad, isBad := m.spec.Refuse[hex.EncodeToString(payload)]
+	switch {
+	case err != nil && (isBad || len(v.Errors) > 0):
+		r.State, r.Reason = VectorRefused, err.Error()
+		if len(v.Errors) == 0 {
+			r.Reason = bad + ": " + r.Reason
+		}
+	case err != nil:
+		r.State, r.Reason = VectorFailed, err.Error()
+	case isBad || len(v.Errors) > 0:
+		r.State, r.Reason = VectorFailed, "decodes: want an error"
+	default:
+		r.State = VectorPassed
+		if r.Compared, err = v.compare(m.spec, &d); err != nil {
+			r.State, r.Reason = VectorFailed, err.Error()
+		}
+	}
+	return r
+}
+
+// compare checks every published field that the profile maps. What we do not map is of
+// no canonical signal.
+func (v *vector) compare(spec *vectorSpec, d *grid.Decoded) (compared int, err error) {
+	for name, f := range spec.Fields {
+		published, ok := v.Expected[name]
+		if !ok || published == nil {
+			continue
+		}
+		want, err := f.want(published)
+		if err != nil {
+			return compared, fmt.Errorf("%s: %w", name, err)
+		}
+		got, ok := f.got(d)
+		if !ok {
+			return compared, fmt.Errorf("%s: got nothing: want %v", name, want)
+		}
+		if math.Abs(got-want) > 1e-6*max(1, math.Abs(want)) {
+			return compared, fmt.Errorf("%s: got %v: want %v", name, got, want)
+		}
+		compared++
+	}
+	if compared == 0 && len(d.Readings) > 0 && !d.Restart {
+		return 0, fmt.Errorf("got %d readings and nothing to compare them with", len(d.Readings))
+	}
+	return compared, nil
+}
+
+func (f *vectorFieldSpec) got(d *grid.Decoded) (float64, bool) {
+	if f.Sequence {
+		return float64(d.Sequence), d.HasSequence
+	}
+	for _, r := range d.Readings {
+		if r.Signal.String() == f.Signal && !r.History {
+			return r.Value, true
+		}
+	}
+	return 0, false
+}
+
+func (f *vectorFieldSpec) want(published any) (float64, error) {
+	if object, ok := published.(map[string]any); ok {
+		published = object["value"]
+	}
+	if f.Is != nil {
+		for _, word := range f.Is {
+			if fmt.Sprint(word) == fmt.Sprint(published) {
+				return 1, nil
+			}
+		}
+		return 0, nil
+	}
+	scale := f.Scale
+	if scale == 0 {
+		scale = 1
+	}
+	if text, ok := published.(string); ok {
+		// "1700 mm", "22 ℃"
+		digits := strings.IndexFunc(text, func(r rune) bool { return !strings.ContainsRune("+-.0123456789", r) })
+		if digits >= 0 {
+			text = text[:digits]
+		}
+		v, err := strconv.ParseFloat(text, 64)
+		return v * scale, err
+	}
+	v, err := toNumber(published)
+	return v * scale, err
+}
+
+// WriteVectorTable prints results by model: how many passed, failed, were refused or have
+// no profile, and the reason for each that did not pass.
+func WriteVectorTable(w io.Writer, results []VectorResult) error {
+	type row struct {
+		title string
+		count map[string]int
+		notes []string
+	}
+	var rows []*row
+	total := row{title: "all", count: map[string]int{}}
+	for _, r := range results {
+		title := r.Vendor + " " + r.Model
+		i := slices.IndexFunc(rows, func(x *row) bool { return x.title == title })
+		if i < 0 {
+			rows, i = append(rows, &row{title: title, count: map[string]int{}}), len(rows)
+		}
+		rows[i].count[r.State]++
+		total.count[r.State]++
+		if r.State == VectorFailed || r.State == VectorRefused {
+			rows[i].notes = append(rows[i].notes, fmt.Sprintf("%s: port %d %s: %s", r.State, r.Port, r.Hex, r.Reason))
+		}
+	}
+	tw := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(tw, "model\tpassed\tfailed\trefused\tno profile\tnote")
+	for _, r := range append(rows, &total) {
+		fmt.Fprintf(tw, "%s\t%d\t%d\t%d\t%d\t%s\n", r.title, r.count[VectorPassed], r.count[VectorFailed], r.count[VectorRefused], r.count[VectorNoProfile], strings.Join(r.notes, " | "))
+	}
+	return tw.Flush()
+}
