@@ -1,0 +1,4 @@
+package journal
+
+// SyncData is what a commit ends with.
+var SyncData = syncData
