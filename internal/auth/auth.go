@@ -22,26 +22,26 @@ import (
 // is no token.
 const minToken = 20
 
-// AdminToken reads the administrator's token from path, or makes one there, readable by
-// the owner alone. It refuses a file that others can read.
-func AdminToken(path string) (string, error) {
+// TokenFile reads a token from path, or makes one there, readable by the owner alone. It
+// refuses a file that others can read.
+func TokenFile(path string) (string, error) {
 	info, err := os.Stat(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return makeToken(path)
 	}
 	if err != nil {
-		return "", fmt.Errorf("admin token: %w", err)
+		return "", fmt.Errorf("token file: %w", err)
 	}
 	if info.Mode().Perm()&0o077 != 0 {
-		return "", fmt.Errorf("admin token: %s can be read by others (mode %#o): want 0600", path, info.Mode().Perm())
+		return "", fmt.Errorf("token file: %s can be read by others (mode %#o): want 0600", path, info.Mode().Perm())
 	}
 	b, err := os.ReadFile(path)
 	if err != nil {
-		return "", fmt.Errorf("admin token: %w", err)
+		return "", fmt.Errorf("token file: %w", err)
 	}
 	token := strings.TrimSpace(string(b))
 	if len(token) < minToken {
-		return "", fmt.Errorf("admin token: %s holds %d characters: want %d or more (remove the file and one is made)", path, len(token), minToken)
+		return "", fmt.Errorf("token file: %s holds %d characters: want %d or more (remove the file and one is made)", path, len(token), minToken)
 	}
 	return token, nil
 }
@@ -50,22 +50,22 @@ func AdminToken(path string) (string, error) {
 // one token and no reader sees half of it.
 func makeToken(path string) (string, error) {
 	if err := os.MkdirAll(filepath.Dir(path), 0o750); err != nil {
-		return "", fmt.Errorf("admin token: %w", err)
+		return "", fmt.Errorf("token file: %w", err)
 	}
 	token := NewToken()
 	f, err := os.CreateTemp(filepath.Dir(path), ".token-*") // mode 0600
 	if err != nil {
-		return "", fmt.Errorf("admin token: %w", err)
+		return "", fmt.Errorf("token file: %w", err)
 	}
 	defer os.Remove(f.Name())
 	_, err = f.WriteString(token + "\n")
 	if err := errors.Join(err, f.Sync(), f.Close()); err != nil {
-		return "", fmt.Errorf("admin token: %w", err)
+		return "", fmt.Errorf("token file: %w", err)
 	}
 	if err := os.Link(f.Name(), path); errors.Is(err, fs.ErrExist) {
-		return AdminToken(path)
+		return TokenFile(path)
 	} else if err != nil {
-		return "", fmt.Errorf("admin token: %w", err)
+		return "", fmt.Errorf("token file: %w", err)
 	}
 	return token, nil
 }

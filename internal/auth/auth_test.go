@@ -10,14 +10,14 @@ import (
 	"gridgate/internal/grid"
 )
 
-func TestAdminTokenIsMadeOnceAndForTheOwnerAlone(t *testing.T) {
+func TestTokenIsMadeOnceAndForTheOwnerAlone(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "data", "token")
 	var wg sync.WaitGroup
 	tokens := make([]string, 8) // many starts at once agree on one
 	for i := range tokens {
 		wg.Go(func() {
 			var err error
-			if tokens[i], err = AdminToken(path); err != nil {
+			if tokens[i], err = TokenFile(path); err != nil {
 				t.Error(err)
 			}
 		})
@@ -38,22 +38,22 @@ func TestAdminTokenIsMadeOnceAndForTheOwnerAlone(t *testing.T) {
 	}
 }
 
-func TestAdminTokenThatOthersCanReadIsRefused(t *testing.T) {
+func TestTokenThatOthersCanReadIsRefused(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "token")
 	if err := os.WriteFile(path, []byte(NewToken()), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := AdminToken(path); err == nil {
+	if _, err := TokenFile(path); err == nil {
 		t.Error("taken: want a refusal")
 	}
 }
 
-func TestShortAdminTokenIsRefused(t *testing.T) {
+func TestShortTokenIsRefused(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "token")
 	if err := os.WriteFile(path, []byte("\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := AdminToken(path); err == nil {
+	if _, err := TokenFile(path); err == nil {
 		t.Error("an empty token taken: want a refusal")
 	}
 }

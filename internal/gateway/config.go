@@ -15,6 +15,9 @@ import (
 	"time"
 
 	"github.com/goccy/go-yaml"
+
+	"gridgate/internal/dispatch"
+	"gridgate/internal/mqtt"
 )
 
 // Config is everything that may be set. Unknown keys are errors; every key has a default
@@ -41,19 +44,20 @@ type HTTPConfig struct {
 	TokenFile string `yaml:"token_file"` // made at the first start, readable by the owner alone; "" : <data_dir>/token
 }
 
-// BrokerConfig is the embedded MQTT broker.
+// BrokerConfig is the embedded MQTT broker. Without users and not anonymous there is one
+// user, gridgate, whose password is made at the first start (BrokerTokenPath).
 type BrokerConfig struct {
-	Enabled     bool             `yaml:"enabled"`
-	Listen      string           `yaml:"listen"`
-	Anonymous   bool             `yaml:"anonymous"` // refused on anything but loopback
-	Credentials []CredentialPair `yaml:"credentials"`
-	MaxPayload  Bytes            `yaml:"max_payload"`
-	MaxClients  int              `yaml:"max_clients"`
+	Enabled    bool         `yaml:"enabled"`
+	Listen     string       `yaml:"listen"`
+	Anonymous  bool         `yaml:"anonymous"` // refused on anything but loopback
+	Users      []BrokerUser `yaml:"users"`
+	MaxPayload Bytes        `yaml:"max_payload"`
+	MaxClients int          `yaml:"max_clients"`
 }
 
-// CredentialPair lets one client in.
-type CredentialPair struct {
-	Username string `yaml:"username"`
+// BrokerUser lets clients in under one name.
+type BrokerUser struct {
+	Name     string `yaml:"name"`
 	Password string `yaml:"password"`
 }
 
@@ -65,9 +69,7 @@ type MQTTConfig struct {
 	Username     string   `yaml:"username"`
 	PasswordFile string   `yaml:"password_file"`
 	Topics       []string `yaml:"topics"`
-	CAFile       string   `yaml:"ca_file"`
-	CertFile     string   `yaml:"cert_file"`
-	KeyFile      string   `yaml:"key_file"`
+	TLS          mqtt.TLS `yaml:"tls"`
 }
 
 // JournalConfig is the durable frame log.
@@ -77,9 +79,11 @@ type JournalConfig struct {
 	RetainDays   int           `yaml:"retain_days"`
 	RetainBytes  Bytes         `yaml:"retain_bytes"` // 0: the smaller of 20 % of the disk and 50 GB
 	ReserveBytes Bytes         `yaml:"reserve_bytes"`
-	StopInflux   Bytes         `yaml:"stop_influx"` // free space below which the InfluxDB queue stops growing
-	StopBulk     Bytes         `yaml:"stop_bulk"`   // … bulk frames are refused
-	StopSafety   Bytes         `yaml:"stop_safety"` // … safety frames are refused
+
+	// Free space below which, in this order, things stop. 0: by the disk's size.
+	MinFreeInflux Bytes `yaml:"min_free_influx"` // the InfluxDB queue stops growing
+	MinFreeBulk   Bytes `yaml:"min_free_bulk"`   // bulk frames are refused
+	MinFreeSafety Bytes `yaml:"min_free_safety"` // safety frames are refused
 }
 
 // EngineConfig is how frames become effects.
@@ -102,11 +106,9 @@ type InfluxConfig struct {
 
 // DispatchConfig is how units are told.
 type DispatchConfig struct {
-	AllowCIDRs []string        `yaml:"allow_cidrs"` // private networks that webhooks may reach; none by default
-	Timeout    time.Duration   `yaml:"timeout"`
-	Urgent     []time.Duration `yaml:"urgent"` // pauses between tries for P1 and P2; the last one repeats until give_up
-	Normal     []time.Duration `yaml:"normal"`
-	GiveUp     time.Duration   `yaml:"give_up"` // then it is a dead letter, which a person may send again
+	AllowCIDRs []string       `yaml:"allow_cidrs"` // private networks that webhooks may reach; none by default
+	Timeout    time.Duration  `yaml:"timeout"`
+	Retry      dispatch.Retry `yaml:"retry"`
 }
 
 // LogConfig is what is said on standard error.
@@ -119,22 +121,14 @@ type LogConfig struct {
 // data in one folder.
 func Default() Config {
 	return Config{
-		DataDir: "gridgate-data",
-		HTTP:    HTTPConfig{Listen: "127.0.0.1:8080"},
-		Broker:  BrokerConfig{Enabled: true, Listen: "127.0.0.1:1883", Anonymous: true, MaxPayload: 256 << 10, MaxClients: 10_000},
-		Journal: JournalConfig{
-			SegmentBytes: 64 << 20, SegmentAge: time.Hour, RetainDays: 14, ReserveBytes: 64 << 20,
-			StopInflux: 2 << 30, StopBulk: 1 << 30, StopSafety: 256 << 20,
-		},
-		Engine: EngineConfig{CheckpointEvery: 5 * time.Second},
-		Influx: InfluxConfig{Managed: true, Listen: "127.0.0.1:8086", Bucket: "gridgate/autogen", QueueBytes: 4 << 30},
-		Dispatch: DispatchConfig{
-			Timeout: 15 * time.Second,
-			Urgent:  []time.Duration{time.Second, 2 * time.Second, 5 * time.Second, 10 * time.Second, 30 * time.Second, time.Minute},
-			Normal:  []time.Duration{5 * time.Second, 30 * time.Second, 2 * time.Minute, 10 * time.Minute, 30 * time.Minute, time.Hour},
-			GiveUp:  72 * time.Hour,
-		},
-		Log: LogConfig{Level: "info", Format: "text"},
+		DataDir:  "gridgate-data",
+		HTTP:     HTTPConfig{Listen: "127.0.0.1:8080"},
+		Broker:   BrokerConfig{Enabled: true, Listen: "127.0.0.1:1883", MaxPayload: 256 << 10, MaxClients: 10_000},
+		Journal:  JournalConfig{SegmentBytes: 64 << 20, SegmentAge: time.Hour, RetainDays: 14, ReserveBytes: 64 << 20},
+		Engine:   EngineConfig{CheckpointEvery: 5 * time.Second},
+		Influx:   InfluxConfig{Managed: true, Listen: "127.0.0.1:8086", Bucket: "gridgate/autogen", QueueBytes: 2 << 30},
+		Dispatch: DispatchConfig{Timeout: 15 * time.Second, Retry: dispatch.StandardRetry()},
+		Log:      LogConfig{Level: "info", Format: "text"},
 	}
 }
 
@@ -176,7 +170,7 @@ func (c *Config) resolve(dir string) {
 	paths := []*string{&c.DataDir, &c.HTTP.TokenFile, &c.Influx.Bin, &c.Influx.TokenFile, &c.Rules, &c.Tickets}
 	for i := range c.MQTT {
 		m := &c.MQTT[i]
-		paths = append(paths, &m.PasswordFile, &m.CAFile, &m.CertFile, &m.KeyFile)
+		paths = append(paths, &m.PasswordFile, &m.TLS.CA, &m.TLS.Cert, &m.TLS.Key)
 	}
 	for i := range c.Profiles {
 		paths = append(paths, &c.Profiles[i])
@@ -198,6 +192,9 @@ func (c *Config) TokenPath() string {
 	}
 	return filepath.Join(c.DataDir, "token")
 }
+
+// BrokerTokenPath is where the password of the embedded broker's own user is kept.
+func (c *Config) BrokerTokenPath() string { return filepath.Join(c.DataDir, "broker-token") }
 
 // Validate reports everything that is wrong, each naming the key and the wish.
 func (c *Config) Validate() error {
@@ -228,9 +225,8 @@ func (c *Config) validateBroker(v *problems) {
 	}
 	v.listen("broker.listen", b.Listen)
 	v.want(!b.Anonymous || loopback(b.Listen), "broker.anonymous is true and broker.listen is %q: want false, or a loopback address such as 127.0.0.1:1883", b.Listen)
-	v.want(b.Anonymous || len(b.Credentials) > 0, "broker.credentials is empty: want at least one, or anonymous: true on loopback")
-	for i, cr := range b.Credentials {
-		v.want(cr.Username != "" && cr.Password != "", "broker.credentials[%d]: want a username and a password", i)
+	for i, u := range b.Users {
+		v.want(u.Name != "" && u.Password != "", "broker.users[%d]: want a name and a password", i)
 	}
 	v.want(b.MaxPayload >= 1<<10 && b.MaxPayload <= 16<<20, "broker.max_payload is %s: want 1KiB to 16MiB", b.MaxPayload)
 	v.want(b.MaxClients > 0, "broker.max_clients is %d: want 1 or more", b.MaxClients)
@@ -246,7 +242,7 @@ func (c *Config) validateMQTT(v *problems) {
 		u, err := url.Parse(m.URL)
 		v.want(err == nil && u.Host != "" && oneOf(u.Scheme, "mqtt", "mqtts", "tcp", "ssl", "ws", "wss"), "%s.url is %q: want mqtt://host:1883 or mqtts://host:8883", at, m.URL)
 		v.want(len(m.Topics) > 0, "%s.topics is empty: want at least one, for example gridgate/up/#", at)
-		v.want((m.CertFile == "") == (m.KeyFile == ""), "%s: want cert_file and key_file together", at)
+		v.want((m.TLS.Cert == "") == (m.TLS.Key == ""), "%s.tls: want cert and key together", at)
 	}
 }
 
@@ -257,8 +253,9 @@ func (c *Config) validateJournal(v *problems) {
 	v.want(j.RetainDays >= 1, "journal.retain_days is %d: want 1 or more", j.RetainDays)
 	v.want(j.RetainBytes >= 0, "journal.retain_bytes is %s: want 0 (by the disk's size) or more", j.RetainBytes)
 	v.want(j.ReserveBytes >= 0, "journal.reserve_bytes is %s: want 0 or more", j.ReserveBytes)
-	v.want(j.StopInflux >= j.StopBulk && j.StopBulk >= j.StopSafety && j.StopSafety >= 0,
-		"journal free-space marks are %s, %s, %s: want stop_influx ≥ stop_bulk ≥ stop_safety ≥ 0, so that safety stops last", j.StopInflux, j.StopBulk, j.StopSafety)
+	marks := [...]Bytes{j.MinFreeInflux, j.MinFreeBulk, j.MinFreeSafety}
+	v.want(marks == [3]Bytes{} || marks[0] >= marks[1] && marks[1] >= marks[2] && marks[2] > 0,
+		"journal.min_free_… are %s, %s, %s: want influx ≥ bulk ≥ safety > 0, so that safety stops last, or all 0", marks[0], marks[1], marks[2])
 }
 
 func (c *Config) validateInflux(v *problems) {
@@ -282,13 +279,13 @@ func (c *Config) validateDispatch(v *problems) {
 		v.want(err == nil, "dispatch.allow_cidrs[%d] is %q: want a network such as 10.1.0.0/16", i, s)
 	}
 	v.want(d.Timeout > 0 && d.Timeout <= time.Minute, "dispatch.timeout is %s: want more than 0 and at most 1m", d.Timeout)
-	for name, pauses := range map[string][]time.Duration{"urgent": d.Urgent, "normal": d.Normal} {
-		v.want(len(pauses) > 0, "dispatch.%s is empty: want at least one pause", name)
+	for name, pauses := range map[string][]time.Duration{"normal": d.Retry.Normal, "urgent": d.Retry.Urgent} {
+		v.want(len(pauses) > 0, "dispatch.retry.%s is empty: want at least one pause", name)
 		for _, p := range pauses {
-			v.want(p > 0, "dispatch.%s has a pause of %s: want more than 0", name, p)
+			v.want(p >= 0, "dispatch.retry.%s has a pause of %s: want 0 or more", name, p)
 		}
 	}
-	v.want(d.GiveUp > 0, "dispatch.give_up is %s: want more than 0", d.GiveUp)
+	v.want(d.Retry.Jitter >= 0 && d.Retry.Jitter < 1, "dispatch.retry.jitter is %g: want 0 to less than 1", d.Retry.Jitter)
 }
 
 // problems collects what is wrong, so that a person mends a file in one go.
