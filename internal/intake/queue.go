@@ -57,6 +57,7 @@ type Queue[H any] struct {
 	bytes   int // their payload
 	last    int // size of the last batch, for the next slice
 	failing bool
+	giving  bool // gaveUp is being called
 	closed  bool
 }
 
@@ -98,7 +99,7 @@ func (q *Queue[H]) Offer(f grid.Frame, h H) bool {
 }
 
 func (q *Queue[H]) full(f *grid.Frame) bool {
-	return q.held >= q.limits.Frames || q.held > 0 && q.bytes+len(f.Raw) > q.limits.Bytes
+	return q.giving || q.held >= q.limits.Frames || q.held > 0 && q.bytes+len(f.Raw) > q.limits.Bytes
 }
 
 func (q *Queue[H]) add(f grid.Frame, h H) bool {
@@ -177,8 +178,7 @@ func (q *Queue[H]) Run(ctx context.Context, in grid.Ingester) {
 		case ctx.Err() != nil:
 			q.putBack(rest)
 		default:
-			q.gaveUp(err)
-			q.forget()
+			q.give(err)
 		}
 	}
 }
@@ -227,11 +227,17 @@ func (q *Queue[H]) release(frames []grid.Frame) {
 	q.space.Broadcast()
 }
 
-func (q *Queue[H]) forget() {
+// give breaks the connection and forgets its frames. Until both are done no frame is
+// added: one of the next connection must not be forgotten with them.
+func (q *Queue[H]) give(err error) {
+	q.mu.Lock()
+	q.giving = true
+	q.mu.Unlock()
+	q.gaveUp(err)
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	q.frames, q.handles, q.inHand = nil, nil, nil
-	q.held, q.bytes = 0, 0
+	q.held, q.bytes, q.giving = 0, 0, false
 	q.space.Broadcast()
 }
 
