@@ -25,9 +25,10 @@ type Log struct {
 	pins     int
 	released [grid.Lanes]uint64
 
-	life  sync.Mutex
-	quit  context.CancelFunc // ends Run
-	ended chan struct{}      // closed when Run has ended, or will never run
+	life   sync.Mutex
+	closed bool
+	quit   context.CancelFunc // ends Run
+	ended  chan struct{}      // closed when Run has ended, or will never run
 }
 
 // Open opens or creates the journal in dir, recovers what a crash left, and locks it
@@ -99,13 +100,9 @@ func (l *Log) open(o Options) error {
 func (l *Log) Run(ctx context.Context) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	l.life.Lock()
-	if l.quit != nil {
-		l.life.Unlock()
-		return grid.Errorf(grid.Internal, "journal %s: Run was called twice, or after Close", l.dir)
+	if ok, err := l.begin(cancel); !ok {
+		return err
 	}
-	l.quit = cancel
-	l.life.Unlock()
 	defer close(l.ended)
 
 	var wg sync.WaitGroup
@@ -121,9 +118,28 @@ func (l *Log) Run(ctx context.Context) error {
 	return errors.Join(errs...)
 }
 
+// begin notes how to end Run. After Close there is nothing to run.
+func (l *Log) begin(quit context.CancelFunc) (bool, error) {
+	l.life.Lock()
+	defer l.life.Unlock()
+	if l.closed {
+		return false, nil
+	}
+	if l.quit != nil {
+		return false, grid.Errorf(grid.Internal, "journal %s: Run was called twice", l.dir)
+	}
+	l.quit = quit
+	return true, nil
+}
+
 // Close ends Run, waits for it, and gives the directory free.
 func (l *Log) Close() error {
 	l.life.Lock()
+	if l.closed {
+		l.life.Unlock()
+		return nil
+	}
+	l.closed = true
 	if l.quit == nil {
 		l.quit = func() {}
 		close(l.ended)
