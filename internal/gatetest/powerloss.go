@@ -67,10 +67,22 @@ func (d *Disk) Dir() string { return d.dir }
 // gone. No process may have a file open on it.
 func (d *Disk) Crash() {
 	d.t.Helper()
-	err := cutPower(d.dir)
-	if err == nil {
-		err = d.unmount()
+	d.Cut()
+	d.Restore()
+}
+
+// Cut cuts the power: from now on every write and sync on the disk fails.
+func (d *Disk) Cut() {
+	d.t.Helper()
+	if err := cutPower(d.dir); err != nil {
+		d.t.Fatalf("power loss: %v", err)
 	}
+}
+
+// Restore brings the disk up again after Cut.
+func (d *Disk) Restore() {
+	d.t.Helper()
+	err := d.unmount()
 	if err == nil {
 		err = d.mount()
 	}
