@@ -48,7 +48,7 @@ type historyInput struct {
 	Signal string    `query:"signal" required:"true" doc:"Canonical name, for example manhole.level."`
 	From   time.Time `query:"from" doc:"Default: a day before to."`
 	To     time.Time `query:"to" doc:"Default: now."`
-	Limit  int       `query:"limit" minimum:"1" maximum:"100000" default:"10000"`
+	Limit  int       `query:"limit" minimum:"1" maximum:"10000" default:"1000" doc:"The newest so many."`
 }
 
 // History is the past of one signal at a point, oldest first.
