@@ -185,17 +185,6 @@ func (c *Config) resolve(dir string) {
 	}
 }
 
-// TokenPath is where the admin token is kept.
-func (c *Config) TokenPath() string {
-	if c.HTTP.TokenFile != "" {
-		return c.HTTP.TokenFile
-	}
-	return filepath.Join(c.DataDir, "token")
-}
-
-// BrokerTokenPath is where the password of the embedded broker's own user is kept.
-func (c *Config) BrokerTokenPath() string { return filepath.Join(c.DataDir, "broker-token") }
-
 // Validate reports everything that is wrong, each naming the key and the wish.
 func (c *Config) Validate() error {
 	var v problems

@@ -1,0 +1,256 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"gridgate/internal/grid"
+	"gridgate/internal/influx"
+	"gridgate/internal/state"
+)
+
+// batch is one turn of the state goroutine: what it reads changes memory through an
+// undo log, and what it decides is collected in rows. Only the commit of the rows
+// makes the turn real; if it fails, memory is rolled back and the turn is taken again.
+type batch struct {
+	e       *Engine
+	cursors cursors   // after this batch
+	time    time.Time // engine time after this batch
+	rows    state.Batch
+
+	// Ids of rows changed in memory, oldest change first and perhaps twice; the rows
+	// themselves are taken from memory at the commit.
+	alarms, tickets, deliveries []string
+
+	undo   []func() // puts back changes of the maps
+	after  []func() // run after the commit: replies
+	series []byte   // encoded points for InfluxDB
+
+	cause string    // what ids are made from: a journal position, a command key, a timer
+	made  int       // how many ids the cause has given
+	now   time.Time // engine time of the input in hand
+	quiet bool      // a replay of the past: readings are applied, nothing is raised yet
+}
+
+// mark is a place in a batch to roll back to.
+type mark struct {
+	soft                                                    softMark
+	undo, after, series                                     int
+	alarms, tickets, deliveries                             int
+	events, moves, attempts, quarantine, cases, keys, audit int
+	ledger                                                  []grid.LedgerRow
+	cursors                                                 cursors
+	time                                                    time.Time
+}
+
+func (b *batch) mark() mark {
+	r := &b.rows
+	return mark{
+		soft: b.e.soft.mark(), undo: len(b.undo), after: len(b.after), series: len(b.series),
+		alarms: len(b.alarms), tickets: len(b.tickets), deliveries: len(b.deliveries),
+		events: len(r.Events), moves: len(r.Moves), attempts: len(r.Attempts),
+		quarantine: len(r.Quarantine), cases: len(r.Evidence), keys: len(r.Commands), audit: len(r.Audit),
+		ledger: slices.Clone(r.Ledger), cursors: b.cursors, time: b.time,
+	}
+}
+
+// rollback undoes everything since m, in memory and in the rows.
+func (b *batch) rollback(m mark) {
+	for i := len(b.undo) - 1; i >= m.undo; i-- {
+		b.undo[i]()
+	}
+	b.e.soft.rollback(m.soft)
+	b.undo, b.after, b.series = b.undo[:m.undo], b.after[:m.after], b.series[:m.series]
+	b.alarms, b.tickets, b.deliveries = b.alarms[:m.alarms], b.tickets[:m.tickets], b.deliveries[:m.deliveries]
+	r := &b.rows
+	r.Events, r.Moves, r.Attempts = r.Events[:m.events], r.Moves[:m.moves], r.Attempts[:m.attempts]
+	r.Quarantine, r.Evidence, r.Commands = r.Quarantine[:m.quarantine], r.Evidence[:m.cases], r.Commands[:m.keys]
+	r.Audit = r.Audit[:m.audit]
+	r.Ledger, b.cursors, b.time = m.ledger, m.cursors, m.time
+}
+
+// begin makes an empty batch.
+func (e *Engine) begin(now time.Time) *batch {
+	b := &batch{e: e, cursors: e.cursors, time: e.engineTime, now: now, series: e.spareSeries[:0]}
+	b.rows.Ledger = e.spareLedger[:0]
+	return b
+}
+
+// because sets what the next ids are made from, and the engine time of the input.
+func (b *batch) because(cause string, now time.Time) {
+	b.cause, b.made, b.now = cause, 0, now
+}
+
+// id makes the next identifier of the input in hand.
+func (b *batch) id() string {
+	b.made++
+	return grid.NewID(b.now, b.cause, b.made)
+}
+
+// count adds n frames like f to the ledger.
+func (b *batch) count(f *grid.Frame, o grid.Outcome, n int64) {
+	rows := b.rows.Ledger
+	for k := len(rows) - 1; k >= 0; k-- {
+		if rows[k].Source == f.Source && rows[k].Lane == f.Pos.Lane && rows[k].Transport == f.Transport {
+			rows[k].Counts[o] += n
+			return
+		}
+	}
+	row := grid.LedgerRow{Transport: f.Transport, Source: f.Source, Lane: f.Pos.Lane}
+	row.Counts[o] = n
+	b.rows.Ledger = append(rows, row)
+}
+
+// empty reports whether the batch has nothing to commit.
+func (b *batch) empty() bool {
+	r := &b.rows
+	return b.cursors == b.e.cursors && len(b.alarms)+len(b.tickets)+len(b.deliveries) == 0 &&
+		len(r.Events)+len(r.Moves)+len(r.Attempts)+len(r.Quarantine)+len(r.Commands)+len(r.Ledger) == 0 &&
+		len(r.Points)+len(r.Devices)+len(r.Installations)+len(r.Units)+len(r.Down)+len(r.Suspects)+len(r.Meta)+len(r.Audit) == 0
+}
+
+// commit makes the turn real: the points for InfluxDB first, whose queue length is
+// stored with the rest, then one transaction. On an error memory is as it was before
+// the batch.
+func (b *batch) commit(ctx context.Context) error {
+	e := b.e
+	if err := b.write(ctx); err != nil {
+		b.rollback(mark{cursors: e.cursors, time: e.engineTime})
+		return err
+	}
+	e.cursors, e.engineTime = b.cursors, b.time
+	if m := influx.Mark(b.rows.InfluxMark); m != e.influxMark {
+		e.influxMark = m
+		e.series.Publish(m)
+	}
+	e.soft.forget()
+	e.dropEnded(b.tickets)
+	e.dropDelivered(b.deliveries)
+	e.spareSeries, e.spareLedger = b.series, b.rows.Ledger
+	for _, f := range b.after {
+		f()
+	}
+	return nil
+}
+
+func (b *batch) write(ctx context.Context) error {
+	e := b.e
+	if err := b.appendSeries(); err != nil {
+		return err
+	}
+	b.rows.Cursors, b.rows.EngineTime = b.cursors, b.time
+	b.rows.Alarms = collect(b.alarms, e.alarms)
+	b.rows.Tickets = collect(b.tickets, e.tickets)
+	b.rows.Deliveries = collect(b.deliveries, e.deliveries)
+	err := e.store.Commit(ctx, &b.rows)
+	if err == nil {
+		return nil
+	}
+	err = fmt.Errorf("commit a batch: %w", err)
+	if influx.Mark(b.rows.InfluxMark) != e.influxMark {
+		err = errors.Join(err, e.series.Cut(e.influxMark))
+	}
+	return err
+}
+
+// appendSeries hands the batch's points to the InfluxDB queue. A full queue is a gap to
+// be filled later, not a failure.
+func (b *batch) appendSeries() error {
+	e := b.e
+	b.rows.InfluxMark = state.InfluxMark(e.influxMark)
+	if len(b.series) == 0 || e.series == nil {
+		return nil
+	}
+	m, err := e.series.Append(b.series)
+	if errors.Is(err, influx.ErrQueueFull) {
+		b.recordGap()
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("append to the influxdb queue: %w", err)
+	}
+	b.rows.InfluxMark = state.InfluxMark(m)
+	return nil
+}
+
+// collect takes the newest state of each changed row, each once.
+func collect[T any](ids []string, from map[string]*T) []T {
+	if len(ids) == 0 {
+		return nil
+	}
+	out := make([]T, 0, len(ids))
+	done := make(map[string]struct{}, len(ids))
+	for _, id := range ids {
+		if _, ok := done[id]; ok {
+			continue
+		}
+		done[id] = struct{}{}
+		if row := from[id]; row != nil {
+			out = append(out, *row)
+		}
+	}
+	return out
+}
+
+// change gives a copy of a row to change, or a new one, and remembers the old.
+func change[K comparable, T any](b *batch, rows map[K]*T, id K) *T {
+	old, had := rows[id]
+	row := new(T)
+	if had {
+		*row = *old
+	}
+	rows[id] = row
+	b.undo = append(b.undo, func() {
+		if had {
+			rows[id] = old
+		} else {
+			delete(rows, id)
+		}
+	})
+	return row
+}
+
+// set changes one entry of a map and remembers the old.
+func set[K comparable, V any](b *batch, m map[K]V, k K, v V) {
+	old, had := m[k]
+	m[k] = v
+	b.undo = append(b.undo, func() {
+		if had {
+			m[k] = old
+		} else {
+			delete(m, k)
+		}
+	})
+}
+
+// unset removes one entry of a map and remembers it.
+func unset[K comparable, V any](b *batch, m map[K]V, k K) {
+	old, had := m[k]
+	if !had {
+		return
+	}
+	delete(m, k)
+	b.undo = append(b.undo, func() { m[k] = old })
+}
+
+func (b *batch) changeAlarm(id string) *grid.Alarm {
+	b.alarms = append(b.alarms, id)
+	return change(b, b.e.alarms, id)
+}
+
+// changeTicket copies the assignments and clocks too, since moves write into them.
+func (b *batch) changeTicket(id string) *grid.Ticket {
+	b.tickets = append(b.tickets, id)
+	t := change(b, b.e.tickets, id)
+	t.Assignments = slices.Clone(t.Assignments)
+	t.Clocks = slices.Clone(t.Clocks)
+	return t
+}
+
+func (b *batch) changeDelivery(id string) *grid.Delivery {
+	b.deliveries = append(b.deliveries, id)
+	return change(b, b.e.deliveries, id)
+}

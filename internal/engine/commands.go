@@ -1,0 +1,512 @@
+package engine
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"time"
+
+	"gridgate/internal/grid"
+	"gridgate/internal/registry"
+	"gridgate/internal/state"
+)
+
+// Commands are the other input beside frames: moves by people and units, delivery
+// results, registry changes, claims, replays. Each is a function that runs in the state
+// goroutine on the batch of the turn; its answer is given after the commit.
+type command struct {
+	name   string
+	key    string // makes it idempotent; "" : it is by nature, or may be done again
+	do     func(b *batch) (any, error)
+	answer chan answer
+}
+
+type answer struct {
+	value any
+	err   error
+}
+
+func (c *command) reply(v any, err error) { c.answer <- answer{v, err} }
+
+// do hands a command to the state goroutine and waits until it is durable.
+func (e *Engine) do(ctx context.Context, c *command) (any, error) {
+	c.answer = make(chan answer, 1)
+	select {
+	case e.cmds <- c:
+	case <-ctx.Done():
+		return nil, grid.Errorf(grid.Unavailable, "%s: engine is busy: %w", c.name, ctx.Err())
+	}
+	select {
+	case a := <-c.answer:
+		return a.value, a.err
+	case <-ctx.Done():
+		return nil, grid.Errorf(grid.Unavailable, "%s: no answer yet, it may still be done: %w", c.name, ctx.Err())
+	}
+}
+
+// command runs one command of the turn. What fails leaves no trace in the batch.
+func (b *batch) command(c *command) {
+	b.because("cmd/"+c.name+"/"+c.key, b.e.Now())
+	if c.key != "" {
+		if done, ok := b.applied(c.key); ok {
+			b.after = append(b.after, func() { c.reply(done, nil) })
+			return
+		}
+	}
+	m := b.mark()
+	v, err := c.do(b)
+	if err != nil {
+		b.rollback(m)
+		b.after = append(b.after, func() { c.reply(nil, err) })
+		return
+	}
+	if c.key != "" {
+		if raw, err := json.Marshal(v); err == nil {
+			b.rows.Commands = append(b.rows.Commands, state.Applied{Key: c.key, At: b.now, Result: raw})
+		}
+	}
+	b.after = append(b.after, func() { c.reply(v, nil) })
+}
+
+// applied finds what a command with this key answered before.
+func (b *batch) applied(key string) (any, bool) {
+	for _, a := range b.rows.Commands {
+		if a.Key == key {
+			return json.RawMessage(a.Result), true
+		}
+	}
+	a, ok, err := b.e.store.Applied(context.Background(), key)
+	if err != nil || !ok {
+		return nil, false
+	}
+	return json.RawMessage(a.Result), true
+}
+
+// refuseCommands answers those who still wait when the engine stops.
+func (e *Engine) refuseCommands() {
+	for {
+		select {
+		case c := <-e.cmds:
+			c.reply(nil, grid.Errorf(grid.Unavailable, "%s: gateway is stopping", c.name))
+		default:
+			return
+		}
+	}
+}
+
+// as turns an answer, fresh or stored, into its type.
+func as[T any](v any, err error) (T, error) {
+	var out T
+	if err != nil {
+		return out, err
+	}
+	if raw, ok := v.(json.RawMessage); ok {
+		if err := json.Unmarshal(raw, &out); err != nil {
+			return out, fmt.Errorf("stored answer: %w", err)
+		}
+		return out, nil
+	}
+	out, _ = v.(T)
+	return out, nil
+}
+
+// Put changes the registry: all of it or nothing.
+func (e *Engine) Put(ctx context.Context, points []grid.Point, devices []grid.Device, installations []grid.Installation, units []grid.Unit) error {
+	_, err := e.do(ctx, &command{name: "registry", do: func(b *batch) (any, error) {
+		return nil, b.put(points, devices, installations, units)
+	}})
+	return err
+}
+
+// put validates, writes the rows, and changes memory after the commit: nothing else of
+// the batch may depend on them before.
+func (b *batch) put(points []grid.Point, devices []grid.Device, installations []grid.Installation, units []grid.Unit) error {
+	e := b.e
+	installed := map[grid.Identity]time.Time{}
+	for i := range installations {
+		in := &installations[i]
+		if in.Channel == "" {
+			in.Channel = grid.MainChannel
+		}
+		if in.From.IsZero() {
+			in.From = b.now
+		}
+		if in.To.IsZero() {
+			installed[in.Device] = in.From
+		}
+		if _, ok := e.memory.Point(in.Point); !ok && !slices.ContainsFunc(points, func(p grid.Point) bool { return p.ID == in.Point }) {
+			return grid.Errorf(grid.NotFound, "installation of %s: point %q is not registered", in.Device, in.Point)
+		}
+	}
+	known := map[grid.Identity]bool{}
+	for i := range devices {
+		d := &devices[i]
+		if _, err := e.profiles.Get(d.Profile); err != nil {
+			return grid.Errorf(grid.Invalid, "device %s: profile %q: %w", d.Identity, d.Profile, err)
+		}
+		known[d.Identity] = true
+		if at, ok := installed[d.Identity]; ok && (d.State == "" || d.State == grid.Registered) {
+			d.State, d.Installed = grid.Installed, at
+		}
+		if d.State == "" {
+			d.State = grid.Registered
+		}
+		if old, ok := e.memory.Device(d.Identity); ok && d.Installed.IsZero() && d.State == grid.Installed {
+			d.Installed = fromNanos(e.memory.DeviceAt(old).Installed)
+		}
+	}
+	for id, at := range installed {
+		if known[id] {
+			continue
+		}
+		d, err := b.installedDevice(id, at)
+		if err != nil {
+			return err
+		}
+		devices = append(devices, d)
+	}
+	r := &b.rows
+	r.Points, r.Devices = append(r.Points, points...), append(r.Devices, devices...)
+	r.Installations, r.Units = append(r.Installations, installations...), append(r.Units, units...)
+	b.after = append(b.after, func() { e.remember(points, devices, installations, units) })
+	return nil
+}
+
+// installedDevice is a registered device that is put at a point now.
+func (b *batch) installedDevice(id grid.Identity, at time.Time) (grid.Device, error) {
+	no, ok := b.e.memory.Device(id)
+	if !ok {
+		return grid.Device{}, grid.Errorf(grid.NotFound, "installation of %s: device is not registered", id)
+	}
+	row := b.e.memory.DeviceAt(no)
+	d := grid.Device{Identity: id, Profile: b.e.memory.Profile(row), State: grid.Installed, Mode: row.Mode(), Interval: row.Interval(), Installed: at}
+	if s := row.State(); s == grid.Installed {
+		d.Installed = fromNanos(row.Installed)
+	} else if s != grid.Registered {
+		d.State = s
+	}
+	return d, nil
+}
+
+// remember takes committed registry rows into memory.
+func (e *Engine) remember(points []grid.Point, devices []grid.Device, installations []grid.Installation, units []grid.Unit) {
+	for i := range points {
+		e.memory.PutPoint(points[i])
+	}
+	for i := range devices {
+		e.memory.PutDevice(devices[i], e.isSafety(devices[i].Profile))
+		e.discovered.Remove(devices[i].Identity)
+	}
+	for i := range installations {
+		if err := e.putInstallation(installations[i]); err != nil {
+			e.log.Error("installation is left out", "err", err)
+		}
+	}
+	for i := range units {
+		e.units[units[i].ID] = &units[i]
+		e.unitCache = nil
+	}
+	e.soft.grow(e.memory)
+	b := e.begin(e.Now())
+	for i := range devices {
+		if no, ok := e.memory.Device(devices[i].Identity); ok && devices[i].State == grid.Installed {
+			e.soft.devs[no].timer = 0
+			b.armSupervision(no, nil)
+		}
+	}
+	e.soft.forget()
+}
+
+// Claim registers a discovered device, installs it, and processes its frames from the
+// quarantine: they fill history, and what is still active is raised.
+func (e *Engine) Claim(ctx context.Context, device grid.Device, installations []grid.Installation) (int, error) {
+	if err := e.Put(ctx, nil, []grid.Device{device}, installations, nil); err != nil {
+		return 0, err
+	}
+	var ids []string
+	q := state.Query{State: "waiting", Device: string(device.Identity), Limit: 1000}
+	for {
+		page, err := e.store.ListQuarantine(ctx, q)
+		if err != nil {
+			return 0, fmt.Errorf("claim of %s: %w", device.Identity, err)
+		}
+		for i := range page.Items {
+			ids = append(ids, page.Items[i].ID)
+		}
+		if q.Cursor = page.Next; q.Cursor == "" {
+			break
+		}
+	}
+	return e.Replay(ctx, ids, grid.Actor{Role: grid.RoleSystem, Name: "claim"})
+}
+
+// replayChunk is how many quarantined frames one command handles.
+const replayChunk = 256
+
+// Replay processes quarantined frames again, oldest first, and says how many got through.
+// They fill history and raise nothing for the past; a condition that is still active at
+// the end is raised then.
+func (e *Engine) Replay(ctx context.Context, ids []string, by grid.Actor) (int, error) {
+	frames := make([]grid.QuarantinedFrame, 0, len(ids))
+	for _, id := range ids {
+		q, err := e.store.Quarantined(ctx, id)
+		if err != nil {
+			return 0, fmt.Errorf("replay of %s: %w", id, err)
+		}
+		if q.State == "waiting" {
+			frames = append(frames, q)
+		}
+	}
+	oldestFirst(frames)
+	through := 0
+	for len(frames) > 0 {
+		n := min(len(frames), replayChunk)
+		part := frames[:n]
+		frames = frames[n:]
+		got, err := as[int](e.do(ctx, &command{name: "replay", do: func(b *batch) (any, error) { return b.replay(part, by), nil }}))
+		if err != nil {
+			return through, err
+		}
+		through += got
+	}
+	return through, nil
+}
+
+func (b *batch) replay(frames []grid.QuarantinedFrame, by grid.Actor) int {
+	e := b.e
+	b.quiet = true
+	through := 0
+	for i := range frames {
+		q := &frames[i]
+		if !b.waits(q.ID) {
+			continue // another replay was quicker
+		}
+		d := &decoded{frame: q.Frame}
+		e.dec.decode(d)
+		b.because("replay/"+q.ID, q.Frame.Received)
+		outcome := b.settle(d, q)
+		if outcome == grid.Quarantined {
+			continue
+		}
+		through++
+		done := *q
+		done.State, done.Detail = "replayed", q.Detail+"; replayed by "+by.Name
+		b.rows.Quarantine = append(b.rows.Quarantine, done)
+		if q.Whole {
+			b.count(&q.Frame, grid.Quarantined, -1)
+			b.count(&q.Frame, outcome, 1)
+		}
+	}
+	b.quiet = false
+	for pt, d := range e.replayed {
+		b.because("replayed/"+e.memory.PointAt(pt).ID+"/"+d.frame.Pos.String(), e.Now())
+		for i := range e.soft.points[pt].conds {
+			b.judge(pt, e.soft.points[pt].conds[i].rule, d)
+		}
+	}
+	clear(e.replayed)
+	return through
+}
+
+// waits reports whether a quarantined frame still waits, now that it is our turn.
+func (b *batch) waits(id string) bool {
+	for i := range b.rows.Quarantine {
+		if b.rows.Quarantine[i].ID == id {
+			return false
+		}
+	}
+	q, err := b.e.store.Quarantined(context.Background(), id)
+	return err == nil && q.State == "waiting"
+}
+
+// Discard gives quarantined frames up: a person's decision, or a limit's.
+func (e *Engine) Discard(ctx context.Context, ids []string, by grid.Actor, reason string) (int, error) {
+	if reason == "" {
+		return 0, grid.Errorf(grid.Invalid, "reason is empty: say why the frames are given up")
+	}
+	frames := make([]grid.QuarantinedFrame, 0, len(ids))
+	for _, id := range ids {
+		q, err := e.store.Quarantined(ctx, id)
+		if err != nil {
+			return 0, fmt.Errorf("discard of %s: %w", id, err)
+		}
+		if q.State == "waiting" {
+			frames = append(frames, q)
+		}
+	}
+	return as[int](e.do(ctx, &command{name: "discard", do: func(b *batch) (any, error) {
+		n := 0
+		for i := range frames {
+			q := frames[i]
+			if !b.waits(q.ID) {
+				continue
+			}
+			q.State, q.Detail = "discarded", q.Detail+"; discarded by "+by.Name+": "+reason
+			b.rows.Quarantine = append(b.rows.Quarantine, q)
+			if q.Whole {
+				b.count(&q.Frame, grid.Quarantined, -1)
+				b.count(&q.Frame, grid.Discarded, 1)
+			}
+			n++
+		}
+		return n, nil
+	}}))
+}
+
+// Ack acknowledges an alarm: someone has seen it.
+func (e *Engine) Ack(ctx context.Context, id string, by grid.Actor) (grid.Alarm, error) {
+	return as[grid.Alarm](e.do(ctx, &command{name: "ack", do: func(b *batch) (any, error) {
+		old, ok := e.alarms[id]
+		if !ok {
+			return nil, grid.Errorf(grid.NotFound, "alarm %s: not found among the active ones", id)
+		}
+		if old.Acked {
+			return *old, nil
+		}
+		a := b.changeAlarm(id)
+		a.Acked = true
+		b.audit("alarm.ack", id, by, a)
+		return *a, nil
+	}}))
+}
+
+func oldestFirst(fs []grid.QuarantinedFrame) {
+	slices.SortStableFunc(fs, func(a, b grid.QuarantinedFrame) int { return a.Frame.Received.Compare(b.Frame.Received) })
+}
+
+func newestFirst(ds []grid.Discovered) {
+	slices.SortFunc(ds, func(a, b grid.Discovered) int { return b.Last.Compare(a.Last) })
+}
+
+func (b *batch) audit(action, subject string, by grid.Actor, a *grid.Alarm) {
+	row := state.Audit{ID: b.id(), At: b.now, By: by, Action: action, Subject: subject, Mode: grid.Live}
+	if a != nil {
+		row.Scope, row.Cell, row.Mode = a.Scope, a.Cell, a.Mode
+	}
+	b.rows.Audit = append(b.rows.Audit, row)
+}
+
+// Down notes a span in which a transport source could not hear; zero To: it still lasts.
+// Silence in it is nobody's fault behind that source.
+func (e *Engine) Down(ctx context.Context, source string, from, to time.Time) error {
+	_, err := e.do(ctx, &command{name: "down", do: func(b *batch) (any, error) {
+		span := state.DownSpan{Source: source, From: from, To: to}
+		old := e.down
+		for i := range old {
+			if old[i].Source == source && old[i].From.Equal(from) {
+				next := append([]state.DownSpan{}, old...)
+				next[i].To = to
+				e.down = next
+				b.undo = append(b.undo, func() { e.down = old })
+				b.rows.Down = append(b.rows.Down, span)
+				return nil, nil
+			}
+		}
+		b.addDown(span)
+		return nil, nil
+	}})
+	return err
+}
+
+// RejectedPoint keeps a point that InfluxDB will never take, with the server's reason.
+func (e *Engine) RejectedPoint(ctx context.Context, line []byte, reason string) error {
+	_, err := e.do(ctx, &command{name: "reject", key: "reject/" + grid.NewID(time.Time{}, string(line), 0), do: func(b *batch) (any, error) {
+		b.rows.Quarantine = append(b.rows.Quarantine, grid.QuarantinedFrame{
+			ID: b.id(), Reason: grid.RejectedPoint, Detail: reason, At: b.now, State: "waiting", Scope: e.home,
+			Frame: grid.Frame{Transport: "influx", Received: b.now, Raw: line},
+		})
+		return nil, nil
+	}})
+	return err
+}
+
+// PruneQuarantine gives up the oldest frames beyond the quarantine's limits. The gateway
+// calls it now and then.
+func (e *Engine) PruneQuarantine(ctx context.Context) (int, error) {
+	ids, err := e.store.QuarantineOverflow(ctx, e.QuarantineRows, e.QuarantineBytes)
+	if err != nil || len(ids) == 0 {
+		return 0, err
+	}
+	return e.Discard(ctx, ids, grid.Actor{Role: grid.RoleSystem, Name: "limit"}, "the quarantine is full")
+}
+
+// Discovered lists who is heard and not registered, newest last word first.
+func (e *Engine) Discovered(ctx context.Context, limit int) ([]grid.Discovered, error) {
+	return as[[]grid.Discovered](e.do(ctx, &command{name: "discovered", do: func(*batch) (any, error) {
+		out := make([]grid.Discovered, 0, e.discovered.Len())
+		for _, id := range e.discovered.Keys() {
+			if d, ok := e.discovered.Peek(id); ok {
+				out = append(out, *d)
+			}
+		}
+		newestFirst(out)
+		return out[:min(len(out), limit)], nil
+	}}))
+}
+
+// LivePoint gives the newest value of each signal of a point.
+func (e *Engine) LivePoint(ctx context.Context, id string) ([]grid.LiveValue, error) {
+	return as[[]grid.LiveValue](e.do(ctx, &command{name: "live", do: func(*batch) (any, error) {
+		pt, ok := e.memory.Point(id)
+		if !ok {
+			return nil, grid.Errorf(grid.NotFound, "point %q: not found", id)
+		}
+		return e.livePoint(pt), nil
+	}}))
+}
+
+func (e *Engine) livePoint(pt registry.PointNo) []grid.LiveValue {
+	soft := &e.soft.points[pt]
+	out := make([]grid.LiveValue, 0, len(soft.vals))
+	var device grid.Identity
+	if no := e.memory.PointAt(pt).Device(); no != registry.DeviceNo(registry.None) {
+		device = e.memory.DeviceAt(no).Identity
+	}
+	for _, v := range soft.vals {
+		lv := grid.LiveValue{
+			Signal: v.signal, Value: float64(v.v), At: time.Unix(int64(v.at), 0).UTC(), Received: time.Unix(int64(v.received), 0).UTC(),
+			Device: device, Suspect: v.flags&suspectValue != 0,
+		}
+		for i := range soft.conds {
+			if c := &soft.conds[i]; e.watched(pt)[c.rule]&(1<<v.signal) != 0 {
+				lv.Since = fromNanos(c.since)
+				break
+			}
+		}
+		out = append(out, lv)
+	}
+	return out
+}
+
+// LiveDevice says how a device is.
+func (e *Engine) LiveDevice(ctx context.Context, id grid.Identity) (grid.DeviceHealth, error) {
+	return as[grid.DeviceHealth](e.do(ctx, &command{name: "live", do: func(*batch) (any, error) {
+		no, ok := e.memory.Device(id)
+		if !ok {
+			return nil, grid.Errorf(grid.NotFound, "device %s: not registered", id)
+		}
+		return e.liveDevice(no), nil
+	}}))
+}
+
+func (e *Engine) liveDevice(no registry.DeviceNo) grid.DeviceHealth {
+	soft, row := &e.soft.devs[no], e.memory.DeviceAt(no)
+	h := grid.DeviceHealth{
+		Identity: row.Identity, LastHeard: fromNanos(soft.heard), Frames: int64(soft.frames), Duplicates: int64(soft.dups),
+		Offline: soft.flags&isOffline != 0, Lane: row.Lane().String(),
+	}
+	if soft.flags&hasCounter != 0 {
+		n := soft.top
+		h.Counter = &n
+	}
+	if soft.timer != 0 {
+		h.NextDue = time.Unix(int64(soft.timer), 0).UTC()
+	}
+	if pt, ok := e.memory.AnyPoint(no); ok {
+		if v, ok := e.soft.points[pt].value(grid.BatteryLevel); ok {
+			h.BatteryPct = &v
+		}
+	}
+	return h
+}

@@ -1,0 +1,208 @@
+package engine
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"hash/maphash"
+
+	"gridgate/internal/envelope"
+	"gridgate/internal/grid"
+	"gridgate/internal/profile"
+)
+
+// chunkSize is how many frames one decoder takes at a time.
+const chunkSize = 64
+
+// decoded is a frame with what its envelope and its profile make of it.
+type decoded struct {
+	frame       grid.Frame
+	profileID   string           // by which it was decoded; "" when the device was unknown
+	profile     *profile.Profile // nil when there is none of that id
+	out         grid.Decoded
+	envelopeErr error
+	decodeErr   error
+	panicked    string          // what a decoder panicked with
+	guesses     []profile.Guess // of an unknown device, best first
+	hash        uint32          // of port and payload
+	behind      bool            // its counter is behind the newest one: set by the state goroutine
+}
+
+// chunk is a run of frames of one lane, decoded together.
+type chunk struct {
+	lane   grid.Lane
+	frames []decoded
+	done   chan struct{}
+	next   int // the first frame that the state goroutine has not handled
+}
+
+// lanePipe reads one lane of the journal in order and decodes it in parallel. Chunks
+// come out of ready in journal order.
+type lanePipe struct {
+	lane  grid.Lane
+	after uint64 // read from here
+	order chan *chunk
+	work  chan *chunk
+	ready chan *chunk
+}
+
+func newLanePipe(lane grid.Lane, after uint64) *lanePipe {
+	return &lanePipe{
+		lane: lane, after: after,
+		order: make(chan *chunk, 32), work: make(chan *chunk, 32), ready: make(chan *chunk, 4),
+	}
+}
+
+// read fills the pipe from the journal until ctx ends.
+func (p *lanePipe) read(ctx context.Context, j Journal) error {
+	defer close(p.order)
+	defer close(p.work)
+	for {
+		frames, err := j.Next(ctx, p.lane, p.after, 16*chunkSize)
+		if err != nil {
+			if ctx.Err() != nil {
+				return nil
+			}
+			return fmt.Errorf("read the %s lane after %d: %w", p.lane, p.after, err)
+		}
+		for len(frames) > 0 {
+			n := min(len(frames), chunkSize)
+			c := &chunk{lane: p.lane, frames: make([]decoded, n), done: make(chan struct{})}
+			for i := range n {
+				c.frames[i].frame = frames[i]
+			}
+			p.after = frames[n-1].Pos.Seq
+			frames = frames[n:]
+			select {
+			case p.order <- c:
+			case <-ctx.Done():
+				return nil
+			}
+			select {
+			case p.work <- c:
+			case <-ctx.Done():
+				return nil
+			}
+		}
+	}
+}
+
+// decode is one decoder of the pool.
+func (p *lanePipe) decode(ctx context.Context, d *decoder) {
+	for c := range p.work {
+		if ctx.Err() != nil {
+			return
+		}
+		for i := range c.frames {
+			d.decode(&c.frames[i])
+		}
+		close(c.done)
+	}
+}
+
+// forward hands on chunks in order once they are decoded.
+func (p *lanePipe) forward(ctx context.Context) {
+	for c := range p.order {
+		select {
+		case <-c.done:
+		case <-ctx.Done():
+			return
+		}
+		select {
+		case p.ready <- c:
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// decoder opens the envelope and decodes the payload. It may be used by many goroutines.
+type decoder struct {
+	profiles  Profiles
+	profileOf func(grid.Identity) (string, bool)
+	seed      maphash.Seed
+}
+
+// decode fills d from its frame. It never panics: a codec's panic is kept as a finding.
+func (dec *decoder) decode(d *decoded) {
+	defer func() {
+		if r := recover(); r != nil {
+			d.panicked = fmt.Sprint(r)
+		}
+	}()
+	f := &d.frame
+	if f.Identity == "" || f.Flags&(grid.Refused|grid.Marker) != 0 {
+		return
+	}
+	if f.Envelope != "" {
+		if d.envelopeErr = envelope.Open(f); d.envelopeErr != nil {
+			return
+		}
+	}
+	d.hash = contentHash(f)
+	id, known := dec.profileOf(f.Identity)
+	if !known {
+		d.guesses = dec.profiles.Guess(*f)
+		return
+	}
+	d.decodeWith(id, dec.profiles)
+	if d.decodeErr != nil && f.Pos.Lane == grid.Safety {
+		d.guesses = dec.profiles.Guess(*f) // does it say fire, by any other reading?
+	}
+}
+
+// decodeWith decodes by the profile of that id.
+func (d *decoded) decodeWith(id string, profiles Profiles) {
+	d.profileID, d.profile, d.decodeErr, d.out = id, nil, nil, grid.Decoded{}
+	if d.frame.Kind.Ignored() {
+		return
+	}
+	p, err := profiles.Get(id)
+	if err != nil {
+		return // the state goroutine says that there is no such profile
+	}
+	d.profile = p
+	d.out, d.decodeErr = p.Decode(d.frame)
+}
+
+// redecode decodes a frame again by the profile that its device has now.
+func (e *Engine) redecode(d *decoded, profileID string) {
+	if d.hash == 0 {
+		d.hash = contentHash(&d.frame)
+	}
+	defer func() {
+		if r := recover(); r != nil {
+			d.panicked = fmt.Sprint(r)
+		}
+	}()
+	d.decodeWith(profileID, e.profiles)
+}
+
+// contentHash is FNV-1a over port and payload: it must be the same after a restart,
+// since it is checkpointed.
+func contentHash(f *grid.Frame) uint32 {
+	h := uint32(2166136261)
+	h = (h ^ uint32(f.Port)) * 16777619
+	for _, b := range f.Payload {
+		h = (h ^ uint32(b)) * 16777619
+	}
+	return h
+}
+
+// decodedJSON is what the profile made of a frame, as it is kept with a case.
+func decodedJSON(d *decoded) json.RawMessage {
+	out := struct {
+		Profile  string         `json:"profile"`
+		Readings []grid.Reading `json:"readings"`
+		Sequence *uint32        `json:"sequence,omitempty"`
+		Warnings []string       `json:"warnings,omitempty"`
+	}{Profile: d.out.Profile, Readings: d.out.Readings, Warnings: d.out.Warnings}
+	if d.out.HasSequence {
+		out.Sequence = &d.out.Sequence
+	}
+	raw, err := json.Marshal(out)
+	if err != nil { // readings are finite: profile promises it
+		return json.RawMessage(`{}`)
+	}
+	return raw
+}

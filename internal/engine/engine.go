@@ -1,0 +1,327 @@
+// Package engine turns the journal's frames into readings, detections and effects,
+// exactly once.
+//
+//	journal ─▶ lanePipe (decode in parallel, order kept) ─▶ state goroutine ─▶ one transaction
+//	commands (moves, delivery results, registry) ──────────────▲                  │
+//	timers (one wheel) ────────────────────────────────────────┘                  ▼
+//	                                                         deliveries, events, InfluxDB queue
+//
+// Everything that has state runs in one goroutine (loop.go), as a plain function of
+// state, input and time. A turn of it collects its effects in a batch; the batch and the
+// journal cursor are committed in one transaction, so a crash repeats nothing and skips
+// nothing. Soft state (soft.go) is checkpointed and rebuilt from the journal.
+package engine
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"log/slog"
+	"runtime"
+	"sync"
+	"time"
+
+	lru "github.com/hashicorp/golang-lru/v2"
+
+	"gridgate/internal/alarm"
+	"gridgate/internal/grid"
+	"gridgate/internal/influx"
+	"gridgate/internal/profile"
+	"gridgate/internal/registry"
+	"gridgate/internal/state"
+	"gridgate/internal/ticket"
+)
+
+// Journal is what the engine needs of the frame log.
+type Journal interface {
+	Next(ctx context.Context, lane grid.Lane, after uint64, max int) ([]grid.Frame, error)
+	Head(lane grid.Lane) grid.Pos
+	Release(lane grid.Lane, upTo uint64)
+}
+
+// Store is what the engine needs of the state store. Only the engine commits.
+type Store interface {
+	Commit(ctx context.Context, b *state.Batch) error
+	Load(ctx context.Context) (*state.Loaded, error)
+	Applied(ctx context.Context, key string) (state.Applied, bool, error)
+	Point(ctx context.Context, id string) (grid.Point, error)
+	Ticket(ctx context.Context, id string) (grid.Ticket, error)
+	Alarm(ctx context.Context, id string) (grid.Alarm, error)
+	Delivery(ctx context.Context, id string) (grid.Delivery, error)
+	Quarantined(ctx context.Context, id string) (grid.QuarantinedFrame, error)
+	ListQuarantine(ctx context.Context, q state.Query) (state.Page[grid.QuarantinedFrame], error)
+	QuarantineOverflow(ctx context.Context, maxRows, maxBytes int64) ([]string, error)
+	PendingDeliveries(ctx context.Context) ([]grid.Delivery, error)
+}
+
+// Series is the queue of points for InfluxDB. The order of calls is Append, the
+// transaction with the mark, Publish; after a transaction that failed, Cut.
+type Series interface {
+	Append(lines []byte) (influx.Mark, error) // durable; influx.ErrQueueFull: no room, nothing was written
+	Publish(m influx.Mark)                    // may be sent now
+	Cut(m influx.Mark) error                  // takes back what was appended after m
+}
+
+// Profiles is the set of firmware profiles.
+type Profiles interface {
+	Get(id string) (*profile.Profile, error)
+	Guess(f grid.Frame) []profile.Guess
+}
+
+// Config is what an engine is made of.
+type Config struct {
+	Dir      string // for the checkpoint
+	Journal  Journal
+	Store    Store
+	Series   Series // nil: readings are not stored in InfluxDB
+	Profiles Profiles
+	Rules    *alarm.Rules
+	Plans    *ticket.Plans
+	// Body makes the message that a unit gets; frozen when the delivery is made.
+	Body func(t *grid.Ticket, d *grid.Delivery, p *grid.Point, u *grid.Unit) (json.RawMessage, error)
+	// Committed is told what a commit made, after it; it must not block.
+	Committed func(rows *state.Batch)
+
+	Decoders        int           // per lane; 0: the number of processors
+	CheckpointEvery time.Duration // 0: 5 s
+	QuarantineRows  int64         // 0: 100,000
+	QuarantineBytes int64         // 0: 1 GiB
+	ConfigVersion   string        // of rules, tickets and profiles: kept with the evidence
+	Home            grid.Scope    // of what has no place: the district
+	Now             func() time.Time
+	Log             *slog.Logger
+}
+
+// Engine is the state goroutine and what feeds it.
+type Engine struct {
+	Config
+	journal  Journal
+	store    Store
+	series   Series
+	profiles Profiles
+	home     grid.Scope
+	log      *slog.Logger
+
+	memory *registry.Memory // Lane and ProfileOf may be asked by anyone
+	dec    *decoder
+	pipes  [grid.Lanes]*lanePipe
+	cmds   chan *command
+	ready  chan struct{} // closed when the state is loaded and the pipes run
+
+	// Below: of the state goroutine alone.
+	soft        soft
+	timers      timers
+	paths       paths
+	ckpt        *checkpointer
+	cursors     cursors
+	ckptCursors cursors // of the newest checkpoint
+	engineTime  time.Time
+	received    [grid.Lanes]time.Time // of the newest frame handled
+	influxMark  influx.Mark
+	gap         gaps
+
+	alarms      map[string]*grid.Alarm
+	episodes    map[episodeKey]string
+	tickets     map[string]*grid.Ticket // open ones
+	deliveries  map[string]*grid.Delivery
+	units       map[string]*grid.Unit
+	due         deadlines      // next clock of each ticket, real time
+	burning     map[string]int // active smoke alarms by building
+	unitCache   []grid.Unit
+	recalled    []string // ended tickets that were looked up in this turn
+	down        []state.DownSpan
+	suspects    map[grid.Pos]int
+	discovered  *lru.TwoQueueCache[grid.Identity, *grid.Discovered]
+	silentPaths int // how many ways in are silent now
+
+	ruleCache                  map[ruleKey]*ruleSet
+	unreadableRule, silentRule *alarm.Rule
+
+	// memory used again from turn to turn
+	touched     []touchedPoint
+	lines       []seriesLine
+	eventLine   influx.Line
+	spare       []byte
+	spareSeries []byte
+	spareLedger []grid.LedgerRow
+	replayed    map[registry.PointNo]*decoded
+	lastSaved   time.Time
+	lastAlive   time.Time
+
+	stats Stats
+	mu    sync.Mutex // guards stats
+}
+
+// Stats are the engine's figures for metrics.
+type Stats struct {
+	Frames, Batches, Commands, FailedCommits   int64
+	LastBatch, LongestBatch                    time.Duration
+	CommitTime                                 time.Duration // sum
+	Cursors                                    [grid.Lanes]uint64
+	EngineTime                                 time.Time
+	Devices, Points, OpenTickets, ActiveAlarms int
+}
+
+// New makes an engine. It does no I/O: Run does.
+func New(c Config) (*Engine, error) {
+	if c.Log == nil {
+		c.Log = slog.New(slog.DiscardHandler)
+	}
+	if c.Now == nil {
+		c.Now = time.Now
+	}
+	if c.Decoders <= 0 {
+		c.Decoders = runtime.GOMAXPROCS(0)
+	}
+	if c.CheckpointEvery <= 0 {
+		c.CheckpointEvery = 5 * time.Second
+	}
+	if c.QuarantineRows <= 0 {
+		c.QuarantineRows = 100_000
+	}
+	if c.QuarantineBytes <= 0 {
+		c.QuarantineBytes = 1 << 30
+	}
+	discovered, err := lru.New2Q[grid.Identity, *grid.Discovered](10_000)
+	if err != nil {
+		return nil, err
+	}
+	e := &Engine{
+		Config: c, journal: c.Journal, store: c.Store, series: c.Series, profiles: c.Profiles, home: c.Home, log: c.Log,
+		memory: registry.NewMemory(), cmds: make(chan *command, 1024), ready: make(chan struct{}),
+		timers: newTimers(), paths: newPaths(),
+		alarms: map[string]*grid.Alarm{}, episodes: map[episodeKey]string{}, tickets: map[string]*grid.Ticket{},
+		deliveries: map[string]*grid.Delivery{}, units: map[string]*grid.Unit{},
+		due: newDeadlines(), burning: map[string]int{}, suspects: map[grid.Pos]int{}, discovered: discovered,
+		ruleCache: map[ruleKey]*ruleSet{}, replayed: map[registry.PointNo]*decoded{},
+	}
+	e.dec = &decoder{profiles: c.Profiles, profileOf: e.memory.ProfileOf}
+	e.unreadableRule = firstFrom(c.Rules, grid.Smoke, grid.EventSafetyUnreadable)
+	e.silentRule = firstFrom(c.Rules, grid.Smoke, grid.EventGatewaySilent)
+	return e, nil
+}
+
+// Ready is closed when the engine has loaded its state and handles frames.
+func (e *Engine) Ready() <-chan struct{} { return e.ready }
+
+// LaneOf says by which lane a frame of that device goes: the registration decides; a
+// stranger who may be a smoke detector rides the safety lane. Safe for concurrent use.
+func (e *Engine) LaneOf(id grid.Identity, guess func(grid.Identity) (smoke bool)) grid.Lane {
+	if lane, known := e.memory.Lane(id); known {
+		return lane
+	}
+	if guess != nil && guess(id) {
+		return grid.Safety
+	}
+	return grid.Bulk
+}
+
+// Run loads the state, brings the soft state up to the journal, and works until ctx is
+// done. It returns after each of its goroutines has ended. A failure of the checkpoint
+// or the journal ends it with an error; the process is to exit and recover.
+func (e *Engine) Run(ctx context.Context) error {
+	if err := e.start(ctx); err != nil {
+		return err
+	}
+	defer e.ckpt.close()
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	var wg sync.WaitGroup
+	failed := make(chan error, 2*grid.Lanes)
+	for lane := range e.pipes {
+		p := newLanePipe(grid.Lane(lane), e.cursors[lane].Seq)
+		e.pipes[lane] = p
+		wg.Go(func() {
+			if err := p.read(ctx, e.journal); err != nil {
+				failed <- err
+				cancel()
+			}
+		})
+		wg.Go(func() { p.forward(ctx) })
+		for range e.Decoders {
+			wg.Go(func() { p.decode(ctx, e.dec) })
+		}
+	}
+	close(e.ready)
+	err := e.loop(ctx)
+	cancel()
+	wg.Wait()
+	select {
+	case readErr := <-failed:
+		err = readErr
+	default:
+	}
+	e.refuseCommands()
+	if stopErr := e.stop(); err == nil {
+		err = stopErr
+	}
+	return err
+}
+
+// ruleSet is the rules of a kind of point, with the signals that each looks at.
+type ruleSet struct {
+	rules   []*alarm.Rule
+	watched []uint64
+}
+
+type ruleKey struct {
+	set  string
+	kind grid.Kind
+}
+
+func (e *Engine) rulesFor(pt registry.PointNo) *ruleSet {
+	row := e.memory.PointAt(pt)
+	key := ruleKey{e.memory.RuleSet(row), row.Kind()}
+	rs, ok := e.ruleCache[key]
+	if ok {
+		return rs
+	}
+	rules, err := e.Rules.For(key.set, key.kind)
+	if err != nil {
+		// The rule set was taken out of the configuration: the kind's default watches on.
+		e.log.Error("rule set is not configured, the default is used", "point", row.ID, "err", err)
+		rules, _ = e.Rules.For("", key.kind)
+	}
+	rs = &ruleSet{rules: rules, watched: make([]uint64, len(rules))}
+	for i, r := range rules {
+		for s := grid.NoSignal + 1; s < grid.SignalCount; s++ {
+			if r.Watches(s) {
+				rs.watched[i] |= 1 << s
+			}
+		}
+	}
+	e.ruleCache[key] = rs
+	return rs
+}
+
+func (e *Engine) rulesOf(pt registry.PointNo) []*alarm.Rule { return e.rulesFor(pt).rules }
+func (e *Engine) watched(pt registry.PointNo) []uint64      { return e.rulesFor(pt).watched }
+
+func firstFrom(rules *alarm.Rules, kind grid.Kind, typ grid.EventType) *alarm.Rule {
+	all, err := rules.For("", kind)
+	if err != nil {
+		return nil
+	}
+	for _, r := range all {
+		if r.Type == typ {
+			return r
+		}
+	}
+	return nil
+}
+
+// gaps are journal ranges whose points are still to be written to InfluxDB.
+type gaps [grid.Lanes]gapRange
+
+type gapRange struct {
+	From uint64 `json:"from"`
+	To   uint64 `json:"to"`
+}
+
+func (g gaps) String() string {
+	b, err := json.Marshal(g)
+	if err != nil {
+		panic(fmt.Sprint("gaps are numbers: ", err))
+	}
+	return string(b)
+}

@@ -1,0 +1,315 @@
+package engine
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	"gridgate/internal/alarm"
+	"gridgate/internal/grid"
+	"gridgate/internal/registry"
+)
+
+// frame takes one decoded frame through the rules: who sent it, was it had before, is
+// it news, and what does it say. Every frame ends in exactly one outcome of the ledger.
+func (b *batch) frame(d *decoded) {
+	f := &d.frame
+	b.because(f.Pos.String(), f.Received)
+	if f.Received.After(b.time) {
+		b.time = f.Received
+	}
+	b.cursors[f.Pos.Lane] = f.Pos
+	b.count(f, b.settle(d, nil), 1)
+}
+
+// settle decides over a frame and says where it ended. held is its row of the
+// quarantine when it is replayed.
+func (b *batch) settle(d *decoded, held *grid.QuarantinedFrame) grid.Outcome {
+	e, f := b.e, &d.frame
+	switch {
+	case f.Flags&grid.Marker != 0:
+		return grid.IgnoredFrame
+	case d.panicked != "":
+		return b.hold(d, held, grid.InternalFault, "decoder failed: "+d.panicked)
+	case f.Flags&grid.Refused != 0:
+		return b.hold(d, held, grid.TooLarge, f.Note)
+	case f.Identity == "":
+		return b.hold(d, held, grid.BadEnvelope, f.Note)
+	}
+	source := sourcePath(f)
+	b.heardPath(source, source, f.Received)
+	no, known := e.memory.Device(f.Identity)
+	if !known {
+		return b.unknown(d, held)
+	}
+	dev := e.memory.DeviceAt(no)
+	if s := dev.State(); s == grid.Barred || s == grid.Retired {
+		return b.hold(d, held, grid.BarredDevice, fmt.Sprintf("device %s is %s", f.Identity, s))
+	}
+	if d.envelopeErr != nil {
+		return b.hold(d, held, grid.BadEnvelope, d.envelopeErr.Error())
+	}
+	if id := e.memory.Profile(dev); d.profileID != id {
+		b.e.redecode(d, id) // the registration changed after the frame was decoded
+	}
+	if d.panicked != "" {
+		return b.hold(d, held, grid.InternalFault, "decoder failed: "+d.panicked)
+	}
+	if f.Kind.Ignored() {
+		b.heard(no, d, f.Kind == grid.Join)
+		return grid.IgnoredFrame
+	}
+	if d.profile == nil {
+		return b.hold(d, held, grid.NoProfile, fmt.Sprintf("profile %q of device %s is not loaded", d.profileID, f.Identity))
+	}
+	if d.decodeErr != nil {
+		return b.hold(d, held, grid.Undecodable, d.decodeErr.Error())
+	}
+	return b.report(no, d, held)
+}
+
+// report handles a frame that could be read, from a device that we know.
+func (b *batch) report(no registry.DeviceNo, d *decoded, held *grid.QuarantinedFrame) grid.Outcome {
+	f := &d.frame
+	v := fresh
+	if held == nil && f.Flags&grid.Retained == 0 {
+		v = b.see(no, d)
+	}
+	soft := b.heard(no, d, false)
+	if d.out.Answer {
+		return grid.IgnoredFrame
+	}
+	if v == duplicate {
+		// A repeat that says alarm while no episode is active is no repeat.
+		if !b.alarmWithoutEpisode(no, d) {
+			soft.dups++
+			return grid.Duplicate
+		}
+		v = fresh
+		if n, has, _ := counter(d); has && n != soft.top {
+			v = behind
+		}
+	}
+	d.behind = v == behind
+	b.readable(no, d)
+	b.apply(no, d, v, held)
+	return grid.Processed
+}
+
+// see asks the duplicate rules.
+func (b *batch) see(no registry.DeviceNo, d *decoded) verdict {
+	a := arrival{hash: d.hash, received: d.frame.Received, restart: d.out.Restart, redelivered: d.frame.Flags&grid.Redelivered != 0}
+	a.counter, a.has, a.bits = counter(d)
+	if !a.has {
+		// Shorter than half the reporting interval, so that two heartbeats are two.
+		a.window = b.e.intervalOf(no, d) * 45 / 100
+	}
+	return b.e.soft.touchDevice(no).see(a)
+}
+
+// counter is the frame's counter, from where its profile says that it is.
+func counter(d *decoded) (n uint32, has bool, bits int) {
+	if d.out.HasSequence {
+		return d.out.Sequence, true, d.profile.Counter.Bits
+	}
+	if d.profile != nil && d.profile.Counter.Source == "none" {
+		return 0, false, 0
+	}
+	return d.frame.Counter, d.frame.HasCounter, 32
+}
+
+// heard notes that a device is there: even a repeat counts.
+func (b *batch) heard(no registry.DeviceNo, d *decoded, joined bool) *deviceSoft {
+	e, f := b.e, &d.frame
+	soft := e.soft.touchDevice(no)
+	soft.frames++
+	if joined {
+		soft.flags |= newSession
+	}
+	if f.Flags&grid.Retained != 0 {
+		return soft // the broker speaks, not the device
+	}
+	if at := f.Received.UnixNano(); at > soft.heard {
+		soft.heard = at
+		if path := b.heardPath(devicePath(f), sourcePath(f), f.Received); soft.path != path {
+			e.paths.moved(soft.path, path)
+			soft.path = path
+		}
+	}
+	if soft.timer == 0 && e.memory.DeviceAt(no).Installed != 0 {
+		b.armSupervision(no, d)
+	}
+	if soft.flags&isOffline != 0 {
+		b.backOnline(no, soft)
+	}
+	return soft
+}
+
+// apply puts the readings of a frame into state and judges what they mean.
+func (b *batch) apply(no registry.DeviceNo, d *decoded, v verdict, held *grid.QuarantinedFrame) {
+	e, f := b.e, &d.frame
+	e.touched = e.touched[:0]
+	e.lines = e.lines[:0]
+	var unknown []string
+	for i := range d.out.Readings {
+		r := &d.out.Readings[i]
+		if held != nil && held.Channel != "" && channelName(r.Channel) != held.Channel {
+			continue // only this part of the frame was held
+		}
+		pt, ok := b.pointOf(no, r)
+		if !ok {
+			unknown = addOnce(unknown, channelName(r.Channel))
+			continue
+		}
+		past := v == behind || r.History || f.Flags&grid.Retained != 0
+		if b.reading(pt, d, r, past) {
+			e.touch(pt, r.Signal)
+		}
+		b.seriesReading(pt, d, r)
+	}
+	b.seriesFlush(d)
+	for _, t := range e.touched {
+		b.sense(t.point, t.signals, d)
+	}
+	// A device that is registered and not yet installed has no points: nothing is missing.
+	if len(unknown) > 0 && held == nil && e.memory.DeviceAt(no).State() == grid.Installed {
+		b.holdChannels(d, unknown)
+	}
+}
+
+// touchedPoint is a point that a frame has news of, with a bit for each signal.
+type touchedPoint struct {
+	point   registry.PointNo
+	signals uint64
+}
+
+func (e *Engine) touch(pt registry.PointNo, s grid.Signal) {
+	for i := range e.touched {
+		if e.touched[i].point == pt {
+			e.touched[i].signals |= 1 << s
+			return
+		}
+	}
+	e.touched = append(e.touched, touchedPoint{pt, 1 << s})
+}
+
+// pointOf finds the point that a reading is of. Readings of the device itself (battery,
+// signal, tamper) belong to its first point where it has no main channel.
+func (b *batch) pointOf(no registry.DeviceNo, r *grid.Reading) (registry.PointNo, bool) {
+	m := b.e.memory
+	if pt, ok := m.PointFor(no, r.Channel); ok {
+		return pt, true
+	}
+	if (r.Channel == "" || r.Channel == grid.MainChannel) && ofDevice(r.Signal) {
+		return m.AnyPoint(no)
+	}
+	return 0, false
+}
+
+func ofDevice(s grid.Signal) bool {
+	switch s {
+	case grid.BatteryLevel, grid.BatteryVoltage, grid.BatteryLow, grid.RSSI, grid.SNR, grid.Temperature, grid.Tamper, grid.Fault, grid.TestPress, grid.DeviceRemove, grid.EndOfLife:
+		return true
+	}
+	return false
+}
+
+// reading moves the newest value of one signal forward, and reports whether it is news.
+// What is older than the state fills history and changes nothing else, but smoke is
+// never only history.
+func (b *batch) reading(pt registry.PointNo, d *decoded, r *grid.Reading, past bool) bool {
+	f := &d.frame
+	soft := b.e.soft.touchPoint(pt)
+	val := soft.val(r.Signal)
+	if !past && val != nil && unixSeconds(f.Received) < val.received {
+		past = true // another lane brought newer word, or this is a replay
+	}
+	if r.Signal == grid.SmokeAlarm && r.Bool() && !past && b.isLate(pt, d, r) {
+		past = true
+	}
+	if past {
+		if f.Flags&grid.Retained != 0 && val == nil {
+			setValue(soft, d, r, b.timeOf(d, r), retainedValue)
+		}
+		if r.Signal == grid.SmokeAlarm && r.Bool() {
+			b.lateSmoke(pt, d, r)
+		}
+		return false
+	}
+	setValue(soft, d, r, b.timeOf(d, r), 0)
+	return true
+}
+
+func setValue(soft *pointSoft, d *decoded, r *grid.Reading, at time.Time, flags valueFlags) {
+	val := soft.val(r.Signal)
+	if val == nil {
+		soft.vals = append(soft.vals, value{signal: r.Signal})
+		val = &soft.vals[len(soft.vals)-1]
+	}
+	val.v, val.received, val.at, val.flags = float32(r.Value), unixSeconds(d.frame.Received), unixSeconds(at), flags
+	if r.Suspect {
+		val.flags |= suspectValue
+	}
+}
+
+// timeOf is when a reading was taken, by the best clock that can be believed.
+func (b *batch) timeOf(d *decoded, r *grid.Reading) time.Time {
+	switch {
+	case !r.At.IsZero() && alarm.Believed(d.frame.Received, r.At, r.History):
+		return r.At
+	case !d.out.DeviceTime.IsZero() && alarm.Believed(d.frame.Received, d.out.DeviceTime, false):
+		return d.out.DeviceTime
+	}
+	return d.frame.Received
+}
+
+// alarmWithoutEpisode reports whether a frame says smoke at a point that has no active
+// episode of it.
+func (b *batch) alarmWithoutEpisode(no registry.DeviceNo, d *decoded) bool {
+	for i := range d.out.Readings {
+		r := &d.out.Readings[i]
+		if !r.Bool() || r.Signal != grid.SmokeAlarm && r.Signal != grid.ManholeOpen {
+			continue
+		}
+		pt, ok := b.pointOf(no, r)
+		if !ok {
+			continue
+		}
+		typ := grid.EventSmokeAlarm
+		if r.Signal == grid.ManholeOpen {
+			typ = grid.EventManholeOpen
+		}
+		ep := b.e.episode(b.e.memory.PointAt(pt).ID, typ)
+		if ep == nil || !ep.Active {
+			return true
+		}
+	}
+	return false
+}
+
+func addOnce(all []string, s string) []string {
+	for _, t := range all {
+		if s == t {
+			return all
+		}
+	}
+	return append(all, s)
+}
+
+func channelName(c string) string {
+	if c == "" {
+		return grid.MainChannel
+	}
+	return c
+}
+
+// sourcePath and devicePath name by what way a frame came: the transport source, and
+// for radio the gateway that heard it best.
+func sourcePath(f *grid.Frame) string { return f.Transport + ":" + f.Source }
+
+func devicePath(f *grid.Frame) string {
+	if f.Gateway != "" {
+		return "gateway:" + strings.ToLower(f.Gateway)
+	}
+	return sourcePath(f)
+}

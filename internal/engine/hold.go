@@ -1,0 +1,128 @@
+package engine
+
+import (
+	"fmt"
+	"strings"
+
+	"gridgate/internal/grid"
+	"gridgate/internal/profile"
+	"gridgate/internal/registry"
+)
+
+// Quarantine: what no retry can save is kept for a person to see, fix and replay.
+
+// hold puts a frame into quarantine and says so in the ledger. A frame that is replayed
+// from there and fails again stays where it is, with the new reason.
+func (b *batch) hold(d *decoded, held *grid.QuarantinedFrame, why grid.QuarantineReason, detail string) grid.Outcome {
+	b.keep(d, held, grid.QuarantinedFrame{Reason: why, Detail: detail, Whole: true})
+	b.warnOfSmoke(d, why, detail)
+	return grid.Quarantined
+}
+
+// holdChannels keeps the part of a frame whose channels are not installed anywhere.
+func (b *batch) holdChannels(d *decoded, channels []string) {
+	for _, c := range channels {
+		b.keep(d, nil, grid.QuarantinedFrame{
+			Reason: grid.UnknownChannel, Channel: c,
+			Detail: fmt.Sprintf("channel %q of device %s is at no point", c, d.frame.Identity),
+		})
+	}
+}
+
+func (b *batch) keep(d *decoded, held *grid.QuarantinedFrame, q grid.QuarantinedFrame) {
+	e := b.e
+	if held != nil {
+		q.ID, q.Channel, q.Whole, q.At = held.ID, held.Channel, held.Whole, held.At
+	} else {
+		q.ID, q.At = b.id(), b.now
+	}
+	q.Frame, q.State, q.Scope = d.frame, "waiting", e.home
+	if pt, ok := b.placeOf(d.frame.Identity); ok {
+		q.Scope = e.memory.Scope(e.memory.PointAt(pt))
+	}
+	if len(d.guesses) > 0 {
+		q.Guess = d.guesses[0].Profile
+	}
+	b.rows.Quarantine = append(b.rows.Quarantine, q)
+}
+
+func (b *batch) placeOf(id grid.Identity) (registry.PointNo, bool) {
+	no, ok := b.e.memory.Device(id)
+	if !ok {
+		return 0, false
+	}
+	return b.e.memory.AnyPoint(no)
+}
+
+// warnOfSmoke raises safety.unreadable when the frame is, or may be, word of a smoke
+// detector: smoke that cannot be read is not silent.
+func (b *batch) warnOfSmoke(d *decoded, why grid.QuarantineReason, detail string) {
+	e, f := b.e, &d.frame
+	no, known := e.memory.Device(f.Identity)
+	s := site{point: registry.PointNo(registry.None), where: "device:" + string(f.Identity), device: f.Identity, mode: grid.Live}
+	fire := guessesFire(d.guesses)
+	switch {
+	case known:
+		s.mode = e.memory.DeviceAt(no).Mode()
+		smoke := e.memory.DeviceAt(no).Lane() == grid.Safety
+		e.memory.PointsOf(no, func(_ string, pt registry.PointNo) {
+			if row := e.memory.PointAt(pt); row.Kind() == grid.Smoke {
+				smoke, s.point, s.where = true, pt, row.ID
+			}
+		})
+		if !smoke {
+			return
+		}
+		if d.out.Profile != "" { // barred or retired, and yet it can be read
+			fire = fire || saysSmoke(d)
+		}
+	case guessesSmoke(d.guesses):
+	default:
+		return
+	}
+	b.unreadable(s, d, fmt.Sprintf("%s: %s", strings.ReplaceAll(string(why), "_", " "), detail), fire)
+}
+
+func saysSmoke(d *decoded) bool {
+	for i := range d.out.Readings {
+		if r := &d.out.Readings[i]; r.Signal == grid.SmokeAlarm && r.Bool() {
+			return true
+		}
+	}
+	return false
+}
+
+func guessesSmoke(gs []profile.Guess) bool { return len(gs) > 0 && gs[0].Smoke }
+func guessesFire(gs []profile.Guess) bool  { return len(gs) > 0 && gs[0].Smoke && gs[0].Fire }
+
+// unknown keeps the frame of a device that is not registered: it appears under
+// discovered, waiting to be claimed.
+func (b *batch) unknown(d *decoded, held *grid.QuarantinedFrame) grid.Outcome {
+	f := &d.frame
+	detail := fmt.Sprintf("device %s is not registered", f.Identity)
+	if d.envelopeErr != nil {
+		detail += ", and " + d.envelopeErr.Error()
+	}
+	if held == nil {
+		b.e.discover(d)
+	}
+	return b.hold(d, held, grid.UnknownDevice, detail)
+}
+
+// discover notes an identity that nobody registered. The list is bounded: a storm of
+// invented identities pushes out other strangers, never a registered device, and the
+// frames stay in quarantine.
+func (e *Engine) discover(d *decoded) {
+	f := &d.frame
+	seen, ok := e.discovered.Get(f.Identity)
+	if !ok {
+		seen = &grid.Discovered{Identity: f.Identity, First: f.Received}
+		e.discovered.Add(f.Identity, seen)
+	}
+	seen.Last, seen.Source = f.Received, f.Source
+	seen.Frames++
+	if len(d.guesses) > 0 {
+		g := d.guesses[0]
+		seen.Guess, seen.Reason, seen.Smoke = g.Profile, g.Reason, g.Smoke
+	}
+}

@@ -1,0 +1,482 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"runtime/debug"
+	"time"
+
+	"gridgate/internal/grid"
+	"gridgate/internal/registry"
+	"gridgate/internal/state"
+)
+
+const (
+	// bulkSlice is how long a turn may spend on bulk frames before it looks for safety
+	// frames again.
+	bulkSlice = 5 * time.Millisecond
+	// maxCommands and maxTimers bound a turn.
+	maxCommands = 256
+	maxTimers   = 4096
+	// aliveEvery is how often an idle engine commits its time, so that a restart knows
+	// how long it was away.
+	aliveEvery = 5 * time.Second
+)
+
+// turn is the input of one batch. It can be taken again when the commit fails.
+type turn struct {
+	safety []*chunk
+	bulk   []*chunk
+	cmds   []*command
+	fired  []firedTimers
+	from   map[*chunk]int // where each chunk stood when the turn began
+}
+
+type firedTimers struct {
+	tick    uint32
+	entries []timerEntry
+}
+
+// loop is the state goroutine.
+func (e *Engine) loop(ctx context.Context) error {
+	wake := time.NewTimer(0)
+	defer wake.Stop()
+	var left *chunk // a bulk chunk of which frames are left
+	for {
+		t := &turn{}
+		if left != nil {
+			t.bulk = append(t.bulk, left)
+		}
+		if err := e.gather(ctx, t, wake); err != nil {
+			return nil // ctx is done: what is not committed is taken again at the next start
+		}
+		if err := e.take(ctx, t); err != nil {
+			if ctx.Err() != nil {
+				return nil
+			}
+			return err
+		}
+		left = nil
+		for _, c := range t.bulk {
+			if c.next < len(c.frames) {
+				left = c
+			}
+		}
+		if err := e.checkpoint(); err != nil {
+			return err
+		}
+	}
+}
+
+// gather waits for something to do and takes what is there: all waiting safety frames,
+// commands, and one run of bulk frames.
+func (e *Engine) gather(ctx context.Context, t *turn, wake *time.Timer) error {
+	safety, bulk := e.pipes[grid.Safety].ready, e.pipes[grid.Bulk].ready
+	if len(t.bulk) == 0 && !e.something() {
+		wake.Reset(e.untilNext())
+		select {
+		case c := <-safety:
+			t.safety = append(t.safety, c)
+		case c := <-bulk:
+			t.bulk = append(t.bulk, c)
+		case c := <-e.cmds:
+			t.cmds = append(t.cmds, c)
+		case <-wake.C:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+	for len(t.safety) < cap(safety) {
+		select {
+		case c := <-safety:
+			t.safety = append(t.safety, c)
+			continue
+		default:
+		}
+		break
+	}
+	for len(t.cmds) < maxCommands {
+		select {
+		case c := <-e.cmds:
+			t.cmds = append(t.cmds, c)
+			continue
+		default:
+		}
+		break
+	}
+	return ctx.Err()
+}
+
+// something reports whether there is input without waiting.
+func (e *Engine) something() bool {
+	return len(e.pipes[grid.Safety].ready) > 0 || len(e.pipes[grid.Bulk].ready) > 0 || len(e.cmds) > 0
+}
+
+// untilNext is how long to sleep when nothing arrives.
+func (e *Engine) untilNext() time.Duration {
+	now := e.Now()
+	next := now.Add(min(aliveEvery, e.CheckpointEvery))
+	if t := e.timers.next(); !t.IsZero() && t.Before(next) {
+		next = t
+	}
+	if t := e.due.next(); !t.IsZero() && t.Before(next) {
+		next = t
+	}
+	return max(next.Sub(now), time.Millisecond)
+}
+
+// take makes a turn real. A commit that fails is tried again with back-off until it
+// succeeds or ctx is done; a frame that makes us panic is found and quarantined.
+func (e *Engine) take(ctx context.Context, t *turn) error {
+	t.remember()
+	pause := 50 * time.Millisecond
+	for {
+		began := e.Now()
+		b := e.begin(began)
+		if culprit := e.compute(b, t); culprit != "" {
+			b.rollback(mark{cursors: e.cursors, time: e.engineTime})
+			e.log.Error("engine failed on a batch, its frames are taken one by one", "err", culprit)
+			return e.takeSingly(ctx, t)
+		}
+		err := e.finish(ctx, b)
+		if err == nil {
+			e.note(t, e.Now().Sub(began))
+			return nil
+		}
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+		if errors.Is(err, state.ErrUntrusted) {
+			return err // only a new start can tell what is on disk
+		}
+		t.rewind(e)
+		e.log.Error("commit failed, the batch is taken again", "err", err, "in", pause)
+		e.mu.Lock()
+		e.stats.FailedCommits++
+		e.mu.Unlock()
+		if !sleep(ctx, pause) {
+			return ctx.Err()
+		}
+		pause = min(2*pause, 5*time.Second)
+	}
+}
+
+// finish commits and tells those who wait.
+func (e *Engine) finish(ctx context.Context, b *batch) error {
+	if b.empty() {
+		e.soft.forget()
+		e.dropEnded(nil)
+		for _, f := range b.after {
+			f()
+		}
+		return nil
+	}
+	if err := b.commit(ctx); err != nil {
+		return err
+	}
+	for lane, pos := range e.cursors {
+		e.journal.Release(grid.Lane(lane), min(pos.Seq, e.ckptCursors[lane].Seq))
+	}
+	if e.Committed != nil && len(b.rows.Events)+len(b.rows.Moves)+len(b.rows.Deliveries) > 0 {
+		e.Committed(&b.rows)
+	}
+	return nil
+}
+
+// compute runs the turn's inputs through the rules; a panic comes back as a text.
+func (e *Engine) compute(b *batch, t *turn) (panicked string) {
+	defer func() {
+		if r := recover(); r != nil {
+			panicked = fmt.Sprintf("%v\n%s", r, debug.Stack())
+		}
+	}()
+	for _, c := range t.safety {
+		e.frames(b, c, time.Time{})
+	}
+	for _, c := range t.cmds {
+		b.command(c)
+	}
+	until := e.Now().Add(bulkSlice)
+	for len(t.bulk) > 0 {
+		last := t.bulk[len(t.bulk)-1]
+		e.frames(b, last, until)
+		if last.next < len(last.frames) || len(e.pipes[grid.Safety].ready) > 0 || !e.moreBulk(t, until) {
+			break
+		}
+	}
+	b.fireTimers(t)
+	return ""
+}
+
+func (t *turn) remember() {
+	t.from = make(map[*chunk]int, len(t.safety)+len(t.bulk))
+	for _, c := range t.safety {
+		t.from[c] = c.next
+	}
+	for _, c := range t.bulk {
+		t.from[c] = c.next
+	}
+}
+
+// rewind puts the turn's inputs back for another try.
+func (t *turn) rewind(e *Engine) {
+	for c, n := range t.from {
+		c.next = n
+	}
+	for _, f := range t.fired {
+		for _, entry := range f.entries {
+			e.timers.add(f.tick, entry)
+		}
+	}
+	t.fired = nil
+}
+
+// moreBulk takes another bulk chunk into the turn if one waits and there is time.
+func (e *Engine) moreBulk(t *turn, until time.Time) bool {
+	if !e.Now().Before(until) {
+		return false
+	}
+	select {
+	case c := <-e.pipes[grid.Bulk].ready:
+		t.bulk = append(t.bulk, c)
+		t.from[c] = c.next
+		return true
+	default:
+		return false
+	}
+}
+
+// frames handles the frames of a chunk, until a time if one is given.
+func (e *Engine) frames(b *batch, c *chunk, until time.Time) {
+	for c.next < len(c.frames) {
+		if c.next%16 == 15 && !until.IsZero() && !e.Now().Before(until) {
+			return
+		}
+		d := &c.frames[c.next]
+		b.frame(d)
+		e.received[c.lane] = d.frame.Received
+		c.next++
+	}
+}
+
+// takeSingly makes each input of a turn a batch of its own, so that the frame on which
+// the engine panics is found; that one is quarantined as internal.
+func (e *Engine) takeSingly(ctx context.Context, t *turn) error {
+	t.rewind(e)
+	for _, c := range append(append([]*chunk{}, t.safety...), t.bulk...) {
+		for c.next < len(c.frames) {
+			if err := e.takeFrame(ctx, &c.frames[c.next]); err != nil {
+				return err
+			}
+			e.received[c.lane] = c.frames[c.next].frame.Received
+			c.next++
+		}
+	}
+	for _, cmd := range t.cmds {
+		one := &turn{cmds: []*command{cmd}}
+		one.remember()
+		b := e.begin(e.Now())
+		if culprit := e.compute(b, one); culprit != "" {
+			b.rollback(mark{cursors: e.cursors, time: e.engineTime})
+			e.log.Error("engine failed on a command", "err", culprit)
+			cmd.reply(nil, grid.Errorf(grid.Internal, "command failed: it is logged"))
+			continue
+		}
+		if err := e.finish(ctx, b); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// takeFrame commits one frame by itself, as a finding of our own if it makes us panic.
+func (e *Engine) takeFrame(ctx context.Context, d *decoded) error {
+	for try := 0; ; try++ {
+		b := e.begin(e.Now())
+		if culprit := b.safely(func() { b.frame(d) }); culprit != "" {
+			b.rollback(mark{cursors: e.cursors, time: e.engineTime})
+			e.log.Error("frame quarantined: engine failed on it", "frame", d.frame.Pos.String(), "err", culprit)
+			d.panicked = firstLine(culprit)
+			b = e.begin(e.Now())
+			b.frame(d)
+		}
+		err := e.finish(ctx, b)
+		if err == nil {
+			return nil
+		}
+		if errors.Is(err, state.ErrUntrusted) {
+			return err
+		}
+		e.log.Error("commit failed, the frame is taken again", "frame", d.frame.Pos.String(), "err", err)
+		if !sleep(ctx, min(50*time.Millisecond<<try, 5*time.Second)) {
+			return ctx.Err()
+		}
+	}
+}
+
+// safely runs f and gives a panic as a text.
+func (b *batch) safely(f func()) (panicked string) {
+	defer func() {
+		if r := recover(); r != nil {
+			panicked = fmt.Sprintf("%v\n%s", r, debug.Stack())
+		}
+	}()
+	f()
+	return ""
+}
+
+// fireTimers handles what has come due. Conclusions from absence use engine time;
+// protective deadlines use real time.
+func (b *batch) fireTimers(t *turn) {
+	e := b.e
+	wall := e.Now()
+	now := e.idleTime(b, wall)
+	if now.After(b.time) {
+		b.time = now
+	}
+	for n := maxTimers; n > 0; {
+		tick, entries := e.timers.due(now, n)
+		if len(entries) == 0 {
+			break
+		}
+		n -= len(entries)
+		t.fired = append(t.fired, firedTimers{tick, entries})
+		for _, entry := range entries {
+			b.fire(tick, entry, now)
+		}
+	}
+	b.ticketClocks(wall)
+	if b.time.Sub(e.lastAlive) >= aliveEvery {
+		e.lastAlive = b.time
+		b.rows.EngineTime = b.time
+		b.putMeta(metaAlive, b.time.Format(time.RFC3339Nano))
+	}
+}
+
+func (b *batch) fire(tick uint32, entry timerEntry, now time.Time) {
+	e := b.e
+	switch entry.kind {
+	case deviceTimer:
+		no := registry.DeviceNo(entry.no)
+		if e.soft.devs[no].timer == tick {
+			b.because("", now)
+			b.supervise(no)
+		}
+	case pointTimer:
+		pt := registry.PointNo(entry.no)
+		if e.soft.points[pt].timer != tick {
+			return
+		}
+		e.soft.touchPoint(pt).timer = 0
+		for i := range e.soft.points[pt].conds {
+			b.because("", now)
+			b.judge(pt, e.soft.points[pt].conds[i].rule, nil)
+		}
+	}
+}
+
+// idleTime is engine time when no frame is in hand: the wall clock, but never later than
+// the oldest frame that is not handled yet.
+func (e *Engine) idleTime(b *batch, wall time.Time) time.Time {
+	now := wall
+	for lane := range e.received {
+		if b.cursors[lane].Seq < e.journal.Head(grid.Lane(lane)).Seq && e.received[lane].Before(now) {
+			now = e.received[lane]
+		}
+	}
+	if b.time.After(wall.Add(time.Minute)) {
+		// Our own clock was set back: time begins anew, or nothing would come due for long.
+		e.log.Warn("clock was set back", "in", b.time.Sub(wall))
+		b.time = now
+	}
+	return now
+}
+
+// Keys of the meta table.
+const (
+	metaAlive = "engine.alive" // when the engine last committed while it ran
+	metaClean = "engine.clean" // "1": the last stop was an orderly one
+	metaGap   = "influx.gap"   // journal ranges to be written to InfluxDB later
+)
+
+func (b *batch) putMeta(key, value string) {
+	if b.rows.Meta == nil {
+		b.rows.Meta = make(map[string]string)
+	}
+	b.rows.Meta[key] = value
+}
+
+// checkpoint saves the soft state when it is time to.
+func (e *Engine) checkpoint() error {
+	if now := e.Now(); now.Sub(e.lastSaved) < e.CheckpointEvery {
+		return nil
+	} else {
+		e.lastSaved = now
+	}
+	if len(e.soft.dirtyD)+len(e.soft.dirtyP) == 0 && e.ckptCursors == e.cursors {
+		return nil
+	}
+	return e.save()
+}
+
+func (e *Engine) save() error {
+	all := e.ckpt.wantsRewrite()
+	body := e.encodeCheckpoint(all)
+	e.spare = body
+	var err error
+	if all {
+		err = e.ckpt.rewrite(body)
+	} else {
+		err = e.ckpt.append(body)
+	}
+	if err != nil {
+		return err
+	}
+	e.ckptCursors = e.cursors
+	return nil
+}
+
+func (e *Engine) note(t *turn, took time.Duration) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	s := &e.stats
+	s.Batches++
+	s.Commands += int64(len(t.cmds))
+	for c, n := range t.from {
+		s.Frames += int64(c.next - n)
+	}
+	s.LastBatch, s.LongestBatch = took, max(s.LongestBatch, took)
+	s.EngineTime = e.engineTime
+	for lane := range e.cursors {
+		s.Cursors[lane] = e.cursors[lane].Seq
+	}
+	s.Devices, s.Points, s.OpenTickets = e.memory.Devices(), e.memory.Points(), len(e.tickets)
+}
+
+// Stats gives the engine's figures. Safe for concurrent use.
+func (e *Engine) Stats() Stats {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.stats
+}
+
+func sleep(ctx context.Context, d time.Duration) bool {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}
+
+func firstLine(s string) string {
+	for i := range s {
+		if s[i] == '\n' {
+			return s[:i]
+		}
+	}
+	return s
+}

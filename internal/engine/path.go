@@ -1,0 +1,64 @@
+package engine
+
+import "time"
+
+// paths are the ways by which devices reach us: a radio gateway, or a transport source
+// (a broker, a listener, a port). When a way brings nothing from anyone, its devices
+// are not offline one by one: the way is silent.
+type paths struct {
+	all []path
+	no  map[string]uint32
+}
+
+type path struct {
+	name    string
+	source  string // the transport source that it is part of
+	heard   int64  // received time of the newest frame by it, unix nanoseconds
+	devices uint32 // how many devices were last heard by it
+}
+
+func newPaths() paths { return paths{all: []path{{}}, no: map[string]uint32{"": 0}} }
+
+func (p *paths) get(name string) uint32 {
+	n, ok := p.no[name]
+	if !ok {
+		n = uint32(len(p.all))
+		p.all = append(p.all, path{name: name})
+		p.no[name] = n
+	}
+	return n
+}
+
+func (p *paths) name(n uint32) string {
+	if int(n) < len(p.all) {
+		return p.all[n].name
+	}
+	return ""
+}
+
+func (p *paths) heard(n uint32, at int64) {
+	if at > p.all[n].heard {
+		p.all[n].heard = at
+	}
+}
+
+// moved counts a device that is now heard by another path.
+func (p *paths) moved(from, to uint32) {
+	if from != 0 && p.all[from].devices > 0 {
+		p.all[from].devices--
+	}
+	p.all[to].devices++
+}
+
+// heardPath notes that a path brought something, from whomever.
+func (b *batch) heardPath(name, source string, at time.Time) uint32 {
+	e := b.e
+	n := e.paths.get(name)
+	p := &e.paths.all[n]
+	p.source = source
+	if e.silentPaths > 0 && at.UnixNano() > p.heard {
+		b.pathSpeaks(name)
+	}
+	e.paths.heard(n, at.UnixNano())
+	return n
+}

@@ -1,0 +1,376 @@
+package engine
+
+import (
+	"context"
+	"encoding/binary"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"gridgate/internal/alarm"
+	"gridgate/internal/grid"
+	"gridgate/internal/influx"
+	"gridgate/internal/registry"
+	"gridgate/internal/state"
+)
+
+// start loads the state, brings the soft state up to the cursors with effects off, and
+// looks closely at the first frames if the last run did not end in an orderly way.
+func (e *Engine) start(ctx context.Context) error {
+	began := e.Now()
+	loaded, err := e.store.Load(ctx)
+	if err != nil {
+		return fmt.Errorf("load the state: %w", err)
+	}
+	if err := e.load(ctx, loaded); err != nil {
+		return err
+	}
+	ckpt, err := openCheckpoint(e.Dir)
+	if err != nil {
+		return err
+	}
+	e.ckpt = ckpt
+	from, err := e.loadCheckpoint()
+	if err == nil {
+		err = e.replaySoft(ctx, from)
+	}
+	if err == nil {
+		err = e.begun(ctx, loaded)
+	}
+	if err != nil {
+		return errors.Join(err, ckpt.close())
+	}
+	e.armAll()
+	e.log.Info("engine started", "devices", e.memory.Devices(), "points", e.memory.Points(), "in", e.Now().Sub(began))
+	return nil
+}
+
+// load puts the stored rows into memory.
+func (e *Engine) load(ctx context.Context, l *state.Loaded) error {
+	e.cursors, e.engineTime, e.influxMark = l.Cursors, l.EngineTime, influx.Mark(l.InfluxMark)
+	for lane := range e.cursors {
+		e.cursors[lane].Lane = grid.Lane(lane)
+		e.received[lane] = l.EngineTime
+	}
+	e.memory.Reserve(len(l.Devices), len(l.Points))
+	for i := range l.Points {
+		e.memory.PutPoint(l.Points[i])
+	}
+	for i := range l.Devices {
+		e.memory.PutDevice(l.Devices[i], e.isSafety(l.Devices[i].Profile))
+	}
+	for i := range l.Installations {
+		if err := e.putInstallation(l.Installations[i]); err != nil {
+			e.log.Error("stored installation is left out", "err", err)
+		}
+	}
+	e.soft.grow(e.memory)
+	for i := range l.Units {
+		e.units[l.Units[i].ID] = &l.Units[i]
+	}
+	for i := range l.Alarms {
+		e.loadAlarm(&l.Alarms[i])
+	}
+	for i := range l.Tickets {
+		e.tickets[l.Tickets[i].ID] = &l.Tickets[i]
+	}
+	e.down = l.Down
+	for _, s := range l.Suspects {
+		e.suspects[s.Pos] = s.Crashes
+	}
+	if g := l.Meta[metaGap]; g != "" {
+		if err := json.Unmarshal([]byte(g), &e.gap); err != nil {
+			return fmt.Errorf("stored gap is %q: %w", g, err)
+		}
+	}
+	return e.loadPending(ctx)
+}
+
+func (e *Engine) loadAlarm(a *grid.Alarm) {
+	e.alarms[a.ID] = a
+	key := episodeKey{whereOf(a), a.Type}
+	if old := e.alarms[e.episodes[key]]; old == nil || !old.Raised.After(a.Raised) {
+		e.episodes[key] = a.ID
+	}
+	if a.Type == grid.EventGatewaySilent && a.Active {
+		e.silentPaths++
+	}
+}
+
+// whereOf is the place of an episode: see episodeKey.
+func whereOf(a *grid.Alarm) string {
+	switch {
+	case strings.HasPrefix(string(a.Device), "path:"):
+		return string(a.Device)
+	case a.Point != "":
+		return a.Point
+	}
+	return "device:" + string(a.Device)
+}
+
+func (e *Engine) loadPending(ctx context.Context) error {
+	pending, err := e.store.PendingDeliveries(ctx)
+	if err != nil {
+		return fmt.Errorf("load pending deliveries: %w", err)
+	}
+	for i := range pending {
+		d := &pending[i]
+		e.deliveries[d.ID] = d
+	}
+	return e.loadDiscovered(ctx)
+}
+
+// loadDiscovered works out from the quarantine who is waiting to be claimed.
+func (e *Engine) loadDiscovered(ctx context.Context) error {
+	page, err := e.store.ListQuarantine(ctx, state.Query{State: "waiting", Type: string(grid.UnknownDevice), Limit: 1000})
+	if err != nil {
+		return fmt.Errorf("load the quarantine: %w", err)
+	}
+	for i := range page.Items {
+		q := &page.Items[i]
+		seen, ok := e.discovered.Get(q.Frame.Identity)
+		if !ok {
+			seen = &grid.Discovered{Identity: q.Frame.Identity, Last: q.At, Source: q.Frame.Source, Guess: q.Guess}
+			e.discovered.Add(q.Frame.Identity, seen)
+		}
+		seen.First = q.At // newest first: the last one seen is the oldest
+		seen.Frames++
+	}
+	return nil
+}
+
+func (e *Engine) isSafety(profileID string) bool {
+	p, err := e.profiles.Get(profileID)
+	if err != nil {
+		return false
+	}
+	for _, k := range p.Kinds {
+		if k == grid.Smoke {
+			return true
+		}
+	}
+	return false
+}
+
+func (e *Engine) putInstallation(in grid.Installation) error {
+	no, ok := e.memory.Device(in.Device)
+	if !ok {
+		return grid.Errorf(grid.NotFound, "installation of %s: device is not registered", in.Device)
+	}
+	return e.memory.PutInstallation(in, e.isSafety(e.memory.Profile(e.memory.DeviceAt(no))))
+}
+
+func (e *Engine) loadCheckpoint() (cursors, error) {
+	var at cursors
+	err := e.ckpt.load(func(body []byte) (err error) {
+		at, err = e.applyBlock(body)
+		return err
+	})
+	for lane := range at {
+		if at[lane].Epoch != e.cursors[lane].Epoch || at[lane].Seq > e.cursors[lane].Seq {
+			// Of another life of the journal, or ahead of the state that was restored: rows
+			// may be newer than the cursors. Duplicates are then told by what follows.
+			at[lane] = e.cursors[lane]
+		}
+	}
+	e.ckptCursors = at
+	return at, err
+}
+
+// replaySoft reads the frames between checkpoint and cursor once more, with effects off.
+func (e *Engine) replaySoft(ctx context.Context, from cursors) error {
+	for lane := range from {
+		seq, upTo := from[lane].Seq, e.cursors[lane].Seq
+		for seq < upTo {
+			frames, err := e.journal.Next(ctx, grid.Lane(lane), seq, 1024)
+			if err != nil {
+				return fmt.Errorf("replay of the %s lane after %d: %w", grid.Lane(lane), seq, err)
+			}
+			b := e.begin(e.Now())
+			b.quiet = true
+			for i := range frames {
+				seq = frames[i].Pos.Seq
+				if seq > upTo {
+					break
+				}
+				d := &decoded{frame: frames[i]}
+				e.dec.decode(d)
+				b.replaySoft(d)
+			}
+			e.soft.forget()
+			clear(e.replayed)
+		}
+	}
+	return nil
+}
+
+// replaySoft moves only the soft state: what the frame led to is stored already.
+func (b *batch) replaySoft(d *decoded) {
+	if culprit := b.safely(func() {
+		f := &d.frame
+		b.because(f.Pos.String(), f.Received)
+		no, known := b.e.memory.Device(f.Identity)
+		if !known || d.profile == nil || d.decodeErr != nil || d.envelopeErr != nil || d.panicked != "" {
+			return
+		}
+		b.report(no, d, nil)
+	}); culprit != "" {
+		b.e.log.Error("frame left out of the soft state", "frame", d.frame.Pos.String(), "err", firstLine(culprit))
+	}
+	// Everything but the soft state is thrown away.
+	b.rows, b.series = state.Batch{}, b.series[:0]
+}
+
+// begun marks the run as begun and notes for how long we could not hear.
+func (e *Engine) begun(ctx context.Context, l *state.Loaded) error {
+	now := e.Now()
+	b := e.begin(now)
+	if alive, err := time.Parse(time.RFC3339Nano, l.Meta[metaAlive]); err == nil {
+		if l.EngineTime.After(alive) {
+			alive = l.EngineTime
+		}
+		if now.Sub(alive) > time.Second {
+			b.addDown(state.DownSpan{From: alive, To: now})
+		}
+	}
+	unclean := l.Meta[metaClean] == "0"
+	b.putMeta(metaClean, "0")
+	b.putMeta(metaAlive, now.Format(time.RFC3339Nano))
+	e.lastAlive, e.lastSaved = now, now
+	if err := e.finish(ctx, b); err != nil {
+		return err
+	}
+	if unclean {
+		return e.lookClosely(ctx)
+	}
+	return nil
+}
+
+func (b *batch) addDown(s state.DownSpan) {
+	e := b.e
+	b.rows.Down = append(b.rows.Down, s)
+	old := e.down
+	e.down = append(old[:len(old):len(old)], s)
+	b.undo = append(b.undo, func() { e.down = old })
+}
+
+// suspectFile names the frame in hand while the first frames after a crash are handled
+// one by one. It is written without a sync: it has to survive our own death, not the
+// machine's.
+const (
+	suspectFile  = "engine.suspect"
+	closelyLimit = 512
+	maxCrashes   = 2
+)
+
+// lookClosely handles the first frames after a crash one at a time, each named in a file
+// while it is in hand. One that has ended the process twice is quarantined.
+func (e *Engine) lookClosely(ctx context.Context) error {
+	f, err := os.OpenFile(filepath.Join(e.Dir, suspectFile), os.O_RDWR|os.O_CREATE, 0o600)
+	if err != nil {
+		return fmt.Errorf("open the suspect file: %w", err)
+	}
+	defer f.Close()
+	if err := e.blame(ctx, f); err != nil {
+		return err
+	}
+	for lane := range e.cursors {
+		head := e.journal.Head(grid.Lane(lane)).Seq
+		for n := 0; n < closelyLimit && e.cursors[lane].Seq < head; {
+			frames, err := e.journal.Next(ctx, grid.Lane(lane), e.cursors[lane].Seq, 64)
+			if err != nil {
+				return fmt.Errorf("read the %s lane: %w", grid.Lane(lane), err)
+			}
+			for i := range frames {
+				if err := e.takeNamed(ctx, f, frames[i]); err != nil {
+					return err
+				}
+				n++
+			}
+		}
+	}
+	return nil
+}
+
+// blame counts the frame that the last run had in hand when it died.
+func (e *Engine) blame(ctx context.Context, f *os.File) error {
+	var b [16]byte
+	if n, _ := f.ReadAt(b[:], 0); n < len(b) || b[15] != 1 {
+		return nil
+	}
+	pos := grid.Pos{Lane: grid.Lane(b[12]), Epoch: binary.LittleEndian.Uint32(b[8:]), Seq: binary.LittleEndian.Uint64(b[:])}
+	if pos.Lane >= grid.Lanes || pos.Seq <= e.cursors[pos.Lane].Seq {
+		return nil
+	}
+	e.suspects[pos]++
+	turn := e.begin(e.Now())
+	turn.rows.Suspects = []state.Suspect{{Pos: pos, Crashes: e.suspects[pos]}}
+	e.log.Warn("frame was in hand when the last run died", "frame", pos.String(), "in", e.suspects[pos])
+	return e.finish(ctx, turn)
+}
+
+// takeNamed handles one frame with its name in the suspect file.
+func (e *Engine) takeNamed(ctx context.Context, f *os.File, frame grid.Frame) error {
+	d := &decoded{frame: frame}
+	if e.suspects[frame.Pos] >= maxCrashes {
+		d.panicked = fmt.Sprintf("the process died %d times with this frame in hand", e.suspects[frame.Pos])
+	} else {
+		var b [16]byte
+		binary.LittleEndian.PutUint64(b[:], frame.Pos.Seq)
+		binary.LittleEndian.PutUint32(b[8:], frame.Pos.Epoch)
+		b[12], b[15] = byte(frame.Pos.Lane), 1
+		if _, err := f.WriteAt(b[:], 0); err != nil {
+			return fmt.Errorf("write the suspect file: %w", err)
+		}
+		e.dec.decode(d)
+	}
+	err := e.takeFrame(ctx, d)
+	e.received[frame.Pos.Lane] = frame.Received
+	if _, werr := f.WriteAt(make([]byte, 16), 0); err == nil {
+		err = werr
+	}
+	delete(e.suspects, frame.Pos)
+	return err
+}
+
+// armAll sets every timer that the state calls for.
+func (e *Engine) armAll() {
+	b := e.begin(e.Now())
+	b.now = e.engineTime
+	for i := range e.soft.devs {
+		no := registry.DeviceNo(i)
+		row := e.memory.DeviceAt(no)
+		if row.State() != grid.Installed || row.Installed == 0 {
+			continue
+		}
+		soft := &e.soft.devs[i]
+		_, _, due := alarm.Offline(e.intervalOf(no, nil), fromNanos(row.Installed), fromNanos(soft.heard), e.deafTo(soft.path), b.now)
+		if due.IsZero() {
+			continue
+		}
+		e.timers.arm(&soft.timer, due, timerEntry{uint32(no), deviceTimer})
+	}
+	for i := range e.soft.points {
+		if p := &e.soft.points[i]; len(p.conds) > 0 {
+			e.timers.arm(&p.timer, e.Now(), timerEntry{uint32(i), pointTimer})
+		}
+	}
+	for id := range e.tickets {
+		e.due.set(id, e.Now())
+	}
+	e.soft.forget()
+}
+
+// stop saves the soft state and marks the stop as orderly.
+func (e *Engine) stop() error {
+	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second)
+	defer cancel()
+	b := e.begin(e.Now())
+	b.putMeta(metaClean, "1")
+	b.putMeta(metaAlive, e.Now().Format(time.RFC3339Nano))
+	return errors.Join(e.save(), e.finish(ctx, b))
+}

@@ -1,0 +1,162 @@
+package gateway
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"time"
+
+	"gridgate/internal/api"
+	"gridgate/internal/engine"
+	"gridgate/internal/grid"
+	"gridgate/internal/influx"
+)
+
+// faces is the engine as the API sees it.
+type faces struct {
+	*engine.Engine
+	g *Gateway
+}
+
+// Ledger is the count as of the last commit: rows and cursors are of one moment, the
+// journal's heads are of now.
+func (f faces) Ledger(ctx context.Context) (grid.Ledger, error) {
+	p, err := f.g.store.Progress(ctx)
+	if err != nil {
+		return grid.Ledger{}, err
+	}
+	l := grid.Ledger{Rows: p.Ledger}
+	for lane := range l.Accepted {
+		l.Accepted[lane] = int64(f.g.journal.Head(grid.Lane(lane)).Seq)
+		l.Waiting[lane] = l.Accepted[lane] - int64(p.Cursors[lane].Seq)
+	}
+	l.Lost = f.g.lost()
+	return l, nil
+}
+
+// lost counts frames of wires that cannot be refused and that were given up.
+func (g *Gateway) lost() (n int64) {
+	if g.broker != nil {
+		n += int64(g.broker.Status().LostUnackable)
+	}
+	for _, t := range g.mqtt {
+		n += int64(t.Status().LostUnackable)
+	}
+	return n
+}
+
+// history reads a signal's past back from InfluxDB.
+func (g *Gateway) history(ctx context.Context, q api.HistoryQuery) ([]api.Sample, error) {
+	spec := grid.Signals[q.Signal]
+	m := spec.Measurement
+	if m == "" {
+		m = string(q.Point.Kind)
+	}
+	got, err := g.client.History(ctx, influx.HistoryQuery{Point: q.Point.ID, Measurement: m, Field: spec.Field, From: q.From, To: q.To, Limit: q.Limit})
+	if err != nil {
+		return nil, err
+	}
+	out := make([]api.Sample, len(got))
+	for i, s := range got {
+		out[i] = api.Sample{At: s.Time, Value: s.Value}
+	}
+	return out, nil
+}
+
+// backup copies everything into an empty folder: the state first, then the journal, so
+// that no cursor is past the journal's end. The checkpoint is not copied: it is made
+// anew from the journal.
+func (g *Gateway) backup(ctx context.Context, dir string) error {
+	defer g.journal.Pin()()
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return fmt.Errorf("backup: %w", err)
+	}
+	if err := g.store.Backup(ctx, filepath.Join(dir, "state.db")); err != nil {
+		return err
+	}
+	return g.journal.Backup(ctx, filepath.Join(dir, "journal"))
+}
+
+// health names each part and what is wrong with it.
+func (g *Gateway) health(context.Context) map[string]error {
+	parts := map[string]error{"engine": nil}
+	for lane, s := range g.journal.Stats().Lanes {
+		name := "journal." + grid.Lane(lane).String()
+		switch {
+		case s.Failed != "":
+			parts[name] = errors.New(s.Failed)
+		case s.Refusing:
+			parts[name] = errors.New("refuses frames: the disk is nearly full")
+		default:
+			parts[name] = nil
+		}
+	}
+	if g.writer != nil {
+		parts["influxdb"] = nil
+		if s := g.writer.Status(); !s.Up && s.LastError != "" {
+			parts["influxdb"] = errors.New(s.LastError)
+		}
+	}
+	for _, t := range g.mqtt {
+		parts["mqtt."+t.Name()] = nil
+		if s := t.Status(); !s.Connected {
+			parts["mqtt."+t.Name()] = fmt.Errorf("not connected since %s: %s", s.Since.Format(time.RFC3339), s.LastError)
+		}
+	}
+	return parts
+}
+
+// upkeepEvery is how often limits are looked at.
+const upkeepEvery = time.Minute
+
+// upkeep keeps the quarantine within its limits and tells the engine which transports
+// could not hear.
+func (g *Gateway) upkeep(ctx context.Context) error {
+	select {
+	case <-g.engine.Ready():
+	case <-ctx.Done():
+		return nil
+	}
+	down := make(map[string]time.Time)
+	limits := time.NewTicker(upkeepEvery)
+	defer limits.Stop()
+	look := time.NewTicker(time.Second)
+	defer look.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-limits.C:
+			if n, err := g.engine.PruneQuarantine(ctx); err != nil {
+				g.log.Error("quarantine cannot be pruned", "err", err)
+			} else if n > 0 {
+				g.log.Warn("quarantine was full, its oldest frames are given up", "in", n)
+			}
+		case <-look.C:
+			g.noteDown(ctx, down)
+		}
+	}
+}
+
+// noteDown tells the engine when a connection ends and when it is back: silence in
+// between is nobody's fault behind it.
+func (g *Gateway) noteDown(ctx context.Context, down map[string]time.Time) {
+	for _, t := range g.mqtt {
+		s, source := t.Status(), "mqtt:"+t.Name()
+		from, was := down[source]
+		var err error
+		switch {
+		case !s.Connected && !was:
+			down[source] = s.Since
+			err = g.engine.Down(ctx, source, s.Since, time.Time{})
+		case s.Connected && was:
+			delete(down, source)
+			err = g.engine.Down(ctx, source, from, s.Since)
+		}
+		if err != nil && ctx.Err() == nil {
+			g.log.Error("outage of a transport is not noted", "transport", source, "err", err)
+		}
+	}
+}

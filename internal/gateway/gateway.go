@@ -1,0 +1,498 @@
+// Package gateway is the configuration of gridgate and the wiring of its parts.
+//
+//	broker, mqtt ──▶ intake ──▶ journal ──▶ engine ──▶ state ──▶ dispatch ──▶ units
+//	                                          │  └────▶ influx queue ──▶ writer ──▶ InfluxDB
+//	                                          └───────▶ api (stream)
+//	api ──▶ engine (commands), state and journal (reads), influx (history)
+package gateway
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"net"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"gridgate/configs"
+	firmwareprofiles "gridgate/firmware-profiles"
+	"gridgate/internal/alarm"
+	"gridgate/internal/api"
+	"gridgate/internal/auth"
+	"gridgate/internal/broker"
+	"gridgate/internal/dispatch"
+	"gridgate/internal/engine"
+	"gridgate/internal/envelope"
+	"gridgate/internal/grid"
+	"gridgate/internal/influx"
+	"gridgate/internal/journal"
+	"gridgate/internal/mqtt"
+	"gridgate/internal/profile"
+	"gridgate/internal/registry"
+	"gridgate/internal/state"
+	"gridgate/internal/ticket"
+)
+
+// Version is what this gridgate calls itself.
+const Version = "0.1.0"
+
+// Gateway is one running gridgate. New does no I/O; Run does everything.
+type Gateway struct {
+	cfg     Config
+	log     *slog.Logger
+	ready   chan struct{}
+	started time.Time
+
+	store      *state.Store
+	journal    *journal.Log
+	queue      *influx.Queue
+	server     *influx.Server
+	client     *influx.Client
+	writer     *influx.Writer
+	profiles   *profile.Set
+	engine     *engine.Engine
+	dispatcher *dispatch.Dispatcher
+	broker     *broker.Broker
+	mqtt       []*mqtt.Transport
+	api        *api.Server
+	listener   net.Listener
+	token      string
+	closers    []func() error
+}
+
+// New makes a gateway of a valid configuration.
+func New(cfg Config, log *slog.Logger) *Gateway {
+	if log == nil {
+		log = slog.New(slog.DiscardHandler)
+	}
+	return &Gateway{cfg: cfg, log: log, ready: make(chan struct{})}
+}
+
+// Ready is closed when frames are taken and the API answers.
+func (g *Gateway) Ready() <-chan struct{} { return g.ready }
+
+// Run opens everything, serves until ctx is done, and returns when every part has ended.
+// The first part that fails ends the others. Whatever was acknowledged is on disk, so
+// there is nothing to drain.
+func (g *Gateway) Run(ctx context.Context) (err error) {
+	g.started = time.Now()
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	defer func() { err = errors.Join(err, g.close()) }()
+	if err := g.open(ctx); err != nil {
+		return err
+	}
+	run := newGroup(cancel)
+	run.start(ctx, "state", g.store.Run)
+	run.start(ctx, "journal", g.journal.Run)
+	run.start(ctx, "engine", g.engine.Run)
+	run.start(ctx, "dispatch", g.dispatcher.Run)
+	if g.server != nil {
+		run.start(ctx, "influxdb", g.server.Run)
+	}
+	if g.writer != nil {
+		run.start(ctx, "influx writer", g.writer.Run)
+	}
+	run.start(ctx, "upkeep", g.upkeep)
+	if err := g.serve(ctx, run); err != nil {
+		cancel()
+		return errors.Join(err, run.wait())
+	}
+	return run.wait()
+}
+
+// serve lets the world in, once the engine has its state.
+func (g *Gateway) serve(ctx context.Context, run *group) error {
+	select {
+	case <-g.engine.Ready():
+	case <-ctx.Done():
+		return nil
+	}
+	if err := g.importRegistry(ctx); err != nil {
+		return err
+	}
+	in := &intake{journal: g.journal, lane: g.laneOf}
+	if g.broker != nil {
+		run.start(ctx, "broker", func(ctx context.Context) error { return g.broker.Run(ctx, in) })
+		select {
+		case <-g.broker.Ready():
+		case <-ctx.Done():
+			return nil
+		}
+	}
+	for _, t := range g.mqtt {
+		run.start(ctx, "mqtt", func(ctx context.Context) error { return t.Run(ctx, in) })
+	}
+	if g.listener != nil {
+		run.start(ctx, "api", func(ctx context.Context) error { return g.api.Run(ctx, g.listener) })
+	}
+	g.log.Info("gateway is ready", "in", time.Since(g.started), "api", g.APIAddr(), "broker", g.BrokerAddr())
+	close(g.ready)
+	return nil
+}
+
+// open opens files and listeners, and makes the parts.
+func (g *Gateway) open(ctx context.Context) error {
+	c := &g.cfg
+	if err := os.MkdirAll(c.DataDir, 0o700); err != nil {
+		return fmt.Errorf("data_dir: %w", err)
+	}
+	token, err := auth.TokenFile(c.TokenPath())
+	if err != nil {
+		return err
+	}
+	g.token = token
+	rules, plans, version, err := g.rules()
+	if err != nil {
+		return err
+	}
+	if err := g.openStores(ctx); err != nil {
+		return err
+	}
+	if err := g.openInflux(ctx); err != nil {
+		return err
+	}
+	if err := g.makeEngine(rules, plans, version); err != nil {
+		return err
+	}
+	if err := g.makeDispatcher(); err != nil {
+		return err
+	}
+	if err := g.makeTransports(); err != nil {
+		return err
+	}
+	return g.makeAPI()
+}
+
+// rules reads what decides: profiles, rules and plans. version names the lot.
+func (g *Gateway) rules() (*alarm.Rules, *ticket.Plans, string, error) {
+	rulesName, rulesFile, err := fileOr(g.cfg.Rules, "rules.yaml")
+	if err != nil {
+		return nil, nil, "", err
+	}
+	rules, err := alarm.Parse(rulesName, rulesFile)
+	if err != nil {
+		return nil, nil, "", err
+	}
+	plansName, plansFile, err := fileOr(g.cfg.Tickets, "tickets.yaml")
+	if err != nil {
+		return nil, nil, "", err
+	}
+	plans, err := ticket.ParsePlans(plansName, plansFile)
+	if err != nil {
+		return nil, nil, "", err
+	}
+	dirs := []fs.FS{firmwareprofiles.FS}
+	for _, d := range g.cfg.Profiles {
+		dirs = append(dirs, os.DirFS(d))
+	}
+	if g.profiles, err = profile.Load(dirs...); err != nil {
+		return nil, nil, "", err
+	}
+	version := grid.NewID(time.Time{}, string(rulesFile)+string(plansFile), 0)[18:]
+	return rules, plans, version, nil
+}
+
+// fileOr reads a file, or takes what is built in.
+func fileOr(path, builtIn string) (string, []byte, error) {
+	if path == "" {
+		b, err := configs.FS.ReadFile(builtIn)
+		return builtIn, b, err
+	}
+	b, err := os.ReadFile(path)
+	return path, b, err
+}
+
+func (g *Gateway) openStores(ctx context.Context) error {
+	c := &g.cfg
+	var err error
+	if g.store, err = state.Open(ctx, filepath.Join(c.DataDir, "state.db"), g.log); err != nil {
+		return err
+	}
+	g.closers = append(g.closers, g.store.Close)
+	j := c.Journal
+	g.journal, err = journal.Open(filepath.Join(c.DataDir, "journal"), journal.Options{
+		SegmentBytes: int64(j.SegmentBytes), SegmentAge: j.SegmentAge,
+		RetainAge: time.Duration(j.RetainDays) * 24 * time.Hour, RetainBytes: int64(j.RetainBytes), ReserveBytes: int64(j.ReserveBytes),
+		MinFreeBulk: int64(j.MinFreeBulk), MinFreeSafety: int64(j.MinFreeSafety), Log: g.log,
+	})
+	if err != nil {
+		return err
+	}
+	g.closers = append(g.closers, g.journal.Close)
+	return nil
+}
+
+func (g *Gateway) openInflux(ctx context.Context) error {
+	c := &g.cfg
+	if !c.Influx.Managed && c.Influx.URL == "" {
+		return nil
+	}
+	p, err := g.store.Progress(ctx)
+	if err != nil {
+		return err
+	}
+	g.queue, err = influx.OpenQueue(filepath.Join(c.DataDir, "influx-queue"), influx.QueueOptions{MaxBytes: int64(c.Influx.QueueBytes), Log: g.log})
+	if err != nil {
+		return err
+	}
+	g.closers = append(g.closers, g.queue.Close)
+	var lost *influx.LostError
+	if err := g.queue.Cut(influx.Mark(p.InfluxMark)); errors.As(err, &lost) {
+		g.log.Error("part of the influxdb queue is lost", "err", err)
+	} else if err != nil {
+		return err
+	}
+	cfg := influx.Config{URL: c.Influx.URL, Org: c.Influx.Org, Bucket: c.Influx.Bucket}
+	if c.Influx.TokenFile != "" {
+		token, err := os.ReadFile(c.Influx.TokenFile)
+		if err != nil {
+			return fmt.Errorf("influx.token_file: %w", err)
+		}
+		cfg.Token = string(trimmed(token))
+	}
+	if c.Influx.Managed {
+		g.server, err = influx.OpenServer(influx.ServerConfig{Bin: c.Influx.Bin, Dir: filepath.Join(c.DataDir, "influxdb"), HTTPAddr: c.Influx.Listen}, g.log)
+		if err != nil {
+			return err
+		}
+		cfg.URL = g.server.URL()
+	}
+	if g.client, err = influx.NewClient(cfg); err != nil {
+		return err
+	}
+	g.closers = append(g.closers, func() error { g.client.Close(); return nil })
+	g.writer = influx.NewWriter(g.client, g.queue, func(ctx context.Context, r influx.Rejected) error {
+		return g.engine.RejectedPoint(ctx, []byte(r.Line), r.Reason)
+	}, influx.WriterOptions{Log: g.log})
+	return nil
+}
+
+func trimmed(b []byte) []byte {
+	for len(b) > 0 && (b[len(b)-1] == '\n' || b[len(b)-1] == '\r' || b[len(b)-1] == ' ') {
+		b = b[:len(b)-1]
+	}
+	return b
+}
+
+func (g *Gateway) makeEngine(rules *alarm.Rules, plans *ticket.Plans, version string) (err error) {
+	c := engine.Config{
+		Dir: g.cfg.DataDir, Journal: g.journal, Store: g.store, Profiles: g.profiles, Rules: rules, Plans: plans,
+		Body: g.body, Committed: g.committed, Decoders: g.cfg.Engine.Decoders, CheckpointEvery: g.cfg.Engine.CheckpointEvery,
+		ConfigVersion: version, Log: g.log,
+	}
+	if g.queue != nil {
+		c.Series = g.queue
+	}
+	g.engine, err = engine.New(c)
+	return err
+}
+
+// committed hands on what a commit made: deliveries leave now, not on a polling tick.
+func (g *Gateway) committed(rows *state.Batch) {
+	var due []grid.Delivery
+	for _, d := range rows.Deliveries {
+		if d.State == grid.DeliveryPending && (d.Attempts == 0 || !d.Next.After(time.Now())) {
+			due = append(due, d)
+		}
+	}
+	if len(due) > 0 {
+		g.dispatcher.Notify(due)
+	}
+	g.api.Publish(api.Change{Events: rows.Events, Alarms: rows.Alarms, Tickets: rows.Tickets, Moves: rows.Moves, Deliveries: rows.Deliveries})
+}
+
+// body freezes the message that a unit gets.
+func (g *Gateway) body(t *grid.Ticket, d *grid.Delivery, p *grid.Point, u *grid.Unit) (json.RawMessage, error) {
+	m := dispatch.Message{Delivery: *d, Ticket: *t, Unit: *u, Point: *p, Source: "/gridgate", API: "http://" + g.APIAddr()}
+	for _, a := range t.Assignments {
+		if a.ID == d.Assignment {
+			m.Assignment = a
+		}
+	}
+	return dispatch.Body(m), nil
+}
+
+func (g *Gateway) makeDispatcher() error {
+	var allow []netip.Prefix
+	for _, s := range g.cfg.Dispatch.AllowCIDRs {
+		p, err := netip.ParsePrefix(s)
+		if err != nil {
+			return fmt.Errorf("dispatch.allow_cidrs: %w", err)
+		}
+		allow = append(allow, p)
+	}
+	webhook := dispatch.NewWebhook(dispatch.WebhookConfig{Target: g.target, Allow: allow})
+	g.dispatcher = dispatch.New(dispatch.Config{Retry: g.cfg.Dispatch.Retry, Deadline: g.cfg.Dispatch.Timeout},
+		g.store.PendingDeliveries, results{g.engine}, map[string]grid.Connector{"webhook": webhook, "inbox": dispatch.Inbox{}}, g.log)
+	return nil
+}
+
+// target finds where a unit takes webhooks now.
+func (g *Gateway) target(ctx context.Context, unit string) (dispatch.Target, error) {
+	u, err := g.store.Unit(ctx, unit)
+	if err != nil {
+		return dispatch.Target{}, err
+	}
+	return dispatch.Target{URL: u.URL, Secrets: []string{u.Secret}, Mode: u.Mode}, nil
+}
+
+// results brings the outcome of attempts to the engine.
+type results struct{ engine *engine.Engine }
+
+func (r results) DeliveryResult(ctx context.Context, id string, a grid.Attempt, o dispatch.Outcome) error {
+	return r.engine.DeliveryResult(ctx, id, a, engine.Fate{State: o.State, Next: o.Next, Ref: o.Ref})
+}
+
+func (g *Gateway) makeTransports() error {
+	c := &g.cfg
+	if c.Broker.Enabled {
+		b := broker.Config{
+			Name: "embedded", Listen: c.Broker.Listen, Anonymous: c.Broker.Anonymous, MaxClients: c.Broker.MaxClients,
+			MaxPayload: int(c.Broker.MaxPayload), Identify: envelope.NewRouter(routes).Identify,
+		}
+		for _, u := range c.Broker.Users {
+			b.Users = append(b.Users, broker.User{Name: u.Name, Password: u.Password})
+		}
+		if len(b.Users) == 0 && !b.Anonymous {
+			password, err := auth.TokenFile(c.BrokerTokenPath())
+			if err != nil {
+				return err
+			}
+			b.Users = []broker.User{{Name: "gridgate", Password: password}}
+		}
+		g.broker = broker.New(b, g.log)
+	}
+	for _, m := range c.MQTT {
+		t := mqtt.Config{
+			Name: m.Name, URL: m.URL, ClientID: m.ClientID, Username: m.Username, Topics: m.Topics, TLS: m.TLS,
+			Identify: envelope.NewRouter(routes).Identify,
+		}
+		if m.PasswordFile != "" {
+			password, err := os.ReadFile(m.PasswordFile)
+			if err != nil {
+				return fmt.Errorf("mqtt %s: password_file: %w", m.Name, err)
+			}
+			t.Password = string(trimmed(password))
+		}
+		g.mqtt = append(g.mqtt, mqtt.New(t, g.log))
+	}
+	return nil
+}
+
+// routes is how many topics each transport remembers: a topic says who sent it.
+const routes = 100_000
+
+func (g *Gateway) makeAPI() error {
+	d := api.Deps{
+		Store: g.store, Engine: faces{g.engine, g}, Frames: g.journal, Parse: parseRegistry, Backup: g.backup, Ready: g.health,
+		Who:     (&auth.Keeper{Admin: g.token, Unit: g.store.UnitByToken}).Who,
+		Metrics: g.metrics(), Log: g.log, Version: Version,
+	}
+	if g.client != nil {
+		d.History = g.history
+	}
+	g.api = api.New(d)
+	if g.cfg.HTTP.Listen == "" {
+		return nil
+	}
+	ln, err := net.Listen("tcp", g.cfg.HTTP.Listen)
+	if err != nil {
+		return fmt.Errorf("http.listen: %w", err)
+	}
+	g.listener = ln
+	return nil
+}
+
+// importRegistry puts the configured registry files.
+func (g *Gateway) importRegistry(ctx context.Context) error {
+	for _, path := range g.cfg.Registry {
+		b, err := os.ReadFile(path)
+		if err != nil {
+			return fmt.Errorf("registry: %w", err)
+		}
+		r, err := parseRegistry(b)
+		if err != nil {
+			return fmt.Errorf("registry %s: %w", path, err)
+		}
+		if err := g.engine.Put(ctx, r.Points, r.Devices, r.Installations, r.Units); err != nil {
+			return fmt.Errorf("registry %s: %w", path, err)
+		}
+		g.log.Info("registry file imported", "file", path, "points", len(r.Points), "devices", len(r.Devices), "units", len(r.Units))
+	}
+	return nil
+}
+
+func parseRegistry(b []byte) (grid.Registration, error) { return registry.Parse(b) }
+
+func (g *Gateway) close() error {
+	var errs []error
+	for i := len(g.closers) - 1; i >= 0; i-- {
+		errs = append(errs, g.closers[i]())
+	}
+	if g.listener != nil {
+		if err := g.listener.Close(); err != nil && !errors.Is(err, net.ErrClosed) {
+			errs = append(errs, err)
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// APIAddr, BrokerAddr and InfluxURL say where they listen; "" when they do not.
+func (g *Gateway) APIAddr() string {
+	if g.listener == nil {
+		return ""
+	}
+	return g.listener.Addr().String()
+}
+
+func (g *Gateway) BrokerAddr() string {
+	if g.broker == nil {
+		return ""
+	}
+	return g.broker.Addr()
+}
+
+func (g *Gateway) InfluxURL() string {
+	if g.server == nil {
+		return g.cfg.Influx.URL
+	}
+	return g.server.URL()
+}
+
+// Token is the administrator's.
+func (g *Gateway) Token() string { return g.token }
+
+// group runs the parts; the first failure ends the others.
+type group struct {
+	wg     sync.WaitGroup
+	cancel context.CancelFunc
+	mu     sync.Mutex
+	errs   []error
+}
+
+func newGroup(cancel context.CancelFunc) *group { return &group{cancel: cancel} }
+
+func (r *group) start(ctx context.Context, name string, run func(context.Context) error) {
+	r.wg.Go(func() {
+		err := run(ctx)
+		if err == nil || errors.Is(err, context.Canceled) && ctx.Err() != nil {
+			return
+		}
+		r.mu.Lock()
+		r.errs = append(r.errs, fmt.Errorf("%s: %w", name, err))
+		r.mu.Unlock()
+		r.cancel()
+	})
+}
+
+func (r *group) wait() error {
+	r.wg.Wait()
+	return errors.Join(r.errs...)
+}

@@ -1,0 +1,56 @@
+package gateway
+
+import (
+	"context"
+
+	"gridgate/internal/grid"
+	"gridgate/internal/journal"
+)
+
+// intake is the gateway's grid.Ingester: each frame into the journal, by its lane.
+type intake struct {
+	journal *journal.Log
+	lane    func(grid.Identity) grid.Lane
+}
+
+// Ingest keeps the promise of grid.Ingester: the journal's answer is the acknowledgement.
+// Frames of one call may go by both lanes; if one lane refuses, all are sent again, and
+// the engine knows the repeats.
+func (in *intake) Ingest(ctx context.Context, frames ...grid.Frame) error {
+	if len(frames) == 0 {
+		return nil
+	}
+	first := in.lane(frames[0].Identity)
+	for i := 1; i < len(frames); i++ {
+		if in.lane(frames[i].Identity) != first {
+			return in.both(ctx, frames)
+		}
+	}
+	return in.journal.Append(ctx, first, frames)
+}
+
+// both appends to both lanes, smoke first.
+func (in *intake) both(ctx context.Context, frames []grid.Frame) error {
+	var lanes [grid.Lanes][]grid.Frame
+	for _, f := range frames {
+		l := in.lane(f.Identity)
+		lanes[l] = append(lanes[l], f)
+	}
+	for l, part := range lanes {
+		if len(part) == 0 {
+			continue
+		}
+		if err := in.journal.Append(ctx, grid.Lane(l), part); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// laneOf asks the registration, and for a stranger what its identity lets guess.
+func (g *Gateway) laneOf(id grid.Identity) grid.Lane {
+	return g.engine.LaneOf(id, func(id grid.Identity) bool {
+		_, smoke := g.profiles.GuessIdentity(id)
+		return smoke
+	})
+}

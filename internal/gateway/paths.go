@@ -1,0 +1,31 @@
+package gateway
+
+import "path/filepath"
+
+// Where everything is in the data folder. A backup has the same names.
+
+// JournalDir holds the frame log.
+func (c *Config) JournalDir() string { return filepath.Join(c.DataDir, "journal") }
+
+// StatePath is the state store.
+func (c *Config) StatePath() string { return filepath.Join(c.DataDir, "state.db") }
+
+// EngineDir holds the engine's checkpoint.
+func (c *Config) EngineDir() string { return filepath.Join(c.DataDir, "engine") }
+
+// QueueDir holds what InfluxDB has not yet taken.
+func (c *Config) QueueDir() string { return filepath.Join(c.DataDir, "influx-queue") }
+
+// InfluxDir is the managed InfluxDB's.
+func (c *Config) InfluxDir() string { return filepath.Join(c.DataDir, "influxdb") }
+
+// TokenPath is where the admin token is kept.
+func (c *Config) TokenPath() string {
+	if c.HTTP.TokenFile != "" {
+		return c.HTTP.TokenFile
+	}
+	return filepath.Join(c.DataDir, "token")
+}
+
+// BrokerTokenPath is where the password of the embedded broker's own user is kept.
+func (c *Config) BrokerTokenPath() string { return filepath.Join(c.DataDir, "broker-token") }
