@@ -5,8 +5,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-
-	"gridgate/internal/grid"
 )
 
 // binary is the codec of fixed layouts: the first layout that fits a frame reads it.
@@ -59,24 +57,24 @@ func (l *layout) fits(port int, payload []byte, onlyPort bool) bool {
 	return true
 }
 
-func (c *binary) decode(r *run, f *grid.Frame) error {
+func (c *binary) decode(r *run, port int, payload []byte) error {
 	only := len(c.ports) == 1
 	for i := range c.layouts {
-		if l := &c.layouts[i]; l.fits(f.Port, f.Payload, only) {
-			return l.decode(r, f.Payload)
+		if l := &c.layouts[i]; l.fits(port, payload, only) {
+			return l.decode(r, payload)
 		}
 	}
-	return c.noLayout(r, f)
+	return c.noLayout(r, port, payload)
 }
 
-func (c *binary) noLayout(r *run, f *grid.Frame) error {
-	if !c.anyPort && !portFits(c.ports, f.Port, len(c.ports) == 1) {
-		return otherPort(r, f.Port, c.ports, c.ignoreOther)
+func (c *binary) noLayout(r *run, port int, payload []byte) error {
+	if !c.anyPort && !portFits(c.ports, port, len(c.ports) == 1) {
+		return otherPort(r, port, c.ports, c.ignoreOther)
 	}
-	if name, want := c.shortest(f.Port); len(f.Payload) < want {
-		return fmt.Errorf("layout %q: bytes %d to %d are outside a payload of %d", name, len(f.Payload), want-1, len(f.Payload))
+	if name, want := c.shortest(port); len(payload) < want {
+		return fmt.Errorf("layout %q: bytes %d to %d are outside a payload of %d", name, len(payload), want-1, len(payload))
 	}
-	return fmt.Errorf("no layout is for port %s with %d bytes beginning %x", portName(f.Port), len(f.Payload), f.Payload[:min(4, len(f.Payload))])
+	return fmt.Errorf("no layout is for port %s with %d bytes beginning %x", portName(port), len(payload), payload[:min(4, len(payload))])
 }
 
 // shortest finds how many bytes the choice between the layouts of a port needs at least:

@@ -79,54 +79,47 @@ func squeeze(s string) string {
 	}, s)
 }
 
-// guesser answers by identity alone.
-type guesser struct {
-	list []*Profile
-}
-
-func newGuesser(list []*Profile) *guesser { return &guesser{list: list} }
-
-// byIdentity gives the profiles that know the identity best, and how they know it.
-func (g *guesser) byIdentity(id grid.Identity) (best []*Profile, sign string, score int) {
+// byIdentity gives the profiles that recognise most of an identity, and what they
+// recognise in it.
+func (s *Set) byIdentity(id grid.Identity) (best []*Profile, sign string) {
 	kind, rest, _ := strings.Cut(strings.ToLower(string(id)), ":")
-	longest := 0
-	for _, p := range g.list {
-		n, how, points := p.identify.knows(kind, rest)
-		if n == 0 || n < longest {
+	for _, p := range s.list {
+		known := p.identify.knows(kind, rest)
+		if known == "" || len(known) < len(sign) {
 			continue
 		}
-		if n > longest {
-			longest, best, sign, score = n, nil, how, points
+		if len(known) > len(sign) {
+			sign, best = known, nil
 		}
 		best = append(best, p)
 	}
-	return best, sign, score
+	return best, sign
 }
 
-// knows reports how many letters of an identity a profile recognises.
-func (id *identity) knows(kind, rest string) (n int, sign string, score int) {
+// knows gives the longest part of an identity that a profile recognises.
+func (id *identity) knows(kind, rest string) (sign string) {
 	switch kind {
 	case "eui":
 		for _, e := range id.eui {
-			if strings.HasPrefix(rest, e) && len(e) > n {
-				n, sign, score = len(e), "its EUI begins with "+e, scoreEUI
+			if strings.HasPrefix(rest, e) && len(e) > len(sign) {
+				sign = e
 			}
 		}
 	case "z2m":
 		for _, w := range id.names {
-			if strings.Contains(rest, w) && len(w) > n {
-				n, sign, score = len(w), fmt.Sprintf("its name has %q in it", w), scoreName
+			if strings.Contains(rest, w) && len(w) > len(sign) {
+				sign = w
 			}
 		}
 	}
-	return n, sign, score
+	return sign
 }
 
 // GuessIdentity says from the identity alone which profile a device most likely has, ""
 // where several or none would do, and whether it can only be a smoke detector. It does
 // not decode and is cheap enough for every frame of an unknown device.
 func (s *Set) GuessIdentity(id grid.Identity) (profile string, smoke bool) {
-	best, _, _ := s.guess.byIdentity(id)
+	best, _ := s.byIdentity(id)
 	if len(best) == 0 {
 		return "", false
 	}
@@ -145,7 +138,7 @@ func (s *Set) GuessIdentity(id grid.Identity) (profile string, smoke bool) {
 // envelope.Open; where that failed, what is there is used. It gives at most five, looks
 // at each profile once, and at payloads of at most 4 KiB.
 func (s *Set) Guess(f grid.Frame) []Guess {
-	known, sign, points := s.guess.byIdentity(f.Identity)
+	known, sign := s.byIdentity(f.Identity)
 	model := squeeze(f.Model)
 	var out []Guess
 	for _, p := range s.list {
@@ -159,7 +152,11 @@ func (s *Set) Guess(f grid.Frame) []Guess {
 			add(scoreModel, fmt.Sprintf("the envelope names the model %q", f.Model))
 		}
 		if slices.Contains(known, p) {
-			add(points, sign)
+			if strings.HasPrefix(string(f.Identity), "eui:") {
+				add(scoreEUI, "its EUI begins with "+sign)
+			} else {
+				add(scoreName, fmt.Sprintf("its name has %q in it", sign))
+			}
 		}
 		if len(f.Payload) > 0 && len(f.Payload) <= maxGuessPayload {
 			g.try(p, f, add)

@@ -9,8 +9,6 @@ import (
 	"unicode/utf8"
 
 	"github.com/valyala/fastjson"
-
-	"gridgate/internal/grid"
 )
 
 // jsonCodec takes values out of a JSON object by path. Keys nobody asks for are no news.
@@ -34,16 +32,16 @@ type jsonEach struct {
 	fields []jsonField
 }
 
-func (c *jsonCodec) decode(r *run, f *grid.Frame) error {
-	if !portFits(c.ports, f.Port, len(c.ports) == 1) {
-		return otherPort(r, f.Port, c.ports, c.ignoreOther)
+func (c *jsonCodec) decode(r *run, port int, payload []byte) error {
+	if !portFits(c.ports, port, len(c.ports) == 1) {
+		return otherPort(r, port, c.ports, c.ignoreOther)
 	}
-	if !utf8.Valid(f.Payload) {
+	if !utf8.Valid(payload) {
 		return fmt.Errorf("the payload is not UTF-8")
 	}
 	parser := c.parsers.Get()
 	defer c.parsers.Put(parser)
-	root, err := parser.ParseBytes(f.Payload)
+	root, err := parser.ParseBytes(payload)
 	if err != nil {
 		return fmt.Errorf("the payload is no JSON: %s", firstLine(err))
 	}

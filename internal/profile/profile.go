@@ -74,7 +74,7 @@ func (p *Profile) IsSmoke() bool { return slices.Contains(p.Kinds, grid.Smoke) }
 
 // codec is one way to fill the fields of a frame.
 type codec interface {
-	decode(r *run, f *grid.Frame) error
+	decode(r *run, port int, payload []byte) error
 }
 
 // run is the working memory of one Decode; it is pooled.
@@ -119,7 +119,7 @@ var _ grid.Decoder = (*Profile)(nil)
 func (p *Profile) Decode(f grid.Frame) (grid.Decoded, error) {
 	r := p.newRun()
 	defer p.release(r)
-	if err := p.decode(r, &f); err != nil {
+	if err := p.decode(r, f.Port, f.Payload); err != nil {
 		return grid.Decoded{}, grid.Errorf(grid.Invalid, "profile %s: %w", p.ID, err)
 	}
 	d := grid.Decoded{Profile: p.tag, Restart: r.restart, Answer: r.answer && !r.report}
@@ -139,14 +139,14 @@ func (p *Profile) Decode(f grid.Frame) (grid.Decoded, error) {
 	return d, nil
 }
 
-func (p *Profile) decode(r *run, f *grid.Frame) error {
+func (p *Profile) decode(r *run, port int, payload []byte) error {
 	switch {
-	case len(f.Payload) == 0:
+	case len(payload) == 0:
 		return fmt.Errorf("the payload is empty")
-	case len(f.Payload) > maxPayload:
-		return fmt.Errorf("the payload has %d bytes: want at most %d", len(f.Payload), maxPayload)
+	case len(payload) > maxPayload:
+		return fmt.Errorf("the payload has %d bytes: want at most %d", len(payload), maxPayload)
 	}
-	if err := p.codec.decode(r, f); err != nil {
+	if err := p.codec.decode(r, port, payload); err != nil {
 		return err
 	}
 	if p.restart != nil && p.restart.ask(&r.top) {

@@ -23,7 +23,6 @@ type Set struct {
 	list   []*Profile // by id
 	byID   map[string]*Profile
 	folder map[string]fs.FS // id → where its files are
-	guess  *guesser
 }
 
 // Load reads every <vendor>/<model>/profile.yaml of each file system; a profile of a
@@ -52,7 +51,6 @@ func Load(fsys ...fs.FS) (*Set, error) {
 	for _, id := range slices.Sorted(maps.Keys(s.byID)) {
 		s.list = append(s.list, s.byID[id])
 	}
-	s.guess = newGuesser(s.list)
 	return s, nil
 }
 

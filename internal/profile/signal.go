@@ -121,7 +121,7 @@ func (c *source) judge(v float64) (verdict float64, said bool) {
 	case c.below != nil:
 		yes = v < *c.below
 	case c.clear != nil:
-		yes = false
+		yes = yes && !contains(c.clear, v)
 	}
 	if yes {
 		return 1, true

@@ -5,8 +5,6 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
-
-	"gridgate/internal/grid"
 )
 
 // tlv is the codec of records behind one another, each with a key that says what it is
@@ -29,11 +27,10 @@ type tlvRecord struct {
 	items   []op
 }
 
-func (c *tlv) decode(r *run, f *grid.Frame) error {
-	if !portFits(c.ports, f.Port, len(c.ports) == 1) {
-		return otherPort(r, f.Port, c.ports, c.ignoreOther)
+func (c *tlv) decode(r *run, port int, payload []byte) error {
+	if !portFits(c.ports, port, len(c.ports) == 1) {
+		return otherPort(r, port, c.ports, c.ignoreOther)
 	}
-	payload := f.Payload
 	for at, n := 0, 1; at < len(payload); n++ {
 		body := at + c.keySize
 		if c.hasLength {

@@ -1,0 +1,58 @@
+package profile_test
+
+import (
+	"testing"
+
+	"gridgate/internal/grid"
+)
+
+func benchDecode(b *testing.B, id string, port int, payload string) {
+	p, err := loadAll(b).Get(id)
+	if err != nil {
+		b.Fatal(err)
+	}
+	f := grid.Frame{Uplink: grid.Uplink{Port: port, Payload: []byte(payload)}}
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, err := p.Decode(f); err != nil {
+			b.Fatal(err)
+		}
+	}
+	b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "frames/s")
+}
+
+// BenchmarkDecode is one core, one frame at a time.
+func BenchmarkDecode(b *testing.B) {
+	b.Run("binary10", func(b *testing.B) { // LDS02, 10 bytes
+		benchDecode(b, "dragino/lds02", 10, "\x8b\x88\x01\x00\x00\x26\x00\x00\x01\x00")
+	})
+	b.Run("binary11_smoke", func(b *testing.B) { // RA02A, five readings
+		benchDecode(b, "netvox/ra02a", 6, "\x01\x0a\x01\x1e\x01\x01\x04\xb0\x00\x00\x00")
+	})
+	b.Run("binary_expr", func(b *testing.B) { // NPS405 heartbeat
+		benchDecode(b, "nwave/nps405", 2, "\x00\xd3\xd8")
+	})
+	b.Run("tlv", func(b *testing.B) { // WS301, three records
+		benchDecode(b, "milesight/ws301", 85, "\x01\x75\x64\x03\x00\x01\x04\x00\x01")
+	})
+	b.Run("json", func(b *testing.B) {
+		benchDecode(b, "zigbee2mqtt/smoke", -1, `{"battery":100,"battery_low":false,"linkquality":120,"smoke":true,"tamper":false,"test":false,"voltage":3100}`)
+	})
+}
+
+func BenchmarkGuess(b *testing.B) {
+	set := loadAll(b)
+	f := grid.Frame{Identity: "eui:24e124136b502217", Uplink: grid.Uplink{Port: 85, Model: "default", Payload: []byte("\x01\x75\x64\x03\x00\x01\x04\x00\x01")}}
+	b.ReportAllocs()
+	for b.Loop() {
+		set.Guess(f)
+	}
+}
+
+func BenchmarkGuessIdentity(b *testing.B) {
+	set := loadAll(b)
+	b.ReportAllocs()
+	for b.Loop() {
+		set.GuessIdentity("eui:24e124136b502217")
+	}
+}
