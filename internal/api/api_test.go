@@ -53,6 +53,8 @@ func (e *fakeEngine) Claim(_ context.Context, d grid.Device, at []grid.Installat
 	return 3, e.err
 }
 
+func (e *fakeEngine) Ledger(context.Context) (grid.Ledger, error) { return e.ledger, e.err }
+
 func (e *fakeEngine) LiveDevice(context.Context, grid.Identity) (grid.DeviceHealth, error) {
 	return grid.DeviceHealth{}, grid.Errorf(grid.NotFound, "never heard")
 }
@@ -103,8 +105,7 @@ func newWorld(t *testing.T) *world {
 			}
 			return grid.Actor{}, grid.Errorf(grid.Unauthorized, "unknown token")
 		},
-		Ledger: func(context.Context) (grid.Ledger, error) { return w.engine.ledger, nil },
-		Parse:  func(b []byte) (r grid.Registration, err error) { return r, json.Unmarshal(b, &r) },
+		Parse: func(b []byte) (r grid.Registration, err error) { return r, json.Unmarshal(b, &r) },
 	})
 	srv := httptest.NewServer(w.server.Handler())
 	t.Cleanup(func() { w.server.hub.close(); srv.Close() })

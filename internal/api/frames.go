@@ -184,6 +184,6 @@ func ViewLedger(l grid.Ledger) Ledger {
 }
 
 func (s *Server) ledger(ctx context.Context, _ grid.Actor, _ *struct{}) (*body[Ledger], error) {
-	l, err := s.Ledger(ctx)
+	l, err := s.Engine.Ledger(ctx)
 	return &body[Ledger]{ViewLedger(l)}, err
 }

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"net/http"
+	"path/filepath"
 
 	"github.com/danielgtaylor/huma/v2"
 
@@ -48,6 +49,9 @@ func (s *Server) backupRoute(api huma.API) {
 	route(s, api, adminOnly, 0, op, func(ctx context.Context, _ grid.Actor, in *backupInput) (*struct{}, error) {
 		if s.Backup == nil {
 			return nil, grid.Errorf(grid.Unavailable, "backup: %w", errors.ErrUnsupported)
+		}
+		if !filepath.IsAbs(in.Body.To) {
+			return nil, grid.Errorf(grid.Invalid, "to is %q: want an absolute path", in.Body.To)
 		}
 		return nil, s.Backup(ctx, in.Body.To)
 	})

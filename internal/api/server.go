@@ -41,8 +41,6 @@ type Deps struct {
 
 	// Who says for whom a bearer token stands; its error is Unauthorized.
 	Who func(ctx context.Context, token string) (grid.Actor, error)
-	// Ledger counts what the journal took against where it ended.
-	Ledger func(ctx context.Context) (grid.Ledger, error)
 	// Parse reads a registry file (YAML or JSON, strict).
 	Parse func(file []byte) (grid.Registration, error)
 	// History reads past values back from InfluxDB, oldest first. Optional.

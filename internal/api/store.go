@@ -52,6 +52,9 @@ type Engine interface {
 	Discovered(ctx context.Context, limit int) ([]grid.Discovered, error)
 	LivePoint(ctx context.Context, id string) ([]grid.LiveValue, error)
 	LiveDevice(ctx context.Context, id grid.Identity) (grid.DeviceHealth, error)
+
+	// Ledger counts what the journal took against where it ended.
+	Ledger(ctx context.Context) (grid.Ledger, error)
 }
 
 // Frames is the journal as the API reads it, newest first.

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
-	"path/filepath"
 
 	"gridgate/internal/grid"
 	"gridgate/internal/journal"
@@ -99,41 +98,4 @@ func total(row grid.LedgerRow) (n int64) {
 		n += c
 	}
 	return n
-}
-
-// ledger is the ledger while running: the state's counts as of one commit, then the
-// journal's heads, so that what came in between waits.
-func ledger(ctx context.Context, store *state.Store, log *journal.Log) (grid.Ledger, error) {
-	p, err := store.Progress(ctx)
-	if err != nil {
-		return grid.Ledger{}, fmt.Errorf("ledger: %w", err)
-	}
-	l := grid.Ledger{Rows: p.Ledger}
-	for lane := range grid.Lane(grid.Lanes) {
-		head := log.Head(lane).Seq
-		l.Accepted[lane], l.Waiting[lane] = int64(head), int64(head)-int64(p.Cursors[lane].Seq)
-	}
-	return l, nil
-}
-
-// backup writes state and journal into dir: the state first, then the journal with
-// retention held back, so that the journal has all that the state has counted.
-func backup(ctx context.Context, store *state.Store, log *journal.Log, dir string) error {
-	if !filepath.IsAbs(dir) {
-		return grid.Errorf(grid.Invalid, "backup: folder is %q: want an absolute path", dir)
-	}
-	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return fmt.Errorf("backup: %w", err)
-	}
-	if held, err := os.ReadDir(dir); err != nil {
-		return fmt.Errorf("backup: %w", err)
-	} else if len(held) > 0 {
-		return grid.Errorf(grid.Conflict, "backup: %s is not empty: want a new folder", dir)
-	}
-	defer log.Pin()()
-	to := Config{DataDir: dir}
-	if err := store.Backup(ctx, to.StatePath()); err != nil {
-		return err
-	}
-	return log.Backup(ctx, to.JournalDir())
 }

@@ -10,15 +10,6 @@ func (c *Config) JournalDir() string { return filepath.Join(c.DataDir, "journal"
 // StatePath is the state store.
 func (c *Config) StatePath() string { return filepath.Join(c.DataDir, "state.db") }
 
-// EngineDir holds the engine's checkpoint.
-func (c *Config) EngineDir() string { return filepath.Join(c.DataDir, "engine") }
-
-// QueueDir holds what InfluxDB has not yet taken.
-func (c *Config) QueueDir() string { return filepath.Join(c.DataDir, "influx-queue") }
-
-// InfluxDir is the managed InfluxDB's.
-func (c *Config) InfluxDir() string { return filepath.Join(c.DataDir, "influxdb") }
-
 // TokenPath is where the admin token is kept.
 func (c *Config) TokenPath() string {
 	if c.HTTP.TokenFile != "" {
