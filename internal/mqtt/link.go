@@ -173,9 +173,21 @@ func (l *link) receive(_ paho.Client, m paho.Message) {
 		return
 	}
 	l.waiting.Store(true)
-	l.t.take(m)
+	l.t.take(l, m)
 	l.waiting.Store(false)
 	l.heard.Store(time.Now().UnixNano())
+}
+
+// acknowledge writes PUBACKs, all in one write. Paho's own way brings each through three
+// goroutines to a write of its own: 8 µs a frame, more than all the rest (the benchmark
+// shows it). A write to a connection is atomic, so it cannot tear a packet of Paho's.
+func (l *link) acknowledge(rs []receipt) error {
+	buf := make([]byte, 0, 4*len(rs))
+	for _, r := range rs {
+		buf = append(buf, 0x40, 2, byte(r.id>>8), byte(r.id))
+	}
+	_, err := l.conn.Load().Write(buf)
+	return err
 }
 
 // broken notes why the connection ended; the first reason counts.

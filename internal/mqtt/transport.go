@@ -37,7 +37,7 @@ type Transport struct {
 	wire   intake.Wire
 	tally  intake.Tally
 
-	window  *intake.Queue[paho.Message]
+	window  *intake.Queue[receipt]
 	unacked *intake.Queue[struct{}]
 	link    atomic.Pointer[link] // the present connection
 	rtt     atomic.Int64         // of the last canary
@@ -112,14 +112,19 @@ func (t *Transport) Run(ctx context.Context, in grid.Ingester) error {
 	return nil
 }
 
-// pause waits before the next attempt, longer each time up to the limit, and never as long
-// as another gateway that lost the same broker.
+// pause waits before the next attempt.
 func (t *Transport) pause(ctx context.Context, fails int) {
-	d := min(firstBackoff<<min(fails, 16), t.cfg.MaxBackoff)
 	select {
-	case <-time.After(d/2 + rand.N(d/2)):
+	case <-time.After(backoff(fails, t.cfg.MaxBackoff)):
 	case <-ctx.Done():
 	}
+}
+
+// backoff doubles up to the limit; half of it is chance, so that gateways that lost the
+// same broker do not come back in step.
+func backoff(fails int, limit time.Duration) time.Duration {
+	d := min(firstBackoff<<min(fails, 16), limit)
+	return d/2 + rand.N(d/2)
 }
 
 func (t *Transport) disconnected(ctx context.Context, err error) {
@@ -134,9 +139,15 @@ func (t *Transport) disconnected(ctx context.Context, err error) {
 	}
 }
 
+// receipt is what is owed to the broker for a frame once it is durable.
+type receipt struct {
+	link *link
+	id   uint16
+}
+
 // take brings a message into the window. It keeps the payload: Paho makes a fresh one for
 // each message.
-func (t *Transport) take(m paho.Message) {
+func (t *Transport) take(l *link, m paho.Message) {
 	var flags grid.FrameFlags
 	if m.Retained() {
 		flags |= grid.Retained
@@ -150,19 +161,25 @@ func (t *Transport) take(m paho.Message) {
 	f := t.wire.Frame(m.Topic(), m.Payload(), flags)
 	t.tally.Arrived(&f)
 	if m.Qos() > 0 {
-		t.window.Put(f, m)
+		t.window.Put(f, receipt{l, m.MessageID()})
 	} else if !t.unacked.Offer(f, struct{}{}) {
 		t.tally.Lost(1)
 	}
 }
 
-// stored acknowledges durable frames, in order. Paho drops what belongs to a connection
-// that is gone.
-func (t *Transport) stored(ms []paho.Message) {
-	for _, m := range ms {
-		m.Ack()
+// stored acknowledges durable frames in order. What belongs to a connection that is gone
+// the broker sends again.
+func (t *Transport) stored(rs []receipt) {
+	for len(rs) > 0 {
+		n := 1
+		for n < len(rs) && rs[n].link == rs[0].link {
+			n++
+		}
+		if rs[0].link.acknowledge(rs[:n]) == nil {
+			t.tally.Acked(n)
+		}
+		rs = rs[n:]
 	}
-	t.tally.Acked(len(ms))
 }
 
 // giveUp closes the connection so that the broker sends again.

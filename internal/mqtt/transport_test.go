@@ -152,7 +152,10 @@ func TestAcknowledgementLostWithItsConnectionMakesADuplicate(t *testing.T) {
 	if fs[0].Flags != 0 || fs[1].Flags != grid.Redelivered || string(fs[1].Raw) != "a" {
 		t.Errorf("frames are %+v", fs)
 	}
-	acked(t, tr, 2)
+	acked(t, tr, 1)
+	if s := tr.Status(); s.Stored != 2 || s.Acked != 1 {
+		t.Errorf("stored %d and acknowledged %d, want 2 and 1", s.Stored, s.Acked)
+	}
 	stop()
 	tr, _ = start(t, Config{URL: m.url()}, &in)
 	connected(t, tr)
@@ -409,5 +412,19 @@ func TestConfigThatCannotWorkIsRefused(t *testing.T) {
 		if err := New(c, nil).Run(t.Context(), nil); grid.CodeOf(err) != grid.Invalid {
 			t.Errorf("%+v: error is %v", c, err)
 		}
+	}
+}
+
+func TestBackoffIsCappedAndDiffers(t *testing.T) {
+	seen := map[time.Duration]bool{}
+	for fails := range 1000 {
+		d := backoff(fails, 30*time.Second)
+		if d > 30*time.Second || d < firstBackoff/2 || fails > 20 && d < 15*time.Second {
+			t.Fatalf("pause %d is %v", fails, d)
+		}
+		seen[d] = true
+	}
+	if len(seen) < 900 {
+		t.Errorf("%d different pauses of 1000", len(seen))
 	}
 }
