@@ -1,0 +1,79 @@
+package configs_test
+
+import (
+	"testing"
+
+	"gridgate/configs"
+	"gridgate/internal/alarm"
+	"gridgate/internal/grid"
+	"gridgate/internal/ticket"
+)
+
+var kinds = []grid.Kind{grid.Door, grid.Parking, grid.Manhole, grid.Smoke}
+
+func read(t *testing.T, name string) []byte {
+	t.Helper()
+	b, err := configs.FS.ReadFile(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b
+}
+
+func TestEveryRuleWithATicketHasAPlan(t *testing.T) {
+	rules, err := alarm.Parse("rules.yaml", read(t, "rules.yaml"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	plans, err := ticket.ParsePlans("tickets.yaml", read(t, "tickets.yaml"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	used := map[grid.EventType]bool{}
+	for _, set := range rules.Sets() {
+		for _, k := range kinds {
+			rs, err := rules.For(set, k)
+			if err != nil {
+				continue // a set need not serve every kind
+			}
+			for _, r := range rs {
+				used[r.Type] = true
+				if _, err := plans.For(r.Type); r.Ticket && err != nil {
+					t.Errorf("set %s, %s: %v", set, k, err)
+				}
+			}
+		}
+	}
+	for _, typ := range plans.Types() {
+		if !used[typ] {
+			t.Errorf("plan for %s: no rule raises it", typ)
+		}
+	}
+}
+
+// What the built-in rules say of each event; the numbers are in the design.
+func TestBuiltInPrioritiesAreThoseOfTheDesign(t *testing.T) {
+	rules, err := alarm.Parse("rules.yaml", read(t, "rules.yaml"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := map[grid.EventType]grid.Priority{
+		grid.EventSmokeAlarm: 1, grid.EventSmokeLate: 1, grid.EventSafetyUnreadable: 2, grid.EventSmokeFault: 4,
+		grid.EventManholeOpen: 1, grid.EventManholeTilted: 3, grid.EventManholeFlooded: 2, grid.EventParkingOverstay: 3,
+		grid.EventDoorHeldOpen: 3, grid.EventDeviceTamper: 3, grid.EventDeviceOffline: 4, grid.EventBatteryLow: 4, grid.EventTest: 4,
+	}
+	for _, k := range kinds {
+		rs, err := rules.For("", k)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, r := range rs {
+			if p, ok := want[r.Type]; !ok || p != r.Priority {
+				t.Errorf("%s is %s, want %s", r.Type, r.Priority, p)
+			}
+			if r.Type == grid.EventTest && r.Ticket {
+				t.Error("a test opens a ticket")
+			}
+		}
+	}
+}

@@ -1,0 +1,216 @@
+package ticket
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"gridgate/internal/grid"
+)
+
+// steps are the percentages of a limit at which someone is told: the lead, the street
+// lead, the district.
+var steps = []int{50, 80, 100}
+
+// leadClocks are the limits that the lead can keep; the others are the desk's.
+var leadClocks = []string{ClockAccept, ClockArrive, ClockHandle, ClockTotal}
+
+var stepText = map[int]string{50: "for the lead", 80: "for the street lead", 100: "for the district"}
+
+func findClock(t *grid.Ticket, name string) *grid.Clock {
+	for i := range t.Clocks {
+		if t.Clocks[i].Name == name {
+			return &t.Clocks[i]
+		}
+	}
+	return nil
+}
+
+// start runs a clock anew, if the plan has a limit for it.
+func (ch *change) start(name string) {
+	if d := ch.p.Limits[name]; d > 0 {
+		ch.startFor(name, d)
+	}
+}
+
+func (ch *change) startFor(name string, d time.Duration) {
+	ch.setClock(grid.Clock{Name: name, Started: ch.now, Due: ch.now.Add(d)})
+}
+
+func (ch *change) setClock(c grid.Clock) {
+	if old := findClock(ch.t, c.Name); old != nil {
+		*old = c
+		return
+	}
+	ch.t.Clocks = append(ch.t.Clocks, c)
+}
+
+func (ch *change) stop(names ...string) {
+	for _, n := range names {
+		if c := findClock(ch.t, n); c != nil && c.Stopped.IsZero() {
+			c.Stopped = ch.now
+		}
+	}
+}
+
+// startLead runs the clocks of a lead that was just called.
+func (ch *change) startLead() {
+	ch.start(ClockAccept)
+	ch.start(ClockArrive)
+	ch.start(ClockHandle)
+}
+
+// pause and resume hold the handle clock of a suspended ticket; no other.
+func (ch *change) pause(until time.Time) {
+	ch.stop(ClockHandle)
+	ch.setClock(grid.Clock{Name: clockSuspend, Started: ch.now, Due: until})
+}
+
+func (ch *change) resume() {
+	ch.stop(clockSuspend)
+	if c := findClock(ch.t, ClockHandle); c != nil && !c.Stopped.IsZero() {
+		held := ch.now.Sub(c.Stopped)
+		c.Started, c.Due, c.Stopped = c.Started.Add(held), c.Due.Add(held), time.Time{}
+	}
+}
+
+// Tick does what has come due by now, in real time: it warns at 50, 80 and 100 % of each
+// limit, calls the later tiers, ends a suspension. What is overdue is done at once, each
+// step once, and of several steps that were slept through only the last is told. next is
+// when to call again if nothing happens before; zero: never.
+func Tick(t *grid.Ticket, p *Plan, now time.Time, c Context) (r Result, next time.Time) {
+	if t.State.Ended() {
+		return Result{}, time.Time{}
+	}
+	ch := begin(t, p, c, byClock, now)
+	for i := range t.Clocks { // none is added meanwhile
+		cl := t.Clocks[i]
+		if !cl.Stopped.IsZero() || cl.Due.IsZero() {
+			continue
+		}
+		switch {
+		case isTierClock(cl.Name):
+			ch.tierDue(cl)
+		case cl.Name == clockSuspend:
+			ch.suspensionDue(cl)
+		default:
+			ch.limitDue(cl)
+		}
+	}
+	r = ch.done()
+	return r, r.Wake
+}
+
+func isTierClock(name string) bool { return strings.HasPrefix(name, "tier") }
+
+// held reports whether the automatic call of the next tier stands still: someone found
+// the cause false, and only one detector is in alarm.
+func held(t *grid.Ticket, c Context) bool {
+	return t.Verification == grid.VerifiedFalse && !c.Second
+}
+
+func (ch *change) tierDue(cl grid.Clock) {
+	if ch.now.Before(cl.Due) || held(ch.t, ch.c) {
+		return
+	}
+	for tier := 1; tier <= 4; tier++ {
+		if tierClock(tier) == cl.Name {
+			ch.say(verbWarn, grid.MoveRecord{Detail: fmt.Sprintf("%s is due", cl.Name)})
+			ch.callTier(tier)
+		}
+	}
+}
+
+func (ch *change) suspensionDue(cl grid.Clock) {
+	a := lead(ch.t)
+	if ch.now.Before(cl.Due) || a == nil || a.State != grid.TicketSuspended {
+		return
+	}
+	ch.resume()
+	ch.moveAssignment(a, grid.VerbResume, grid.TicketInProgress, grid.MoveRecord{Reason: "the agreed end of the suspension"})
+	ch.tell(a, MessageUpdated)
+}
+
+func (ch *change) limitDue(cl grid.Clock) {
+	step := 0
+	for _, s := range steps {
+		if s > cl.Warned && !ch.now.Before(stepAt(cl, s)) {
+			step = s
+		}
+	}
+	if step == 0 {
+		return
+	}
+	c := findClock(ch.t, cl.Name)
+	c.Warned, c.Fired = step, step == 100
+	ch.say(verbWarn, grid.MoveRecord{Detail: fmt.Sprintf("%s: %d %% of its time, %s", cl.Name, step, stepText[step])})
+	if l := lead(ch.t); l != nil && busy(l) && slices.Contains(leadClocks, cl.Name) {
+		ch.tell(l, stepMessage(step))
+	}
+	if cl.Name == ClockTotal {
+		ch.t.Warned, ch.t.Overdue = step, step == 100
+	}
+	if step == 100 {
+		ch.overdue(cl.Name)
+	}
+}
+
+func stepMessage(step int) string {
+	if step == 50 {
+		return MessageUpdated
+	}
+	return MessageEscalated
+}
+
+func stepAt(c grid.Clock, step int) time.Time {
+	return c.Started.Add(c.Due.Sub(c.Started) * time.Duration(step) / 100)
+}
+
+// overdue is what follows when a limit has run out: work that is late goes up one tier,
+// everything else is a task for a person.
+func (ch *change) overdue(name string) {
+	late := name == ClockHandle || name == ClockTotal
+	if late {
+		ch.t.SentDistrict = true
+	}
+	if late && !held(ch.t, ch.c) {
+		ch.upOneTier()
+		return
+	}
+	ch.task("%s is overdue: act for it", name)
+}
+
+// wake is when the clocks of a ticket have something to say next.
+func wake(t *grid.Ticket, c Context) (next time.Time) {
+	if t.State.Ended() {
+		return time.Time{}
+	}
+	for _, cl := range t.Clocks {
+		switch {
+		case !cl.Stopped.IsZero() || cl.Due.IsZero():
+		case isTierClock(cl.Name):
+			if !held(t, c) {
+				next = earliest(next, cl.Due)
+			}
+		case cl.Name == clockSuspend:
+			next = earliest(next, cl.Due)
+		default:
+			for _, s := range steps {
+				if s > cl.Warned {
+					next = earliest(next, stepAt(cl, s))
+					break
+				}
+			}
+		}
+	}
+	return next
+}
+
+// earliest of two times, of which zero is never.
+func earliest(a, b time.Time) time.Time {
+	if a.IsZero() || !b.IsZero() && b.Before(a) {
+		return b
+	}
+	return a
+}
