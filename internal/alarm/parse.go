@@ -22,6 +22,7 @@ const DefaultSet = "default"
 type Rules struct {
 	file string
 	sets map[string]map[grid.Kind][]*Rule
+	bare map[grid.EventType]*Rule
 }
 
 // For gives the rules of a point: those of the named set ("" is the default) for its
@@ -42,6 +43,11 @@ func (rs *Rules) For(set string, kind grid.Kind) ([]*Rule, error) {
 	}
 	return rules, nil
 }
+
+// Bare is the rule of an event that no reading and no point's silence raises (a silent
+// gateway, a gap): its kind, priority and titles. nil when the file does not name it.
+// It opens no ticket.
+func (rs *Rules) Bare(t grid.EventType) *Rule { return rs.bare[t] }
 
 // Sets names the rule sets, sorted.
 func (rs *Rules) Sets() []string { return slices.Sorted(maps.Keys(rs.sets)) }
@@ -107,6 +113,14 @@ func Parse(name string, data []byte) (*Rules, error) {
 }
 
 func (rs *Rules) build(f *fileYAML) error {
+	rs.bare = make(map[grid.EventType]*Rule, len(f.Events))
+	for t, ev := range f.Events {
+		priority, err := ev.check(t)
+		if err != nil {
+			return err
+		}
+		rs.bare[t] = &Rule{Type: t, Kind: ev.Kind, Priority: priority, TitleZH: ev.TitleZH, TitleEN: ev.TitleEN}
+	}
 	every, err := f.rules("every", f.Every)
 	if err != nil {
 		return err

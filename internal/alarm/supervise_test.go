@@ -72,6 +72,7 @@ func TestWatchPassesOnlyOnFreshNormalReadings(t *testing.T) {
 	}{
 		{"never heard", often, Input{}, m(999), nil, false, false, time.Time{}},
 		{"normal before it was resolved and silent since", often, Input{Since: m(-60), Heard: m(-1)}, m(20), nil, false, false, time.Time{}},
+		{"normal before it was resolved, its next report still to come", 9 * time.Minute, Input{Since: m(-60), Heard: m(-1)}, m(10), nil, false, false, time.Time{}},
 		{"normal before it was resolved and heard since", often, Input{Since: m(-60), Heard: m(10)}, m(10), nil, true, false, time.Time{}},
 		{"the watch begins with the first normal reading", often, Input{Since: m(5), Heard: m(12)}, m(12), nil, false, false, m(15)},
 		{"normal for the set time and heard", often, Input{Since: m(5), Heard: m(15)}, m(15), nil, true, false, time.Time{}},

@@ -253,6 +253,13 @@ func TestDeviceFaultIsClosedByTheSensorAlone(t *testing.T) {
 	s.wantState(grid.TicketClosed)
 }
 
+func TestP1IsNeverClosedByTheSensorAlone(t *testing.T) {
+	s := begun(t, grid.EventDeviceOffline, 1, units) // a plan that asks no person
+	s.resolved("property", at(minute), at(time.Hour))
+	s.check(Verdict{Pass: true}, at(2*time.Hour))
+	s.wantState(grid.TicketChecking)
+}
+
 func TestSensorThatCannotTellLeavesItToAPerson(t *testing.T) {
 	s := begun(t, grid.EventSmokeAlarm, 1, units)
 	s.resolved("micro", at(minute), at(8*minute))
