@@ -314,18 +314,25 @@ func (b *batch) unreadable(s site, d *decoded, why string, fire bool) {
 	b.raise(s, d, b.now)
 }
 
-// readable ends safety.unreadable: the device can be read again.
+// readable ends safety.unreadable: the device can be read again. The fault may have been
+// raised while the device had no point yet.
 func (b *batch) readable(no registry.DeviceNo, d *decoded) {
 	r := b.e.unreadableRule
-	if r == nil || b.quiet {
+	if r == nil || b.e.memory.DeviceAt(no).Lane() != grid.Safety {
 		return
 	}
-	pt, ok := b.e.memory.AnyPoint(no)
-	s := site{point: registry.PointNo(registry.None), where: "device:" + string(d.frame.Identity), rule: r, device: d.frame.Identity, mode: b.e.memory.DeviceAt(no).Mode()}
-	if ok {
-		s.point, s.where = pt, b.e.memory.PointAt(pt).ID
+	stranger := site{point: registry.PointNo(registry.None), where: "device:" + string(d.frame.Identity), rule: r, device: d.frame.Identity}
+	b.readableAt(stranger, d)
+	if pt, ok := b.e.memory.AnyPoint(no); ok {
+		b.readableAt(site{point: pt, where: b.e.memory.PointAt(pt).ID, rule: r}, d)
 	}
-	if ep := b.e.episode(s.where, r.Type); ep != nil && ep.Active {
+}
+
+func (b *batch) readableAt(s site, d *decoded) {
+	if ep := b.e.episode(s.where, s.rule.Type); ep != nil && ep.Active {
 		b.clear(s, ep, alarm.Input{Since: b.now, Heard: b.now}, d)
+		if ep.Ticket != "" {
+			b.check(ep.Ticket)
+		}
 	}
 }

@@ -134,8 +134,8 @@ type Engine struct {
 	discovered  *lru.TwoQueueCache[grid.Identity, *grid.Discovered]
 	silentPaths int // how many ways in are silent now
 
-	ruleCache                  map[ruleKey]*ruleSet
-	unreadableRule, silentRule *alarm.Rule
+	ruleCache                           map[ruleKey]*ruleSet
+	unreadableRule, silentRule, gapRule *alarm.Rule
 
 	// memory used again from turn to turn
 	touched     []touchedPoint
@@ -197,7 +197,7 @@ func New(c Config) (*Engine, error) {
 	}
 	e.dec = &decoder{profiles: c.Profiles, profileOf: e.memory.ProfileOf}
 	e.unreadableRule = firstFrom(c.Rules, grid.Smoke, grid.EventSafetyUnreadable)
-	e.silentRule = firstFrom(c.Rules, grid.Smoke, grid.EventGatewaySilent)
+	e.silentRule, e.gapRule = c.Rules.Bare(grid.EventGatewaySilent), c.Rules.Bare(grid.EventDataGap)
 	return e, nil
 }
 

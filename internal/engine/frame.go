@@ -224,14 +224,14 @@ func (b *batch) reading(pt registry.PointNo, d *decoded, r *grid.Reading, past b
 	if !past && val != nil && unixSeconds(f.Received) < val.received {
 		past = true // another lane brought newer word, or this is a replay
 	}
-	if r.Signal == grid.SmokeAlarm && r.Bool() && !past && b.isLate(pt, d, r) {
+	if isFire(r) && !past && b.isLate(pt, d, r) {
 		past = true
 	}
 	if past {
 		if f.Flags&grid.Retained != 0 && val == nil {
 			setValue(soft, d, r, b.timeOf(d, r), retainedValue)
 		}
-		if r.Signal == grid.SmokeAlarm && r.Bool() {
+		if isFire(r) {
 			b.lateSmoke(pt, d, r)
 		}
 		return false
@@ -252,6 +252,11 @@ func setValue(soft *pointSoft, d *decoded, r *grid.Reading, at time.Time, flags 
 	}
 }
 
+// isFire reports whether a reading says that there is a fire.
+func isFire(r *grid.Reading) bool {
+	return r.Bool() && (r.Signal == grid.SmokeAlarm || r.Signal == grid.HeatAlarm)
+}
+
 // timeOf is when a reading was taken, by the best clock that can be believed.
 func (b *batch) timeOf(d *decoded, r *grid.Reading) time.Time {
 	switch {
@@ -263,12 +268,12 @@ func (b *batch) timeOf(d *decoded, r *grid.Reading) time.Time {
 	return d.frame.Received
 }
 
-// alarmWithoutEpisode reports whether a frame says smoke at a point that has no active
+// alarmWithoutEpisode reports whether a frame says alarm at a point that has no active
 // episode of it.
 func (b *batch) alarmWithoutEpisode(no registry.DeviceNo, d *decoded) bool {
 	for i := range d.out.Readings {
 		r := &d.out.Readings[i]
-		if !r.Bool() || r.Signal != grid.SmokeAlarm && r.Signal != grid.ManholeOpen {
+		if !isFire(r) && !(r.Signal == grid.ManholeOpen && r.Bool()) {
 			continue
 		}
 		pt, ok := b.pointOf(no, r)

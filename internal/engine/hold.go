@@ -85,7 +85,7 @@ func (b *batch) warnOfSmoke(d *decoded, why grid.QuarantineReason, detail string
 
 func saysSmoke(d *decoded) bool {
 	for i := range d.out.Readings {
-		if r := &d.out.Readings[i]; r.Signal == grid.SmokeAlarm && r.Bool() {
+		if isFire(&d.out.Readings[i]) {
 			return true
 		}
 	}

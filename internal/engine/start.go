@@ -222,7 +222,11 @@ func (b *batch) replaySoft(d *decoded) {
 		b.e.log.Error("frame left out of the soft state", "frame", d.frame.Pos.String(), "err", firstLine(culprit))
 	}
 	// Everything but the soft state is thrown away.
-	b.rows, b.series = state.Batch{}, b.series[:0]
+	for i := len(b.undo) - 1; i >= 0; i-- {
+		b.undo[i]()
+	}
+	b.undo, b.after, b.rows, b.series = b.undo[:0], b.after[:0], state.Batch{}, b.series[:0]
+	b.alarms, b.tickets, b.deliveries = b.alarms[:0], b.tickets[:0], b.deliveries[:0]
 }
 
 // begun marks the run as begun and notes for how long we could not hear.

@@ -60,7 +60,7 @@ func (g *Gateway) history(ctx context.Context, q api.HistoryQuery) ([]api.Sample
 	}
 	out := make([]api.Sample, len(got))
 	for i, s := range got {
-		out[i] = api.Sample{At: s.Time, Value: s.Value}
+		out[i] = api.Sample{At: s.At, Value: s.Value}
 	}
 	return out, nil
 }
@@ -99,10 +99,11 @@ func (g *Gateway) health(context.Context) map[string]error {
 			parts["influxdb"] = errors.New(s.LastError)
 		}
 	}
-	for _, t := range g.mqtt {
-		parts["mqtt."+t.Name()] = nil
+	for i, t := range g.mqtt {
+		name := "mqtt." + g.cfg.MQTT[i].Name
+		parts[name] = nil
 		if s := t.Status(); !s.Connected {
-			parts["mqtt."+t.Name()] = fmt.Errorf("not connected since %s: %s", s.Since.Format(time.RFC3339), s.LastError)
+			parts[name] = fmt.Errorf("not connected since %s: %s", s.Since.Format(time.RFC3339), s.LastError)
 		}
 	}
 	return parts
@@ -143,8 +144,8 @@ func (g *Gateway) upkeep(ctx context.Context) error {
 // noteDown tells the engine when a connection ends and when it is back: silence in
 // between is nobody's fault behind it.
 func (g *Gateway) noteDown(ctx context.Context, down map[string]time.Time) {
-	for _, t := range g.mqtt {
-		s, source := t.Status(), "mqtt:"+t.Name()
+	for i, t := range g.mqtt {
+		s, source := t.Status(), "mqtt:"+g.cfg.MQTT[i].Name
 		from, was := down[source]
 		var err error
 		switch {
