@@ -318,7 +318,7 @@ func fromBCD(u uint64) (float64, bool) {
 // absent stays absent; what it cannot mean is a warning, or an error where a fire may
 // hide behind it.
 func (f *field) put(r *run, s *scope, raw float64, readable bool) error {
-	if !readable || math.IsNaN(raw) || math.IsInf(raw, 0) {
+	if !readable {
 		return f.unreadable(r, "is no number")
 	}
 	if f.absent != nil && slices.Contains(f.absent, raw) {

@@ -23,7 +23,7 @@ const (
 	scoreEUI      = 15 // the maker's EUIs begin so
 	scoreDecodes  = 20 // the payload decodes without a warning
 	scoreReading  = 3  // for each reading of it, up to four
-	scoreWarnings = 5  // it decodes, with warnings
+	scoreWarnings = 5  // it decodes, with warnings, or to nothing of the profile's kind
 	scorePort     = 10 // on a port that the profile names
 	scoreFails    = -40
 	minScore      = 20
@@ -34,8 +34,8 @@ type Guess struct {
 	Profile string `json:"profile"`
 	Score   int    `json:"score"`
 	Reason  string `json:"reason"`
-	Smoke   bool   `json:"smoke"` // the profile serves smoke points
-	Fire    bool   `json:"fire"`  // decoded with it, the frame says smoke.alarm
+	Smoke   bool   `json:"smoke"` // it is for smoke detectors, or the frame speaks of smoke
+	Fire    bool   `json:"fire"`  // decoded with it, the frame says smoke.alarm or heat.alarm
 }
 
 // identity is what a profile knows of the devices it is for.
@@ -125,7 +125,7 @@ func (s *Set) GuessIdentity(id grid.Identity) (profile string, smoke bool) {
 	}
 	smoke = true
 	for _, p := range best {
-		smoke = smoke && p.IsSmoke()
+		smoke = smoke && p.onlySmoke()
 	}
 	if len(best) == 1 {
 		profile = best[0].ID
@@ -142,7 +142,7 @@ func (s *Set) Guess(f grid.Frame) []Guess {
 	model := squeeze(f.Model)
 	var out []Guess
 	for _, p := range s.list {
-		g := Guess{Profile: p.ID, Smoke: p.IsSmoke()}
+		g := Guess{Profile: p.ID, Smoke: p.onlySmoke()}
 		var reasons []string
 		add := func(score int, reason string) {
 			g.Score += score
@@ -183,27 +183,38 @@ func boolCompare(a, b bool) int {
 	return -1
 }
 
-// try decodes the frame with a profile and judges the outcome.
+// try decodes the frame with a profile and judges the outcome. Only a reading of what the
+// profile's kind is about counts in full: a temperature alone is no smoke detector.
 func (g *Guess) try(p *Profile, f grid.Frame, add func(int, string)) {
 	d, err := p.Decode(f)
-	switch {
-	case err != nil:
+	if err != nil {
 		add(scoreFails, "the payload does not decode")
 		return
-	case d.Answer || len(d.Readings) == 0 && !d.Restart:
-		return
-	case len(d.Warnings) > 0:
-		add(scoreWarnings, "the payload decodes with warnings")
-	default:
-		points := scoreDecodes + scoreReading*min(len(d.Readings), 4)
-		if slices.Contains(p.Ports, f.Port) {
-			points += scorePort
-		}
-		add(points, fmt.Sprintf("the payload decodes to %d readings", len(d.Readings)))
 	}
+	ofKind := 0
 	for _, r := range d.Readings {
+		measurement := grid.Signals[r.Signal].Measurement
+		if slices.Contains(p.Kinds, grid.Kind(measurement)) {
+			ofKind++
+		}
+		if grid.Kind(measurement) == grid.Smoke {
+			g.Smoke = true
+		}
 		if (r.Signal == grid.SmokeAlarm || r.Signal == grid.HeatAlarm) && r.Bool() && !r.History {
 			g.Fire = true
 		}
 	}
+	port := 0
+	if slices.Contains(p.Ports, f.Port) {
+		port = scorePort
+	}
+	switch {
+	case ofKind > 0 && len(d.Warnings) == 0:
+		add(scoreDecodes+scoreReading*min(len(d.Readings), 4)+port, fmt.Sprintf("the payload decodes to %d readings", len(d.Readings)))
+	case len(d.Readings) > 0 || d.Restart || d.Answer:
+		add(scoreWarnings+port, "the payload decodes, in part or to little")
+	}
 }
+
+// onlySmoke reports whether the profile is for smoke detectors and nothing else.
+func (p *Profile) onlySmoke() bool { return len(p.Kinds) == 1 && p.Kinds[0] == grid.Smoke }

@@ -22,7 +22,8 @@ func TestGuessRanksByWhatTheEnvelopeSaysAndTheTrialDecode(t *testing.T) {
 		{"a Zigbee contact", grid.Frame{Identity: "z2m:front_door", Uplink: grid.Uplink{Port: -1, Payload: []byte(`{"contact":true,"battery":90}`)}}, "zigbee2mqtt/contact", false, false},
 		{"a Zigbee name alone", grid.Frame{Identity: "z2m:厨房烟感", Uplink: grid.Uplink{Port: -1}}, "zigbee2mqtt/smoke", true, false},
 		{"model known, payload not to be read", grid.Frame{Uplink: grid.Uplink{Model: "RA02A", Port: 6, Payload: []byte{1, 0x0a}}}, "netvox/ra02a", true, false},
-		{"our own form", grid.Frame{Uplink: grid.Uplink{Port: -1, Payload: []byte(`{"smoke.alarm":true}`)}}, "gridgate/json", true, true},
+		{"our own form of a door", grid.Frame{Uplink: grid.Uplink{Port: -1, Payload: []byte(`{"door.open":true}`)}}, "gridgate/json", false, false},
+		{"our own form of a fire", grid.Frame{Uplink: grid.Uplink{Port: -1, Payload: []byte(`{"smoke.alarm":true}`)}}, "gridgate/json", true, true},
 	} {
 		guesses := set.Guess(c.frame)
 		if len(guesses) == 0 {
@@ -32,6 +33,11 @@ func TestGuessRanksByWhatTheEnvelopeSaysAndTheTrialDecode(t *testing.T) {
 		g := guesses[0]
 		if g.Profile != c.best || g.Smoke != c.smoke || g.Fire != c.fire || g.Reason == "" {
 			t.Errorf("%s: got %+v: want %s, smoke %t, fire %t", c.title, guesses, c.best, c.smoke, c.fire)
+		}
+	}
+	for _, payload := range []string{`{"temperature":21.5,"battery":80}`, `{"linkquality":30}`} {
+		if g := set.Guess(grid.Frame{Identity: "z2m:0x1", Uplink: grid.Uplink{Port: -1, Payload: []byte(payload)}}); len(g) != 0 {
+			t.Errorf("%s: got %+v: want no guess, least of all smoke", payload, g)
 		}
 	}
 	if g := set.Guess(grid.Frame{Uplink: grid.Uplink{Port: 200, Payload: []byte("????")}}); len(g) != 0 {

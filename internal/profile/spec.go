@@ -228,11 +228,22 @@ func (p *pathSpec) UnmarshalYAML(unmarshal func(any) error) error {
 	return nil
 }
 
+// maxFile bounds a profile or its cases; people may hand them in over the API.
+const maxFile = 1 << 20
+
 // parseStrict reads YAML into v; unknown keys are errors that name the line and a key
 // that is meant.
-func parseStrict(raw []byte, v any) error {
-	err := yaml.UnmarshalWithOptions(raw, v, yaml.Strict())
-	if err == nil {
+func parseStrict(raw []byte, v any) (err error) {
+	if len(raw) > maxFile {
+		return fmt.Errorf("has %d bytes: want at most %d", len(raw), maxFile)
+	}
+	defer func() {
+		// The parser panics on some malformed tags (found by FuzzParse).
+		if p := recover(); p != nil {
+			err = fmt.Errorf("is no YAML: %v", p)
+		}
+	}()
+	if err = yaml.UnmarshalWithOptions(raw, v, yaml.Strict()); err == nil {
 		return nil
 	}
 	var ye yaml.Error

@@ -20,8 +20,6 @@ type tlv struct {
 
 type tlvRecord struct {
 	record
-	name    string
-	skip    int
 	restart bool
 	answer  bool
 	items   []op
@@ -126,7 +124,7 @@ func (s *recordSpec) title() string {
 }
 
 func (c *compiler) tlvRecord(t *tlv, s *recordSpec) error {
-	rec := &tlvRecord{name: s.Name, skip: s.Skip, restart: s.Restart, answer: s.Answer}
+	rec := &tlvRecord{restart: s.Restart, answer: s.Answer}
 	switch {
 	case len(s.Keys) == 0 || s.Each != nil:
 		return fmt.Errorf("want keys, and no each, in a tlv profile")
