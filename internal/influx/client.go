@@ -45,6 +45,9 @@ func NewClient(cfg Config) (*Client, error) {
 	if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
 		return nil, grid.Errorf(grid.Invalid, "influx: url is %q: want one like http://127.0.0.1:8086", cfg.URL)
 	}
+	if u.User != nil { // it would show in every log line
+		return nil, grid.Errorf(grid.Invalid, "influx: url has a user: want it in the token, as user:password")
+	}
 	if cfg.Bucket == "" {
 		return nil, grid.Errorf(grid.Invalid, "influx: no bucket: want a bucket, or db/retention-policy for InfluxDB 1.8")
 	}

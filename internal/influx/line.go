@@ -189,7 +189,9 @@ func isWord(s string) bool {
 // appendTag writes the value of a tag. Line protocol cannot escape a backslash in a tag:
 // one at the end, or before a character that must be escaped, would swallow what follows.
 func appendTag(dst []byte, key, value string) ([]byte, error) {
-	plain := true // no non-ASCII character
+	if isPlain(value) { // as ids and codes are
+		return append(dst, value...), nil
+	}
 	for i := range len(value) {
 		c := value[i]
 		switch {
@@ -201,18 +203,28 @@ func appendTag(dst []byte, key, value string) ([]byte, error) {
 			continue
 		case c < ' ' || c == 0x7f:
 			return nil, fmt.Errorf("tag %s %q: control characters cannot be stored", key, value)
-		case c >= utf8.RuneSelf:
-			plain = false
 		}
 		dst = append(dst, c)
 	}
 	if value[len(value)-1] == '\\' {
 		return nil, fmt.Errorf("tag %s %q: a backslash at the end cannot be stored", key, value)
 	}
-	if !plain && !utf8.ValidString(value) {
+	if !utf8.ValidString(value) {
 		return nil, fmt.Errorf("tag %s %q: want UTF-8", key, value)
 	}
 	return dst, nil
+}
+
+// isPlain reports whether every byte of s stands for itself in a tag.
+func isPlain(s string) bool {
+	for i := range len(s) {
+		switch c := s[i]; {
+		case c >= 'a' && c <= 'z', c >= 'A' && c <= 'Z', c == '_', c >= '-' && c <= ':': // and digits
+		default:
+			return false
+		}
+	}
+	return true
 }
 
 // appendText writes a string field. A line break becomes a space, so that a newline in

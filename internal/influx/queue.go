@@ -262,12 +262,13 @@ func (q *Queue) roll() (Mark, error) {
 	if err != nil {
 		return Mark{}, err
 	}
+	q.mu.Lock()
+	defer q.mu.Unlock()
 	if q.active != nil {
+		q.active.Truncate(q.end.Offset) // of what a failed write may have left there
 		q.active.Close()
 	}
 	q.active = f
-	q.mu.Lock()
-	defer q.mu.Unlock()
 	q.segments = append(q.segments, segment{id: q.nextID, size: segmentHeader})
 	q.end = Mark{q.nextID, segmentHeader}
 	q.nextID++
@@ -338,7 +339,7 @@ func (q *Queue) depth() int64 {
 	return n
 }
 
-// Close stores the cursor. The queue must not be used afterwards.
+// Close stores the cursor. Writer.Run has ended before, and the queue is not used afterwards.
 func (q *Queue) Close() error {
 	q.appending.Lock()
 	defer q.appending.Unlock()

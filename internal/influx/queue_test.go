@@ -43,6 +43,12 @@ func mustAppend(t *testing.T, q *Queue, s string) Mark {
 	return m
 }
 
+// kill ends q as kill -9 does: the cursor is not stored.
+func kill(q *Queue) {
+	q.stored = q.cursor
+	q.Close()
+}
+
 // takeAll takes what can be read now.
 func takeAll(t *testing.T, q *Queue) (out []string, end Mark) {
 	t.Helper()
@@ -152,12 +158,16 @@ func TestQueueSaysWhatTheDiskHasLost(t *testing.T) {
 	if !ok || lost.From != a || lost.To != b {
 		t.Fatalf("lost %+v: want %s to %s", lost, a, b)
 	}
-	if c := mustAppend(t, q, "c"); c.Compare(b) <= 0 {
+	c := mustAppend(t, q, "c")
+	if c.Compare(b) <= 0 {
 		t.Errorf("mark %s after %s: want a later one", c, b)
-	} else {
-		q.Publish(c)
 	}
+	q.Close()
+	q = openCut(t, dir, QueueOptions{}, c)
 	wantBlocks(t, q, "a", "c")
+	if d := q.Depth(); d.Damaged != 0 {
+		t.Errorf("%d bytes are damaged: want the torn end cut off", d.Damaged)
+	}
 }
 
 func TestQueueWhoseFilesAreGoneSaysSo(t *testing.T) {
@@ -171,6 +181,9 @@ func TestQueueWhoseFilesAreGoneSaysSo(t *testing.T) {
 	q = openQueue(t, dir, QueueOptions{})
 	if _, ok := errors.AsType[*LostError](q.Cut(a)); !ok {
 		t.Error("nothing was said of a lost queue")
+	}
+	if b := mustAppend(t, q, "b"); b.Compare(a) <= 0 {
+		t.Errorf("mark %s after %s: want a later one", b, a)
 	}
 }
 
@@ -224,7 +237,7 @@ func TestQueueOfARestoredStateSkipsNothing(t *testing.T) {
 	q = openCut(t, dir, o, old)
 	again := mustAppend(t, q, "worked out again")
 	q.Publish(again)
-	q.Close() // before the cursor was stored anew
+	kill(q)
 
 	wantBlocks(t, openCut(t, dir, o, again), "worked out again")
 }
@@ -373,9 +386,10 @@ func runModel(t *testing.T, rng *rand.Rand) error {
 			fallthrough
 		case 4: // the process dies
 			if rng.IntN(2) == 0 {
-				q.stored = q.cursor // as kill -9: Close does not store the cursor
+				kill(q)
+			} else {
+				q.Close()
 			}
-			q.Close()
 			q = openCut(t, dir, o, mark)
 			last = -1
 		default: // the reader takes some and may see them stored

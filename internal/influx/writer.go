@@ -49,7 +49,9 @@ type Writer struct {
 	queue   *Queue
 	rejects func(context.Context, Rejected) error
 	o       WriterOptions
-	batch   []byte // memory of the batch in hand
+
+	batch        []byte   // memory of the batch in hand
+	lastRejected Rejected // of the batch in hand
 
 	mu     sync.Mutex
 	status Status
@@ -148,6 +150,10 @@ func (w *Writer) store(ctx context.Context, lines []byte) error {
 		if err := w.bisect(ctx, part); err != nil {
 			return err
 		}
+		if r := w.lastRejected; r.Line != "" { // one word for the batch: each line is with rejects
+			w.o.Log.Warn("influxdb refuses lines", "err", r.Reason, "line", brief(r.Line, maxReason))
+			w.lastRejected = Rejected{}
+		}
 	}
 	return nil
 }
@@ -206,8 +212,8 @@ func (w *Writer) reject(ctx context.Context, r Rejected) error {
 		return nil
 	})
 	if err == nil {
-		w.o.Log.Warn("influxdb refuses a line", "err", r.Reason, "line", brief(r.Line, maxReason))
 		w.count(0, 1)
+		w.lastRejected = r
 	}
 	return err
 }

@@ -12,7 +12,6 @@ import (
 	"net/http"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -276,7 +275,7 @@ func TestFaultsOnTheWayLoseAndDoubleNothing(t *testing.T) {
 	p.Timeout = 100 * time.Millisecond
 	answer := func(status int) func(http.ResponseWriter, *http.Request, []byte, func() *http.Response) bool {
 		return func(w http.ResponseWriter, _ *http.Request, _ []byte, _ func() *http.Response) bool {
-			w.Header().Set("Location", "/elsewhere")
+			w.Header().Set("Location", "/ping")
 			w.WriteHeader(status)
 			return true
 		}
@@ -297,7 +296,7 @@ func TestFaultsOnTheWayLoseAndDoubleNothing(t *testing.T) {
 	waitFor(t, "the connection", func() bool { return r.Status().Up })
 	total := 0
 	for name, fault := range faults {
-		left := int64(3)
+		left := int64(10) // more than a bisection of 50 lines is deep
 		f.mu.Lock()
 		f.next = func(w http.ResponseWriter, r *http.Request, b []byte, pass func() *http.Response) bool {
 			return atomic.AddInt64(&left, -1) >= 0 && fault(w, r, b, pass)
@@ -402,42 +401,54 @@ func TestRepeatedFailureIsLoggedOnce(t *testing.T) {
 	}
 }
 
-// A writer killed between InfluxDB's answer and the cursor writes the same points again.
-func TestKilledWriterDoublesNothing(t *testing.T) {
-	onBoth(t, func(t *testing.T, p *peer) {
-		dir := t.TempDir()
-		q := openCut(t, dir, QueueOptions{}, Mark{})
-		for i := range 20 {
-			mustAppend(t, q, strings.Join(doors(i*50, i*50+50), "\n"))
-		}
-		q.Close()
-		cmd := exec.Command(os.Args[0], "-test.run=^TestHelperWriterToBeKilled$")
-		cmd.Env = append(os.Environ(), "INFLUX_HELPER_DIR="+dir, "INFLUX_HELPER_URL="+p.URL, "INFLUX_HELPER_TOKEN="+p.Token, "INFLUX_HELPER_ORG="+p.Org)
-		cmd.SysProcAttr = childAttr()
-		out, err := cmd.StdoutPipe()
-		if err != nil {
-			t.Fatal(err)
-		}
-		if err := cmd.Start(); err != nil {
-			t.Fatal(err)
-		}
-		said := bufio.NewScanner(out)
-		for said.Scan() && said.Text() != "written" {
-		}
-		cmd.Process.Kill()
-		cmd.Wait()
-		if n := p.points(t, Door, "open"); n == 0 {
-			t.Fatal("the killed writer has written nothing")
-		}
-		if _, err := os.Stat(filepath.Join(dir, "cursor")); !errors.Is(err, os.ErrNotExist) {
-			t.Fatalf("the killed writer has stored its cursor: %v", err)
-		}
-		r := newRig(t, p.Config, dir, WriterOptions{})
-		r.drain(t)
-		if n := p.points(t, Door, "open"); n != 1000 || r.Status().Written != 1000 {
-			t.Errorf("%d points stored, %d written again: want 1000 each", n, r.Status().Written)
-		}
-	})
+// A writer killed between InfluxDB's answer and the cursor writes the same points again;
+// one that keeps its cursor close goes on from there.
+func TestKilledWriterLosesAndDoublesNothing(t *testing.T) {
+	for name, every := range map[string]time.Duration{"cursor never stored": time.Hour, "cursor stored at once": time.Nanosecond} {
+		t.Run(name, func(t *testing.T) {
+			onBoth(t, func(t *testing.T, p *peer) {
+				dir := t.TempDir()
+				q := openCut(t, dir, QueueOptions{}, Mark{})
+				for i := range 100 {
+					mustAppend(t, q, strings.Join(doors(i*50, i*50+50), "\n"))
+				}
+				q.Close()
+				runWriterAndKillIt(t, p, dir, every)
+				before := p.points(t, Door, "open")
+				if before == 0 {
+					t.Fatal("the killed writer has written nothing")
+				}
+				r := newRig(t, p.Config, dir, WriterOptions{})
+				r.drain(t)
+				if n := p.points(t, Door, "open"); n != 5000 {
+					t.Errorf("%d points stored after %d: want 5000", n, before)
+				}
+				if again := r.Status().Written; every == time.Hour && again != 5000 || again < 5000-before {
+					t.Errorf("%d points written after %d", again, before)
+				}
+			})
+		})
+	}
+}
+
+func runWriterAndKillIt(t *testing.T, p *peer, dir string, cursorEvery time.Duration) {
+	t.Helper()
+	cmd := exec.Command(os.Args[0], "-test.run=^TestHelperWriterToBeKilled$")
+	cmd.Env = append(os.Environ(), "INFLUX_HELPER_DIR="+dir, "INFLUX_HELPER_CURSOR="+cursorEvery.String(),
+		"INFLUX_HELPER_URL="+p.URL, "INFLUX_HELPER_TOKEN="+p.Token, "INFLUX_HELPER_ORG="+p.Org)
+	cmd.SysProcAttr = childAttr()
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	said := bufio.NewScanner(out)
+	for said.Scan() && said.Text() != "written" {
+	}
+	cmd.Process.Kill()
+	cmd.Wait()
 }
 
 // TestHelperWriterToBeKilled is the writer process of the test above.
@@ -446,8 +457,12 @@ func TestHelperWriterToBeKilled(t *testing.T) {
 	if dir == "" {
 		t.Skip("helper of another test")
 	}
+	every, err := time.ParseDuration(os.Getenv("INFLUX_HELPER_CURSOR"))
+	if err != nil {
+		t.Fatal(err)
+	}
 	cfg := Config{URL: os.Getenv("INFLUX_HELPER_URL"), Token: os.Getenv("INFLUX_HELPER_TOKEN"), Org: os.Getenv("INFLUX_HELPER_ORG"), Bucket: "gridgate"}
-	r := newRigOn(t, cfg, dir, QueueOptions{CursorEvery: time.Hour}, WriterOptions{BatchLines: 100})
+	r := newRigOn(t, cfg, dir, QueueOptions{CursorEvery: every}, WriterOptions{BatchLines: 100})
 	waitFor(t, "some lines", func() bool { return r.Status().Written >= 300 })
 	fmt.Println("written")
 	time.Sleep(time.Minute)
@@ -504,7 +519,7 @@ func TestHistoryComesBackInOrderAndBounded(t *testing.T) {
 }
 
 func TestClientWantsAnAddressAndABucket(t *testing.T) {
-	for _, cfg := range []Config{{}, {URL: "127.0.0.1:8086", Bucket: "b"}, {URL: "ftp://x", Bucket: "b"}, {URL: "http://x"}} {
+	for _, cfg := range []Config{{}, {URL: "127.0.0.1:8086", Bucket: "b"}, {URL: "ftp://x", Bucket: "b"}, {URL: "http://x"}, {URL: "http://u:p@x", Bucket: "b"}} {
 		if _, err := NewClient(cfg); grid.CodeOf(err) != grid.Invalid {
 			t.Errorf("%+v: %v: want invalid", cfg, err)
 		}
