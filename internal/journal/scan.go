@@ -13,9 +13,9 @@ const scanChunk = 256 * kib
 //
 // What it cannot read it steps over, to the next record that is whole and has a later
 // sequence, and notes it in harm. With tail set the file may end in a write that was
-// never made durable: then it resumes only at the start of a later write, which proves
-// that what lies before had been durable once. A broken end without such a proof is no
-// harm but the torn tail.
+// never made durable: then it goes on only if a later write starts somewhere, which
+// proves that what lies before had been durable once. A broken end without such a proof
+// is no harm but the torn tail.
 type scanner struct {
 	file  io.ReaderAt
 	salt  uint32
@@ -29,13 +29,14 @@ type scanner struct {
 	base int64 // offset of buf[0] in the file
 	pos  int   // next record in buf
 
-	rec   view
-	at    int64 // offset of rec
-	end   int64 // where the good records end
-	group int64 // where the last write begins
-	dirty bool  // something else than zeros lies after end
-	harm  []harm
-	err   error // of the file system
+	rec    view
+	at     int64 // offset of rec
+	end    int64 // where the good records end
+	group  int64 // where the last write begins
+	proven int64 // a write that starts here proves what is before it durable
+	dirty  bool  // something else than zeros lies after end
+	harm   []harm
+	err    error // of the file system
 }
 
 // harm is a stretch of a segment that cannot be read.
@@ -89,27 +90,47 @@ func (s *scanner) record() int {
 func (s *scanner) resync() bool {
 	from, before := s.offset(), s.last
 	s.end, s.dirty = from, false
-	highest := s.last + uint64(max(s.limit-from, 0))/minRecord + 1
-	for s.have(minRecord) {
-		s.dirty = s.dirty || s.buf[s.pos] != 0
-		seq := binary.LittleEndian.Uint64(s.buf[s.pos+10:])
-		if seq > before && seq <= highest && s.offset() > from {
-			if n := s.record(); n > 0 && (s.rec.start || !s.tail) {
-				s.harm = append(s.harm, harm{from: from, to: s.offset(), missing: seq - before - 1})
-				s.accept(n)
-				return true
-			}
+	if s.tail && from >= s.proven {
+		if !s.seek(before, true) {
+			return false
 		}
-		s.pos++
+		s.proven = s.offset() // and so was what lies before
+		s.rewind(from)
 	}
-	for _, c := range s.buf[min(s.pos, len(s.buf)):] {
-		s.dirty = s.dirty || c != 0
+	if s.seek(before, false) {
+		s.harm = append(s.harm, harm{from: from, to: s.offset(), missing: s.rec.seq - before - 1})
+		s.accept(recordHead + int(binary.LittleEndian.Uint32(s.buf[s.pos+4:])))
+		return true
 	}
-	if s.dirty && !s.tail && s.err == nil {
+	if s.dirty && s.err == nil {
 		s.harm = append(s.harm, harm{from: from, to: s.limit})
 	}
 	return false
 }
+
+// seek moves to the next good record with a sequence after the one before, past the
+// present place; to one that starts a write, if asked. It notes whether it passes
+// anything but zeros.
+func (s *scanner) seek(before uint64, start bool) bool {
+	highest := before + uint64(max(s.limit-s.offset(), 0))/minRecord + 1
+	for s.have(minRecord) {
+		s.dirty = s.dirty || s.buf[s.pos] != 0
+		s.pos++
+		if !s.have(minRecord) {
+			break
+		}
+		seq := binary.LittleEndian.Uint64(s.buf[s.pos+10:])
+		if seq > before && seq <= highest && s.record() > 0 && (s.rec.start || !start) {
+			return true
+		}
+	}
+	for _, c := range s.buf[min(s.pos, len(s.buf)):] {
+		s.dirty = s.dirty || c != 0
+	}
+	return false
+}
+
+func (s *scanner) rewind(to int64) { s.buf, s.base, s.pos = nil, to, 0 }
 
 // have makes n bytes from pos on available in buf.
 func (s *scanner) have(n int) bool {

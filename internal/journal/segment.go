@@ -131,9 +131,6 @@ func (s *segment) readHeader(f io.ReaderAt, lane grid.Lane) (counts, error) {
 	if b = b[:n]; len(b) < headerFixed+4 || string(b[:8]) != segmentMagic {
 		return nil, errBadHeader
 	}
-	if v := binary.LittleEndian.Uint16(b[8:]); v != segmentVersion {
-		return nil, fmt.Errorf("format version is %d: this program reads %d", v, segmentVersion)
-	}
 	size := int(binary.LittleEndian.Uint32(b[28:]))
 	if size < headerFixed+4 || size > maxHeader {
 		return nil, errBadHeader
@@ -147,8 +144,13 @@ func (s *segment) readHeader(f io.ReaderAt, lane grid.Lane) (counts, error) {
 		}
 	}
 	b = b[:size]
-	if crc32.Checksum(b[:size-4], castagnoli) != binary.LittleEndian.Uint32(b[size-4:]) ||
-		grid.Lane(b[10]) != lane ||
+	if crc32.Checksum(b[:size-4], castagnoli) != binary.LittleEndian.Uint32(b[size-4:]) {
+		return nil, errBadHeader
+	}
+	if v := binary.LittleEndian.Uint16(b[8:]); v != segmentVersion {
+		return nil, fmt.Errorf("format version is %d: this program reads %d", v, segmentVersion)
+	}
+	if grid.Lane(b[10]) != lane ||
 		binary.LittleEndian.Uint32(b[12:]) != s.epoch ||
 		binary.LittleEndian.Uint64(b[16:]) != s.first ||
 		binary.LittleEndian.Uint32(b[24:]) != s.salt {
