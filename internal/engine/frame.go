@@ -91,9 +91,27 @@ func (b *batch) report(no registry.DeviceNo, d *decoded, held *grid.QuarantinedF
 		}
 	}
 	d.behind = v == behind
-	b.readable(no, d)
+	if b.maySay(no, d) {
+		b.warnOfSmoke(d, grid.Undecodable, d.out.Warnings[0])
+	} else {
+		b.readable(no, d)
+	}
 	b.apply(no, d, v, held)
 	return grid.Processed
+}
+
+// maySay reports whether a smoke detector's frame was read only in part, and the part
+// that was read says nothing of smoke: the fire may lie behind what is unknown.
+func (b *batch) maySay(no registry.DeviceNo, d *decoded) bool {
+	if len(d.out.Warnings) == 0 || b.e.memory.DeviceAt(no).Lane() != grid.Safety {
+		return false
+	}
+	for i := range d.out.Readings {
+		if s := d.out.Readings[i].Signal; s == grid.SmokeAlarm || s == grid.HeatAlarm {
+			return false
+		}
+	}
+	return true
 }
 
 // see asks the duplicate rules.
@@ -107,15 +125,10 @@ func (b *batch) see(no registry.DeviceNo, d *decoded) verdict {
 	return b.e.soft.touchDevice(no).see(a)
 }
 
-// counter is the frame's counter, from where its profile says that it is.
+// counter is the frame's counter, from where its profile says that it is: one window
+// never mixes two counters.
 func counter(d *decoded) (n uint32, has bool, bits int) {
-	if d.out.HasSequence {
-		return d.out.Sequence, true, d.profile.Counter.Bits
-	}
-	if d.profile != nil && d.profile.Counter.Source == "none" {
-		return 0, false, 0
-	}
-	return d.frame.Counter, d.frame.HasCounter, 32
+	return d.out.Sequence, d.out.HasSequence, d.profile.Counter.Bits
 }
 
 // heard notes that a device is there: even a repeat counts.
