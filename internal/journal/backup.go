@@ -33,7 +33,7 @@ func (s *segments) backup(ctx context.Context, dest string) error {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		size, _, _ := s.extent(seg)
+		size, _ := s.extent(seg)
 		if err := copyFile(seg.path, filepath.Join(dest, filepath.Base(seg.path)), size); err != nil {
 			return err
 		}

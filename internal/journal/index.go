@@ -145,7 +145,7 @@ func (s *segments) buildIndex(ctx context.Context, seg *segment) error {
 		return err
 	}
 	defer f.Close()
-	size, _, _ := s.extent(seg)
+	size, _ := s.extent(seg)
 	sc := seg.scan(f, seg.start(), size)
 	var entries []indexEntry
 	var marks []mark
@@ -256,10 +256,7 @@ type deviceQuery struct {
 }
 
 func (q *deviceQuery) segment(ctx context.Context, seg *segment) error {
-	size, last, sealed := q.of.extent(seg)
-	if last < seg.first {
-		return nil
-	}
+	size, sealed := q.of.extent(seg)
 	f, err := q.of.open(seg)
 	if err != nil {
 		return err

@@ -340,6 +340,7 @@ func TestWhatRecoveryShowsIsDurable(t *testing.T) {
 
 	late := []grid.Frame{gatetest.JournalFrame(2), gatetest.JournalFrame(3)}
 	late[0].Pos.Lane = grid.Bulk
+	late[0].Raw = bytes.Repeat([]byte("late"), 100_000)
 	if err := journal.WriteUnsynced(segmentFiles(t, dir, grid.Bulk)[0], late); err != nil {
 		t.Fatal(err)
 	}

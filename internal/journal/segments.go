@@ -136,23 +136,22 @@ func (s *segments) position() grid.Pos {
 	return s.head
 }
 
-// holding is the segment that seq is in, or the oldest when seq is no longer kept.
-// nil: there are no segments.
-func (s *segments) holding(seq uint64) *segment {
+// following is the oldest segment that has a frame after seq; nil when there is none.
+func (s *segments) following(seq uint64) *segment {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if len(s.list) == 0 {
+	i := sort.Search(len(s.list), func(i int) bool { return s.list[i].last > seq })
+	if i == len(s.list) {
 		return nil
 	}
-	i := sort.Search(len(s.list), func(i int) bool { return s.list[i].first > seq })
-	return s.list[max(i-1, 0)]
+	return s.list[i]
 }
 
-// extent is how much of seg may be read, up to which sequence, and whether it is sealed.
-func (s *segments) extent(seg *segment) (size int64, last uint64, sealed bool) {
+// extent is how much of seg may be read, and whether it is sealed.
+func (s *segments) extent(seg *segment) (size int64, sealed bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return seg.size, seg.last, seg.sealed
+	return seg.size, seg.sealed
 }
 
 // snapshot is the list as it is now.
@@ -186,11 +185,10 @@ func (s *segments) open(seg *segment) (*os.File, error) {
 	if errors.Is(err, fs.ErrNotExist) {
 		s.mu.Lock()
 		defer s.mu.Unlock()
-		if i := slices.Index(s.list, seg); i >= 0 {
+		if i := slices.Index(s.list, seg); i >= 0 && s.readonly {
+			s.list = s.list[i+1:] // retention of the gateway that runs here, which goes by age
+		} else if i >= 0 {
 			s.list = slices.Delete(s.list, i, i+1)
-			if i == 0 && s.readonly {
-				return f, err // retention of the gateway that runs here
-			}
 			s.report(seg, []harm{{missing: seg.last + 1 - seg.first}})
 		}
 	}
@@ -256,14 +254,11 @@ func (c *cursor) read(limit int) ([]grid.Frame, error) {
 // enter opens the segment that the next frame is in.
 func (c *cursor) enter() (bool, error) {
 	for {
-		seg := c.of.holding(c.after + 1)
+		seg := c.of.following(c.after)
 		if seg == nil {
 			return false, nil
 		}
-		size, last, _ := c.of.extent(seg)
-		if last <= c.after {
-			return false, nil
-		}
+		size, _ := c.of.extent(seg)
 		f, err := c.of.open(seg)
 		if errors.Is(err, fs.ErrNotExist) {
 			continue
