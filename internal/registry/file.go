@@ -5,8 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net/url"
-	"regexp"
 	"slices"
 	"time"
 
@@ -23,17 +23,17 @@ type file struct {
 	Units         []grid.Unit         `yaml:"units"`
 }
 
-// fileDevice is a device with where it is: short for an installation of its main channel.
+// fileDevice is a device with where it is: short for an installation of its main channel,
+// or of the channels that Points names.
 type fileDevice struct {
 	grid.Device `yaml:",inline"`
-	Point       string    `yaml:"point"`
-	From        time.Time `yaml:"from"`
+	Point       string            `yaml:"point"`
+	Points      map[string]string `yaml:"points"` // channel → point
+	From        time.Time         `yaml:"from"`
 }
 
 // maxProblems is how many of a file's mistakes one error names.
 const maxProblems = 20
-
-var cellCode = regexp.MustCompile(`^[0-9]{15}$`)
 
 // Parse reads a registry file with points, devices, installations and units. Its error is
 // Invalid and names each row that is wrong and what is wished for. What refers to rows that
@@ -47,6 +47,9 @@ func Parse(b []byte) (grid.Registration, error) {
 	for _, d := range f.Devices {
 		if d.Point != "" {
 			r.Installations = append(r.Installations, grid.Installation{Device: d.Identity, Channel: grid.MainChannel, Point: d.Point, From: d.From})
+		}
+		for _, channel := range slices.Sorted(maps.Keys(d.Points)) {
+			r.Installations = append(r.Installations, grid.Installation{Device: d.Identity, Channel: channel, Point: d.Points[channel], From: d.From})
 		}
 		r.Devices = append(r.Devices, d.Device)
 	}
@@ -116,14 +119,14 @@ func (c *checker) point(p *grid.Point) {
 	c.ok(err, "point %s", p.ID)
 	p.Mode, err = grid.ParseMode(string(p.Mode))
 	c.ok(err, "point %s", p.ID)
-	c.want(p.Cell == "" || cellCode.MatchString(p.Cell), "point %s: cell is %q: want 15 digits", p.ID, p.Cell)
+	c.place("point "+p.ID, &p.Scope, p.Cell)
 	c.want(p.Lon >= -180 && p.Lon <= 180 && p.Lat >= -90 && p.Lat <= 90, "point %s: position is %g, %g: want longitude and latitude in degrees", p.ID, p.Lon, p.Lat)
 	placed := p.Lon != 0 || p.Lat != 0
 	c.want(!placed || p.CRS == "WGS84", "point %s: crs is %q: want WGS84 said with the position, an unconverted one is 500 m off", p.ID, p.CRS)
 }
 
 func (c *checker) device(d *grid.Device) {
-	c.want(d.Identity != "", "device with profile %q: identity is empty: want for example eui:24e124…", d.Profile)
+	c.identity(d.Identity)
 	c.want(d.Profile != "", "device %s: profile is empty: want <vendor>/<model>", d.Identity)
 	mode, err := grid.ParseMode(string(d.Mode))
 	c.ok(err, "device %s", d.Identity)
@@ -143,6 +146,7 @@ func (c *checker) installation(in *grid.Installation) {
 
 func (c *checker) unit(u *grid.Unit) {
 	c.want(u.ID != "", "unit %q: id is empty: want one", u.Name)
+	c.place("unit "+u.ID, &u.Scope, "")
 	kinds := []grid.UnitKind{grid.FireUnit, grid.MicroStation, grid.UrbanManagement, grid.Utility, grid.Property, grid.Committee, grid.Maintenance, grid.Operator}
 	c.want(slices.Contains(kinds, u.Kind), "unit %s: kind is %q: want one of %v", u.ID, u.Kind, kinds)
 	c.want(u.Tier >= 1 && u.Tier <= 4, "unit %s: tier is %d: want 1 to 4", u.ID, u.Tier)

@@ -15,7 +15,7 @@ points:
   - {id: p1, name: Gate, kind: smoke, district: "310105", cell: "310105001001001", lon: 121.4, lat: 31.2, crs: WGS84}
   - {id: p2, kind: manhole, mode: simulated}
 devices:
-  - {identity: "eui:1", profile: v/m, point: p1, interval: 20m}
+  - {identity: "eui:24e124535b123456", profile: v/m, point: p1, interval: 20m}
   - {identity: "modbus:a/1", profile: v/n}
 installations:
   - {device: "modbus:a/1", channel: reg7, point: p2, from: 2026-03-01T08:00:00Z}
@@ -30,16 +30,16 @@ func TestRegistryFileIsReadWhole(t *testing.T) {
 	}
 	want := grid.Registration{
 		Points: []grid.Point{
-			{ID: "p1", Name: "Gate", Kind: grid.Smoke, Scope: grid.Scope{District: "310105"}, Cell: "310105001001001", Lon: 121.4, Lat: 31.2, CRS: "WGS84", Mode: grid.Live},
+			{ID: "p1", Name: "Gate", Kind: grid.Smoke, Scope: grid.Scope{District: "310105", Street: "310105001", Community: "310105001001"}, Cell: "310105001001001", Lon: 121.4, Lat: 31.2, CRS: "WGS84", Mode: grid.Live},
 			{ID: "p2", Kind: grid.Manhole, Mode: grid.Simulated},
 		},
 		Devices: []grid.Device{
-			{Identity: "eui:1", Profile: "v/m", Interval: 20 * time.Minute, Mode: grid.Live},
+			{Identity: "eui:24e124535b123456", Profile: "v/m", Interval: 20 * time.Minute, Mode: grid.Live},
 			{Identity: "modbus:a/1", Profile: "v/n", Mode: grid.Live},
 		},
 		Installations: []grid.Installation{
 			{Device: "modbus:a/1", Channel: "reg7", Point: "p2", From: time.Date(2026, 3, 1, 8, 0, 0, 0, time.UTC)},
-			{Device: "eui:1", Channel: "main", Point: "p1"},
+			{Device: "eui:24e124535b123456", Channel: "main", Point: "p1"},
 		},
 		Units: []grid.Unit{{ID: "fire-1", Name: "Fire", Kind: grid.FireUnit, Tier: 3, Mode: grid.Live, Connector: "webhook", URL: "https://fire.example/hook", Secret: "whsec_x", Token: "t"}},
 	}
