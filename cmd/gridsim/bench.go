@@ -26,11 +26,11 @@ Without --rate it goes as fast as the broker acknowledges.`,
   gridsim bench smoke --n 200 --gap 100ms`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			l.Seed = c.seed
 			r, err := l.Registry()
 			if err != nil {
 				return usageError{err}
 			}
-			l.Seed = c.seed
 			if done, err := c.write(r); done || err != nil {
 				return err
 			}

@@ -10,6 +10,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"sync"
 	"syscall"
 
 	"github.com/spf13/cobra"
@@ -55,7 +56,7 @@ Exit codes: 0 done, 1 failed, 2 wrong command line, 3 done but something was los
 		SilenceErrors: true,
 	}
 	root.SetArgs(args)
-	root.SetOut(out)
+	root.SetOut(&lineWriter{w: out})
 	root.SetErr(errOut)
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
 	root.PersistentFlags().Bool("json", false, "print JSON lines instead of text")
@@ -92,4 +93,16 @@ func result(cmd *cobra.Command, v any, text string) error {
 	}
 	_, err := fmt.Fprintln(cmd.OutOrStdout(), text)
 	return err
+}
+
+// lineWriter lets several printers share an output: one Write, one line.
+type lineWriter struct {
+	mu sync.Mutex
+	w  io.Writer
+}
+
+func (l *lineWriter) Write(b []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.w.Write(b)
 }
