@@ -64,6 +64,17 @@ func (c *Client) Move(ctx context.Context, ticket string, m Move, key string) (g
 	return call[grid.Ticket](ctx, c, http.MethodPost, "/api/v1/tickets/"+url.PathEscape(ticket)+"/moves", nil, &content{json: m, key: key})
 }
 
+// History reads past values of a signal at a point; zero times are the API's defaults.
+func (c *Client) History(ctx context.Context, point string, signal grid.Signal, from, to time.Time) (History, error) {
+	v := url.Values{"signal": {signal.String()}}
+	for key, t := range map[string]time.Time{"from": from, "to": to} {
+		if !t.IsZero() {
+			v.Set(key, stamp(t))
+		}
+	}
+	return call[History](ctx, c, http.MethodGet, "/api/v1/points/"+url.PathEscape(point)+"/history", v, nil)
+}
+
 // Explain reads a ticket's timeline.
 func (c *Client) Explain(ctx context.Context, ticket string) (Explanation, error) {
 	return call[Explanation](ctx, c, http.MethodGet, "/api/v1/tickets/"+url.PathEscape(ticket)+"/explain", nil, nil)

@@ -1,0 +1,182 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"maps"
+	"path/filepath"
+	"slices"
+
+	"github.com/spf13/cobra"
+
+	"gridgate/internal/api"
+	"gridgate/internal/gateway"
+	"gridgate/internal/grid"
+)
+
+// report is what gridgate check found.
+type report struct {
+	OK       bool             `json:"ok"`
+	Problems []string         `json:"problems"`
+	Ready    *api.Readiness   `json:"ready,omitempty"`   // absent: no gateway answers
+	Ledger   *api.Ledger      `json:"ledger,omitempty"`  // as the running gateway counts
+	Recount  *gateway.Recount `json:"recount,omitempty"` // as its files say; absent: they are not on this machine
+}
+
+func (r *report) wrong(format string, args ...any) {
+	r.Problems = append(r.Problems, fmt.Sprintf(format, args...))
+}
+
+func (a *app) checkCommand() *cobra.Command {
+	var offline bool
+	cmd := &cobra.Command{
+		Use: "check", Short: "Check that a gateway is well and that its ledger balances",
+		Long: "Check that every part of the running gateway is up and that its ledger balances, and count\n" +
+			"again, independently, from the files of its data folder: what the journal accepted against\n" +
+			"what the state says became of it. --offline checks the files alone.\n\n" +
+			"Exit codes: 0 all well, 1 something is wrong, 3 no gateway answers.",
+		Args: args(cobra.NoArgs),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			r := &report{Problems: []string{}}
+			unreachable := error(nil)
+			if !offline {
+				unreachable = a.checkRunning(cmd.Context(), r)
+				if unreachable != nil && !errors.Is(unreachable, api.ErrUnreachable) {
+					return unreachable
+				}
+			}
+			if err := a.checkFiles(cmd.Context(), r, offline); err != nil {
+				return err
+			}
+			r.OK = len(r.Problems) == 0 && unreachable == nil
+			if err := a.show(r, func() { a.printReport(r) }); err != nil {
+				return err
+			}
+			if unreachable != nil {
+				return unreachable
+			}
+			if !r.OK {
+				return errSaid
+			}
+			return nil
+		},
+	}
+	cmd.Flags().BoolVar(&offline, "offline", false, "do not ask a gateway, check the files alone")
+	return cmd
+}
+
+// checkRunning asks the gateway.
+func (a *app) checkRunning(ctx context.Context, r *report) error {
+	c, err := a.client()
+	if err != nil {
+		return err
+	}
+	ready, err := c.Ready(ctx)
+	if err != nil {
+		return err
+	}
+	r.Ready = &ready
+	for _, part := range slices.Sorted(maps.Keys(ready.Parts)) {
+		if state := ready.Parts[part]; state != "ok" {
+			r.wrong("%s: %s", part, state)
+		}
+	}
+	l, err := c.Ledger(ctx)
+	if err != nil {
+		return err
+	}
+	r.Ledger = &l
+	if !l.Balanced {
+		r.wrong("the ledger of the running gateway does not balance")
+	}
+	return nil
+}
+
+// checkFiles recounts from the data folder, if it is on this machine.
+func (a *app) checkFiles(ctx context.Context, r *report, must bool) error {
+	cfg, err := a.loadConfig()
+	if err != nil {
+		return err
+	}
+	count, err := cfg.CheckFiles(ctx, slog.New(slog.DiscardHandler))
+	if grid.CodeOf(err) == grid.NotFound && !must {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	r.Recount = &count
+	for _, p := range count.Problems {
+		r.wrong("recount: %s", p)
+	}
+	if abs, err := filepath.Abs(cfg.DataDir); err == nil && must {
+		fmt.Fprintf(a.errOut, "checked %s\n", abs)
+	}
+	return nil
+}
+
+func (a *app) printReport(r *report) {
+	if r.Ledger != nil {
+		a.printLedger(*r.Ledger)
+	}
+	if r.Recount != nil {
+		var rows [][]string
+		for _, l := range r.Recount.Lanes {
+			rows = append(rows, []string{l.Lane, fmt.Sprint(l.Accepted), fmt.Sprint(l.Ended), fmt.Sprint(l.Waiting)})
+		}
+		a.say("recount from the files")
+		a.table("", []string{"LANE", "ACCEPTED", "ENDED", "WAITING"}, rows)
+	}
+	for _, p := range r.Problems {
+		a.say("WRONG: %s", p)
+	}
+	switch {
+	case r.OK:
+		a.say("all well")
+	case len(r.Problems) == 0:
+		a.say("no gateway answers; its files are well")
+	}
+}
+
+func (a *app) printLedger(l api.Ledger) {
+	n := func(v int64) string { return fmt.Sprint(v) }
+	var rows [][]string
+	for _, r := range l.Rows {
+		rows = append(rows, []string{r.Transport, r.Source, r.Lane, n(r.Processed), n(r.Duplicate), n(r.Ignored), n(r.Quarantined), n(r.Discarded)})
+	}
+	a.table("no frames yet", []string{"TRANSPORT", "SOURCE", "LANE", "PROCESSED", "DUPLICATE", "IGNORED", "QUARANTINED", "DISCARDED"}, rows)
+	for _, lane := range l.Lanes {
+		a.say("%s: %d accepted, %d waiting", lane.Lane, lane.Accepted, lane.Waiting)
+	}
+	if l.Lost > 0 {
+		a.say("lost on wires without acknowledgement: %d", l.Lost)
+	}
+	if l.Balanced {
+		a.say("the ledger balances")
+	} else {
+		a.say("THE LEDGER DOES NOT BALANCE")
+	}
+}
+
+func (a *app) backupCommand() *cobra.Command {
+	return &cobra.Command{
+		Use: "backup <folder>", Short: "Write a consistent backup of state and journal while the gateway runs", Args: args(cobra.ExactArgs(1)),
+		Long: "Write a consistent backup into a new folder of the gateway's own machine.",
+		RunE: func(cmd *cobra.Command, argv []string) error {
+			dir, err := filepath.Abs(argv[0])
+			if err != nil {
+				return err
+			}
+			c, err := a.client()
+			if err != nil {
+				return err
+			}
+			if err := c.Backup(cmd.Context(), dir); err != nil {
+				return err
+			}
+			return a.show(map[string]string{"folder": dir}, func() { a.say("backup is in %s", dir) })
+		},
+	}
+}

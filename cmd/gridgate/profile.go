@@ -1,0 +1,184 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	firmwareprofiles "gridgate/firmware-profiles"
+	"gridgate/internal/profile"
+)
+
+func (a *app) profileCommand() *cobra.Command {
+	return group("profile", "List, try and check firmware profiles", a.profileList(), a.profileDecode(), a.profileLint(), a.profileTest())
+}
+
+// profiles loads the built-in profiles and the configured folders over them.
+func (a *app) profiles() (*profile.Set, error) {
+	cfg, err := a.loadConfig()
+	if err != nil {
+		return nil, err
+	}
+	dirs := []fs.FS{firmwareprofiles.FS}
+	for _, d := range cfg.Profiles {
+		dirs = append(dirs, os.DirFS(d))
+	}
+	return profile.Load(dirs...)
+}
+
+func (a *app) profileList() *cobra.Command {
+	return &cobra.Command{
+		Use: "list", Short: "List the profiles", Args: args(cobra.NoArgs),
+		RunE: func(*cobra.Command, []string) error {
+			set, err := a.profiles()
+			if err != nil {
+				return err
+			}
+			return a.show(set.List(), func() {
+				var rows [][]string
+				for _, p := range set.List() {
+					rows = append(rows, []string{p.ID, p.Version, strings.Trim(fmt.Sprint(p.Kinds), "[]"), p.Interval.String()})
+				}
+				a.table("no profiles", []string{"PROFILE", "VERSION", "KINDS", "INTERVAL"}, rows)
+			})
+		},
+	}
+}
+
+func (a *app) profileDecode() *cobra.Command {
+	var id, hex, text string
+	var port int
+	cmd := &cobra.Command{
+		Use: "decode", Short: "Decode a payload and print its readings as JSON", Args: args(cobra.NoArgs),
+		Example: "  gridgate profile decode --profile milesight/ws301 --port 85 --hex 01755c030001040001",
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if id == "" || (hex == "") == (text == "") {
+				return usage(cmd, errors.New("want --profile, and --hex or --text"))
+			}
+			set, err := a.profiles()
+			if err != nil {
+				return err
+			}
+			p, err := set.Get(id)
+			if err != nil {
+				return err
+			}
+			payload := []byte(text)
+			if hex != "" {
+				if payload, err = profile.ParseHex(hex); err != nil {
+					return usage(cmd, err)
+				}
+			}
+			d, err := p.DecodePayload(port, payload)
+			if err != nil {
+				return err
+			}
+			a.json = true // there is no other form: it is what tests of profiles compare
+			return a.show(profile.NewOutput(d), nil)
+		},
+	}
+	f := cmd.Flags()
+	f.StringVar(&id, "profile", "", "firmware profile, `vendor/model`")
+	f.IntVar(&port, "port", -1, "port the payload came on; -1: none")
+	f.StringVar(&hex, "hex", "", "payload in hexadecimal")
+	f.StringVar(&text, "text", "", "payload as text, for profiles that read JSON")
+	return cmd
+}
+
+func (a *app) profileLint() *cobra.Command {
+	return &cobra.Command{
+		Use: "lint <folder>", Short: "Check a profile folder (<vendor>/<model>, or one that holds such) and run its cases", Args: args(cobra.ExactArgs(1)),
+		RunE: func(_ *cobra.Command, argv []string) error {
+			root, dirs, err := profileDirs(argv[0])
+			if err != nil {
+				return err
+			}
+			found := map[string][]string{}
+			bad := 0
+			for _, dir := range dirs {
+				found[dir] = []string{}
+				for _, err := range profile.Lint(os.DirFS(root), dir) {
+					found[dir] = append(found[dir], err.Error())
+					bad++
+				}
+			}
+			err = a.show(found, func() {
+				for _, dir := range dirs {
+					for _, problem := range found[dir] {
+						a.say("%s: %s", dir, problem)
+					}
+				}
+				a.say("%d profiles, %d problems", len(dirs), bad)
+			})
+			if err == nil && bad > 0 {
+				return errSaid
+			}
+			return err
+		},
+	}
+}
+
+// profileDirs finds the profiles in dir: itself, or <vendor>/<model> below it.
+func profileDirs(dir string) (root string, dirs []string, err error) {
+	dir, err = filepath.Abs(dir)
+	if err != nil {
+		return "", nil, err
+	}
+	if _, err := os.Stat(filepath.Join(dir, "profile.yaml")); err == nil {
+		vendor := filepath.Dir(dir)
+		return filepath.Dir(vendor), []string{filepath.Base(vendor) + "/" + filepath.Base(dir)}, nil
+	}
+	files, err := fs.Glob(os.DirFS(dir), "*/*/profile.yaml")
+	if err != nil || len(files) == 0 {
+		return "", nil, fmt.Errorf("%s: no profile.yaml here and none in <vendor>/<model>: want a folder with profiles", dir)
+	}
+	for _, f := range files {
+		dirs = append(dirs, strings.TrimSuffix(f, "/profile.yaml"))
+	}
+	return dir, dirs, nil
+}
+
+func (a *app) profileTest() *cobra.Command {
+	var all bool
+	cmd := &cobra.Command{
+		Use: "test [<vendor/model>…]", Short: "Run the cases beside the profiles (default: all)",
+		RunE: func(_ *cobra.Command, ids []string) error {
+			set, err := a.profiles()
+			if err != nil {
+				return err
+			}
+			results, err := set.RunCases(ids...)
+			if err != nil {
+				return err
+			}
+			bad := 0
+			for _, r := range results {
+				if !r.OK {
+					bad++
+				}
+			}
+			err = a.show(results, func() {
+				for _, r := range results {
+					switch {
+					case !r.OK:
+						a.say("FAIL  %s  %s: %s", r.Profile, r.Case, r.Reason)
+					case all:
+						a.say("ok    %s  %s", r.Profile, r.Case)
+					}
+				}
+				a.say("%d cases, %d failed", len(results), bad)
+			})
+			if err == nil && bad > 0 {
+				return errSaid
+			}
+			return err
+		},
+	}
+	cmd.Flags().BoolVarP(&all, "verbose", "v", false, "print the good ones too")
+	return cmd
+}
