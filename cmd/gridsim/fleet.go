@@ -116,6 +116,7 @@ func (p *played) run(cmd *cobra.Command, length time.Duration, control string, b
 			if err := f(ctx); err != nil {
 				errs <- err
 				stopPlaying()
+				unlink() // nothing more is going to be acknowledged
 			}
 		})
 	}
@@ -133,10 +134,7 @@ func (p *played) run(cmd *cobra.Command, length time.Duration, control string, b
 	stopPlaying()
 	drain, done := context.WithTimeout(linked, 30*time.Second)
 	defer done()
-	var lost error
-	if len(errs) == 0 {
-		lost = p.pub.Drain(drain)
-	}
+	lost := p.pub.Drain(drain)
 	unlink()
 	wg.Wait()
 	close(errs)
