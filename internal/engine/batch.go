@@ -33,6 +33,8 @@ type batch struct {
 	made  int       // how many ids the cause has given
 	now   time.Time // engine time of the input in hand
 	quiet bool      // a replay of the past: readings are applied, nothing is raised yet
+
+	filling bool // it fills a gap: a queue that is full ends it
 }
 
 // mark is a place in a batch to roll back to.
@@ -165,7 +167,7 @@ func (b *batch) appendSeries() error {
 		return nil
 	}
 	m, err := e.series.Append(b.series)
-	if errors.Is(err, influx.ErrQueueFull) {
+	if errors.Is(err, influx.ErrQueueFull) && !b.filling {
 		b.recordGap()
 		return nil
 	}

@@ -15,7 +15,6 @@ package engine
 import (
 	"context"
 	"encoding/json"
-	"fmt"
 	"log/slog"
 	"runtime"
 	"sync"
@@ -60,6 +59,7 @@ type Series interface {
 	Append(lines []byte) (influx.Mark, error) // durable; influx.ErrQueueFull: no room, nothing was written
 	Publish(m influx.Mark)                    // may be sent now
 	Cut(m influx.Mark) error                  // takes back what was appended after m
+	Depth() influx.Depth
 }
 
 // Profiles is the set of firmware profiles.
@@ -87,6 +87,7 @@ type Config struct {
 	QuarantineRows  int64         // 0: 100,000
 	QuarantineBytes int64         // 0: 1 GiB
 	ConfigVersion   string        // of rules, tickets and profiles: kept with the evidence
+	GapRoom         int64         // a gap is filled while the InfluxDB queue is shorter than this; 0: 64 MiB
 	Home            grid.Scope    // of what has no place: the district
 	Now             func() time.Time
 	Log             *slog.Logger
@@ -119,6 +120,8 @@ type Engine struct {
 	received    [grid.Lanes]time.Time // of the newest frame handled
 	influxMark  influx.Mark
 	gap         gaps
+	gapPause    time.Time                     // not filled before then
+	gapSeen     map[grid.Identity]*deviceSoft // for telling repeats within a gap
 
 	alarms      map[string]*grid.Alarm
 	episodes    map[episodeKey]string
@@ -182,6 +185,9 @@ func New(c Config) (*Engine, error) {
 	if c.QuarantineBytes <= 0 {
 		c.QuarantineBytes = 1 << 30
 	}
+	if c.GapRoom <= 0 {
+		c.GapRoom = 64 << 20
+	}
 	discovered, err := lru.New2Q[grid.Identity, *grid.Discovered](10_000)
 	if err != nil {
 		return nil, err
@@ -193,7 +199,7 @@ func New(c Config) (*Engine, error) {
 		alarms: map[string]*grid.Alarm{}, episodes: map[episodeKey]string{}, tickets: map[string]*grid.Ticket{},
 		deliveries: map[string]*grid.Delivery{}, units: map[string]*grid.Unit{},
 		due: newDeadlines(), burning: map[string]int{}, suspects: map[grid.Pos]int{}, discovered: discovered,
-		ruleCache: map[ruleKey]*ruleSet{}, replayed: map[registry.PointNo]*decoded{},
+		ruleCache: map[ruleKey]*ruleSet{}, gapSeen: map[grid.Identity]*deviceSoft{}, replayed: map[registry.PointNo]*decoded{},
 	}
 	e.dec = &decoder{profiles: c.Profiles, profileOf: e.memory.ProfileOf}
 	e.unreadableRule = firstFrom(c.Rules, grid.Smoke, grid.EventSafetyUnreadable)
@@ -308,20 +314,4 @@ func firstFrom(rules *alarm.Rules, kind grid.Kind, typ grid.EventType) *alarm.Ru
 		}
 	}
 	return nil
-}
-
-// gaps are journal ranges whose points are still to be written to InfluxDB.
-type gaps [grid.Lanes]gapRange
-
-type gapRange struct {
-	From uint64 `json:"from"`
-	To   uint64 `json:"to"`
-}
-
-func (g gaps) String() string {
-	b, err := json.Marshal(g)
-	if err != nil {
-		panic(fmt.Sprint("gaps are numbers: ", err))
-	}
-	return string(b)
 }

@@ -116,13 +116,18 @@ func (b *batch) maySay(no registry.DeviceNo, d *decoded) bool {
 
 // see asks the duplicate rules.
 func (b *batch) see(no registry.DeviceNo, d *decoded) verdict {
+	return b.e.soft.touchDevice(no).see(b.e.arrival(no, d))
+}
+
+// arrival is what the duplicate rules look at.
+func (e *Engine) arrival(no registry.DeviceNo, d *decoded) arrival {
 	a := arrival{hash: d.hash, received: d.frame.Received, restart: d.out.Restart, redelivered: d.frame.Flags&grid.Redelivered != 0}
 	a.counter, a.has, a.bits = counter(d)
 	if !a.has {
 		// Shorter than half the reporting interval, so that two heartbeats are two.
-		a.window = b.e.intervalOf(no, d) * 45 / 100
+		a.window = e.intervalOf(no, d) * 45 / 100
 	}
-	return b.e.soft.touchDevice(no).see(a)
+	return a
 }
 
 // counter is the frame's counter, from where its profile says that it is: one window
@@ -143,6 +148,9 @@ func (b *batch) heard(no registry.DeviceNo, d *decoded, joined bool) *deviceSoft
 		return soft // the broker speaks, not the device
 	}
 	if at := f.Received.UnixNano(); at > soft.heard {
+		if at/int64(time.Hour) != soft.heard/int64(time.Hour) {
+			b.seriesHealth(no, true, f.Received)
+		}
 		soft.heard = at
 		if path := b.heardPath(devicePath(f), sourcePath(f), f.Received); soft.path != path {
 			e.paths.moved(soft.path, path)

@@ -63,7 +63,7 @@ func (e *Engine) loop(ctx context.Context) error {
 				left = c
 			}
 		}
-		if err := e.checkpoint(); err != nil {
+		if err := errors.Join(e.fillGap(ctx), e.checkpoint()); err != nil {
 			return err
 		}
 	}
@@ -75,6 +75,9 @@ func (e *Engine) gather(ctx context.Context, t *turn, wake *time.Timer) error {
 	safety, bulk := e.pipes[grid.Safety].ready, e.pipes[grid.Bulk].ready
 	if len(t.bulk) == 0 && !e.something() {
 		wake.Reset(e.untilNext())
+		if e.gapHasRoom() {
+			wake.Reset(time.Millisecond)
+		}
 		select {
 		case c := <-safety:
 			t.safety = append(t.safety, c)
@@ -176,12 +179,22 @@ func (e *Engine) finish(ctx context.Context, b *batch) error {
 		return err
 	}
 	for lane, pos := range e.cursors {
-		e.journal.Release(grid.Lane(lane), min(pos.Seq, e.ckptCursors[lane].Seq))
+		e.journal.Release(grid.Lane(lane), e.needed(grid.Lane(lane), pos.Seq))
 	}
 	if e.Committed != nil && len(b.rows.Events)+len(b.rows.Moves)+len(b.rows.Deliveries) > 0 {
 		e.Committed(&b.rows)
 	}
 	return nil
+}
+
+// needed is the sequence up to which the journal may forget a lane: what the cursor, the
+// checkpoint and a gap are past.
+func (e *Engine) needed(lane grid.Lane, cursor uint64) uint64 {
+	upTo := min(cursor, e.ckptCursors[lane].Seq)
+	if from := e.gap[lane].From; from != 0 {
+		upTo = min(upTo, from-1)
+	}
+	return upTo
 }
 
 // compute runs the turn's inputs through the rules; a panic comes back as a text.

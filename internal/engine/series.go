@@ -1,6 +1,8 @@
 package engine
 
 import (
+	"time"
+
 	"gridgate/internal/grid"
 	"gridgate/internal/influx"
 	"gridgate/internal/registry"
@@ -89,26 +91,54 @@ func (b *batch) seriesEvent(ev *grid.Event) {
 	l.Text("id", ev.ID)
 	l.Text("mode", string(ev.Mode))
 	l.Float("value", ev.Value)
-	if out, err := influx.AppendLine(b.series, l); err == nil {
-		b.series = out
-	} else {
-		e.log.Error("event cannot be stored in influxdb", "point", ev.Point, "err", err)
-	}
+	b.addLine(l)
 }
 
-// recordGap notes that the points of this batch did not fit into the queue: the journal
-// holds them, and they are written when there is room.
-func (b *batch) recordGap() {
+// seriesTicket adds the state of a ticket after a change.
+func (b *batch) seriesTicket(t *grid.Ticket) {
 	e := b.e
-	for lane := range e.gap {
-		if e.cursors[lane].Seq == b.cursors[lane].Seq {
-			continue
-		}
-		g := &e.gap[lane]
-		if g.From == 0 {
-			g.From = e.cursors[lane].Seq + 1
-		}
-		g.To = b.cursors[lane].Seq
+	if e.series == nil || t.Point == "" {
+		return
 	}
-	b.putMeta(metaGap, e.gap.String())
+	l := &e.eventLine
+	l.Reset(influx.Ticket, influx.Stamp(b.now, uint64(t.Revision)))
+	l.Point, l.Cell, l.Street = t.Point, t.Cell, t.Street
+	l.Type, l.Priority = string(t.Type), t.Priority.String()
+	l.Text("id", t.ID)
+	l.Text("state", string(t.State))
+	l.Text("mode", string(t.Mode))
+	l.Float("tier", float64(t.Tier))
+	l.Float("rework", float64(t.Rework))
+	b.addLine(l)
+}
+
+// seriesHealth adds how a device is: once in each hour in which it is heard, and when it
+// goes or comes back.
+func (b *batch) seriesHealth(no registry.DeviceNo, online bool, at time.Time) {
+	e := b.e
+	pt, ok := e.memory.AnyPoint(no)
+	if e.series == nil || !ok {
+		return
+	}
+	soft, row := &e.soft.devs[no], e.memory.PointAt(pt)
+	l := &e.eventLine
+	l.Reset(influx.DeviceHealth, influx.Stamp(at, 0))
+	l.Point, l.Cell, l.Street = row.ID, e.memory.Cell(row), e.memory.Scope(row).Street
+	l.Text("device", string(e.memory.DeviceAt(no).Identity))
+	l.Bool("online", online)
+	l.Float("frames", float64(soft.frames))
+	l.Float("duplicates", float64(soft.dups))
+	if v, ok := e.soft.points[pt].value(grid.BatteryLevel); ok {
+		l.Float("battery_pct", v)
+	}
+	b.addLine(l)
+}
+
+func (b *batch) addLine(l *influx.Line) {
+	out, err := influx.AppendLine(b.series, l)
+	if err != nil {
+		b.e.log.Error("point cannot be stored in influxdb", "point", l.Point, "err", err)
+		return
+	}
+	b.series = out
 }

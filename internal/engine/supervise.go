@@ -91,6 +91,7 @@ func (b *batch) setOffline(no registry.DeviceNo, soft *deviceSoft, due time.Time
 		return
 	}
 	soft.flags |= isOffline
+	b.seriesHealth(no, false, due)
 	s.detail = fmt.Sprintf("device %s last heard %s", s.device, fromNanos(soft.heard).Format(time.RFC3339))
 	if never {
 		s.detail = fmt.Sprintf("device %s was never heard since it was installed", s.device)
@@ -108,6 +109,7 @@ func (b *batch) setOffline(no registry.DeviceNo, soft *deviceSoft, due time.Time
 // backOnline ends an offline episode: the device was heard.
 func (b *batch) backOnline(no registry.DeviceNo, soft *deviceSoft) {
 	soft.flags &^= isOffline
+	b.seriesHealth(no, true, b.now)
 	b.armSupervision(no, nil)
 	s, ok := b.offlineSite(no)
 	if !ok {

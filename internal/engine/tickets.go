@@ -77,6 +77,9 @@ func (b *batch) ticketChanged(t *grid.Ticket, res ticket.Result) {
 	for i, m := range res.Messages {
 		b.deliver(t, m, i)
 	}
+	if res.Changed {
+		b.seriesTicket(t)
+	}
 	wake := res.Wake
 	if t.State.Ended() {
 		wake = time.Time{}

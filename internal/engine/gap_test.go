@@ -1,0 +1,82 @@
+package engine
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+
+	"gridgate/internal/grid"
+	"gridgate/internal/influx"
+	"gridgate/internal/state"
+)
+
+// shelf is a Series that can be told to be full, and keeps the lines it took.
+type shelf struct {
+	Series
+	mu    sync.Mutex
+	full  bool
+	lines []string
+}
+
+func (s *shelf) Append(lines []byte) (influx.Mark, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.full {
+		return influx.Mark{}, influx.ErrQueueFull
+	}
+	s.lines = append(s.lines, strings.Split(strings.TrimSpace(string(lines)), "\n")...)
+	return s.Series.Append(lines)
+}
+
+func (s *shelf) setFull(full bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.full = full
+}
+
+// of are the lines of one measurement, each once, sorted.
+func (s *shelf) of(measurement string) []string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var out []string
+	for _, l := range s.lines {
+		if strings.HasPrefix(l, measurement+",") {
+			out = append(out, l)
+		}
+	}
+	slices.Sort(out)
+	return slices.Compact(out)
+}
+
+func TestPointsThatDidNotFitIntoTheQueueAreMadeAnewFromTheJournal(t *testing.T) {
+	play := func(r *rig, full func(bool)) {
+		r.place(grid.Door, "D1", doorDev)
+		r.place(grid.Smoke, "S1", smokeDev)
+		for i := range 30 {
+			if i == 10 || i == 20 {
+				full(i == 10)
+			}
+			r.clock.Add(1e9)
+			r.say(doorDev, fmt.Sprintf(`{"door.open":%t,"seq":%d}`, i%2 == 0, i+1))
+			r.say(doorDev, fmt.Sprintf(`{"door.open":%t,"seq":%d}`, i%2 == 0, i+1)) // a repeat
+			r.say(smokeDev, fmt.Sprintf(`{"smoke.alarm":false,"temperature":%d,"seq":%d}`, i, i+1))
+		}
+		r.settle()
+	}
+	whole, gapped := &shelf{}, &shelf{}
+	on := func(s *shelf) func(*Config) { return func(c *Config) { s.Series, c.Series = c.Series, s } }
+	play(newRig(t, on(whole)), func(bool) {})
+	r := newRig(t, on(gapped))
+	play(r, gapped.setFull)
+	for _, m := range []string{"door", "smoke"} {
+		if want, got := whole.of(m), gapped.of(m); len(want) != 30 || !slices.Equal(want, got) {
+			t.Errorf("%s: %d points without a gap, %d with one:\n%s", m, len(want), len(got), strings.Join(got, "\n"))
+		}
+	}
+	a := r.alarms(state.Query{Type: string(grid.EventDataGap)})
+	if len(a) != 1 || a[0].Active {
+		t.Errorf("alarms are %+v: want one influx.gap, over", a)
+	}
+}
