@@ -528,3 +528,56 @@ func TestLateAnswerOnAClosedTicketIsRefused(t *testing.T) {
 		t.Errorf("ticket is %s", s)
 	}
 }
+
+func TestLanesGiveTheSameResultInEitherOrder(t *testing.T) {
+	// A device is moved to a smoke point: its older frames still wait in the bulk lane
+	// when newer ones come by the safety lane.
+	for _, order := range [][]grid.Lane{{grid.Bulk, grid.Safety}, {grid.Safety, grid.Bulk}} {
+		r := newRig(t)
+		r.place(grid.Door, "D1", doorDev)
+		at := r.now()
+		r.clock.Add(int64(10 * time.Second))
+		for _, lane := range order {
+			f := frame(doorDev, `{"door.open":true}`)
+			f.Received = at
+			if lane == grid.Safety {
+				f = frame(doorDev, `{"door.open":false}`)
+				f.Received = at.Add(5 * time.Second)
+			}
+			if err := r.journal.Append(t.Context(), lane, []grid.Frame{f}); err != nil {
+				t.Fatal(err)
+			}
+			r.settle()
+		}
+		if v := r.live("D1", grid.DoorOpen); v.Value != 0 || !v.Received.Equal(at.Add(5*time.Second)) {
+			t.Errorf("lanes in order %v: door is %v since %s: want closed by the newer frame", order, v.Value, v.Received)
+		}
+		r.after(20 * time.Minute)
+		if n := len(r.events(grid.EventDoorHeldOpen)); n != 0 {
+			t.Errorf("lanes in order %v: the closed door is held open", order)
+		}
+	}
+}
+
+func TestRestartKeepsDuplicatesValuesAndPhases(t *testing.T) {
+	r := newRig(t)
+	r.units()
+	r.place(grid.Door, "D1", doorDev)
+	r.place(grid.Parking, "P1", bayDev)
+	r.say(doorDev, `{"door.open":true,"seq":1}`)
+	r.after(5 * time.Minute)
+	r.say(bayDev, `{"parking.occupied":true,"seq":1}`)
+	r.restart()
+	r.say(doorDev, `{"door.open":true,"seq":1}`)
+	if got := r.ledger(); got[grid.Duplicate] != 1 {
+		t.Errorf("ledger is %v: the repeat after the restart is a duplicate", got)
+	}
+	r.after(5*time.Minute + time.Second)
+	if e := r.events(grid.EventDoorHeldOpen); len(e) != 1 {
+		t.Errorf("%d events: want the door held open ten minutes after it opened, over the restart", len(e))
+	}
+	r.after(5 * time.Minute)
+	if e := r.events(grid.EventParkingOverstay); len(e) != 1 {
+		t.Errorf("%d events: want the overstay", len(e))
+	}
+}
