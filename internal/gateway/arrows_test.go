@@ -1,0 +1,113 @@
+package gateway_test
+
+import (
+	"encoding/json"
+	"errors"
+	"io"
+	"os/exec"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// arrows says which packages of this module each package may import, tests apart. What is
+// not named here may import nothing but grid. Thick packages have short lists: an arrow is
+// added by a person who has thought about it, not by the editor.
+var arrows = map[string][]string{
+	"cmd/gridgate": {"configs", "firmware-profiles", "internal/api", "internal/gateway", "internal/profile"},
+	"cmd/gridsim":  {"simulator"},
+
+	// The simulator shares no code with what it tests, or the same bug on both ends cancels out.
+	"simulator": {"firmware-profiles"},
+
+	"internal/grid": {},
+	"internal/engine": {
+		"internal/alarm", "internal/envelope", "internal/influx", "internal/profile", "internal/registry", "internal/state", "internal/ticket",
+	},
+	"internal/api":    {"internal/state"}, // the shapes of what it reads
+	"internal/broker": {"internal/intake"},
+	"internal/mqtt":   {"internal/intake"},
+	"internal/gateway": {
+		"configs", "firmware-profiles",
+		"internal/alarm", "internal/api", "internal/auth", "internal/broker", "internal/dispatch", "internal/engine", "internal/envelope",
+		"internal/influx", "internal/journal", "internal/mqtt", "internal/profile", "internal/registry", "internal/state", "internal/ticket",
+	},
+	"internal/gatetest": nil, // tests of everything: may import anything
+}
+
+// thin packages use the standard library alone.
+var thin = []string{"internal/grid", "configs", "firmware-profiles"}
+
+type pkg struct {
+	ImportPath string
+	Imports    []string
+	Standard   bool
+}
+
+func TestArrowsBetweenPackagesAreThoseOfTheTable(t *testing.T) {
+	seen := map[string]bool{}
+	for _, p := range listPackages(t) {
+		name := strings.TrimPrefix(p.ImportPath, "gridgate/")
+		seen[name] = true
+		allowed, listed := arrows[name]
+		if listed && allowed == nil {
+			continue
+		}
+		for _, in := range p.Imports {
+			own, ours := strings.CutPrefix(in, "gridgate/")
+			switch {
+			case ours && own != "internal/grid" && !slices.Contains(allowed, own):
+				t.Errorf("%s imports %s: no arrow leads there", name, own)
+			case ours && own == "internal/grid" && name == "internal/grid":
+				t.Errorf("grid imports itself")
+			case !ours && strings.Contains(strings.SplitN(in, "/", 2)[0], ".") && slices.Contains(thin, name):
+				t.Errorf("%s imports %s: want the standard library alone", name, in)
+			}
+			if strings.HasPrefix(in, "gridgate/cmd/") {
+				t.Errorf("%s imports the command %s", name, in)
+			}
+		}
+	}
+	for name, allowed := range arrows {
+		if !seen[name] {
+			t.Errorf("the table names %s, which is no package", name)
+		}
+		for _, a := range allowed {
+			if !seen[a] {
+				t.Errorf("the table lets %s import %s, which is no package", name, a)
+			}
+		}
+	}
+}
+
+func TestNoPackageHasANameThatSaysNothing(t *testing.T) {
+	for _, p := range listPackages(t) {
+		for _, part := range strings.Split(p.ImportPath, "/") {
+			if slices.Contains([]string{"util", "utils", "common", "models", "helpers", "manager", "misc", "lib"}, part) {
+				t.Errorf("%s: want a noun of the domain or the name of a technology", p.ImportPath)
+			}
+		}
+	}
+}
+
+func listPackages(t *testing.T) []pkg {
+	t.Helper()
+	cmd := exec.CommandContext(t.Context(), "go", "list", "-json=ImportPath,Imports,Standard", "gridgate/...")
+	out, err := cmd.Output()
+	var exit *exec.ExitError
+	if errors.As(err, &exit) {
+		t.Fatalf("go list: %s", exit.Stderr)
+	} else if err != nil {
+		t.Fatal(err)
+	}
+	var all []pkg
+	for dec := json.NewDecoder(strings.NewReader(string(out))); ; {
+		var p pkg
+		if err := dec.Decode(&p); errors.Is(err, io.EOF) {
+			return all
+		} else if err != nil {
+			t.Fatal(err)
+		}
+		all = append(all, p)
+	}
+}
