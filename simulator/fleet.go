@@ -40,7 +40,11 @@ type Fleet struct {
 
 // NewFleet makes size devices, the models taking turns. The same seed makes the same
 // fleet and the same frames, times apart.
-func NewFleet(size int, seed uint64, of ...*Model) *Fleet {
+func NewFleet(size int, seed uint64, of ...*Model) *Fleet { return NewFleetFrom(0, size, seed, of...) }
+
+// NewFleetFrom makes a fleet whose devices and points are counted from a number: fleets
+// of different numbers share none.
+func NewFleetFrom(from, size int, seed uint64, of ...*Model) *Fleet {
 	perBuilding := 1 // of one model: a building each, so that nothing is grouped
 	if len(of) == 0 {
 		perBuilding = 4
@@ -49,7 +53,7 @@ func NewFleet(size int, seed uint64, of ...*Model) *Fleet {
 		}
 	}
 	f := &Fleet{rng: rand.New(rand.NewPCG(seed, 0x67726964)), byPoint: map[string]*Device{}}
-	for i := range size {
+	for i := from; i < from+size; i++ {
 		d := newDevice(i, seed, of[i%len(of)])
 		p := pointAt(i, d.Model.Kind, perBuilding)
 		d.Point = p.ID

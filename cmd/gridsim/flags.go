@@ -56,6 +56,7 @@ func (c *common) write(r simulator.Registry) (done bool, err error) {
 // fleetFlags of fleet and run.
 type fleetFlags struct {
 	size      int
+	from      int
 	model     string
 	play      simulator.Play
 	scenario  string
@@ -68,6 +69,7 @@ type fleetFlags struct {
 func (f *fleetFlags) add(cmd *cobra.Command) {
 	fl := cmd.Flags()
 	fl.IntVar(&f.size, "size", 16, "devices; the models take turns")
+	fl.IntVar(&f.from, "from", 0, "number of the first device and point: fleets of different numbers share none")
 	fl.StringVar(&f.model, "model", "", "only this model, for example milesight/ws301")
 	fl.StringVar(&f.scenario, "scenario", "demo", "demo, mixed, parking-flood or smoke")
 	fl.Float64Var(&f.play.Rate, "rate", 0, "frames a second (default: each device at its own interval)")
@@ -107,7 +109,7 @@ func (f *fleetFlags) fleet(seed uint64) (*simulator.Fleet, error) {
 	if f.interval == 0 && f.play.Scenario == simulator.Demo {
 		f.interval = 3 * f.play.Beat
 	}
-	return simulator.NewFleet(f.size, seed, of...), nil
+	return simulator.NewFleetFrom(f.from, f.size, seed, of...), nil
 }
 
 func orDefault(s, def string) string {
