@@ -43,6 +43,9 @@ func (b *batch) sense(pt registry.PointNo, signals uint64, d *decoded) {
 			soft.conds = append(soft.conds, condition{rule: uint8(i)})
 			c = &soft.conds[len(soft.conds)-1]
 		}
+		if was := c.flags&abnormal != 0; was != is {
+			b.keepTurn(pt, rule, d)
+		}
 		c.hear(is, d.frame.Received)
 		if !b.quiet {
 			b.judge(pt, uint8(i), d)
@@ -50,6 +53,15 @@ func (b *batch) sense(pt registry.PointNo, signals uint64, d *decoded) {
 	}
 	if b.quiet {
 		e.replayed[pt] = d
+	}
+}
+
+// keepTurn copies the frame at which a condition turns to the case of its open ticket:
+// the sensor's own word that it is normal again belongs to the case.
+func (b *batch) keepTurn(pt registry.PointNo, r *alarm.Rule, d *decoded) {
+	ep := b.e.episode(b.e.memory.PointAt(pt).ID, r.Type)
+	if ep != nil && b.e.tickets[ep.Ticket] != nil {
+		b.keepEvidence(ep.Ticket, d)
 	}
 }
 

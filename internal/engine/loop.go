@@ -108,6 +108,13 @@ func (e *Engine) gather(ctx context.Context, t *turn, wake *time.Timer) error {
 		}
 		break
 	}
+	if len(t.bulk) == 0 { // it may have come while the last turn was taken
+		select {
+		case c := <-bulk:
+			t.bulk = append(t.bulk, c)
+		default:
+		}
+	}
 	return ctx.Err()
 }
 
