@@ -18,9 +18,11 @@ func WriteUnsynced(path string, frames []grid.Frame) error {
 		return err
 	}
 	defer f.Close()
-	if _, err := seg.readHeader(f, frames[0].Pos.Lane); err != nil {
+	h, err := seg.readHeader(f, frames[0].Pos.Lane)
+	if err != nil {
 		return err
 	}
+	seg.body = h.body
 	info, err := f.Stat()
 	if err != nil {
 		return err

@@ -231,6 +231,9 @@ func (l *Log) check(lane grid.Lane, frames []grid.Frame) error {
 // the journal is a grid.Conflict. The frames are the caller's, except the bytes of Raw.
 // A Raw kept for long is better copied: it holds on to the chunk it was read in.
 func (l *Log) Next(ctx context.Context, lane grid.Lane, after uint64, limit int) ([]grid.Frame, error) {
+	if limit < 1 {
+		return nil, grid.Errorf(grid.Invalid, "limit is %d: want at least 1 frame", limit)
+	}
 	s := l.lanes[lane].segments
 	for {
 		changed := s.change()

@@ -64,9 +64,9 @@ func (s *segments) recount(ctx context.Context) (counts, grid.Pos, error) {
 			return nil, head, err
 		}
 		if !based {
-			before, err := loadHeader(p.seg, s.lane)
+			h, err := loadHeader(p.seg, s.lane)
 			if err == nil {
-				based, total = true, before // what damaged headers before it left uncounted is in it
+				based, total = true, h.before // what damaged headers before it left uncounted is in it
 			} else if !errors.Is(err, errBadHeader) && !errors.Is(err, fs.ErrNotExist) {
 				return nil, head, err
 			}

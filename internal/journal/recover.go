@@ -48,7 +48,8 @@ func loadLane(lane grid.Lane, dir string, log *slog.Logger, readonly bool) (*rec
 	found := list
 	list = nil
 	for _, seg := range found {
-		before, err := loadHeader(seg, lane)
+		h, err := loadHeader(seg, lane)
+		seg.created, seg.body = h.created, h.body
 		switch {
 		case readonly && errors.Is(err, fs.ErrNotExist):
 			continue // retention of the gateway that runs here
@@ -57,7 +58,7 @@ func loadLane(lane grid.Lane, dir string, log *slog.Logger, readonly bool) (*rec
 		case err != nil:
 			return nil, fmt.Errorf("segment %s: %w", seg.path, err)
 		default:
-			base, baseAt = before, len(list)
+			base, baseAt = h.before, len(list)
 		}
 		_, err = os.Stat(seg.index())
 		seg.indexed = err == nil
@@ -131,19 +132,22 @@ func (seg *segment) hasRecords() (bool, error) {
 	return sc.next(), sc.err
 }
 
-func loadHeader(seg *segment, lane grid.Lane) (counts, error) {
+// loadHeader reads the header of seg. With errBadHeader comes what is known all the same.
+func loadHeader(seg *segment, lane grid.Lane) (header, error) {
 	f, err := os.Open(seg.path)
 	if err != nil {
-		return nil, err
+		return header{}, err
 	}
 	defer f.Close()
-	before, err := seg.readHeader(f, lane)
+	h, err := seg.readHeader(f, lane)
 	if errors.Is(err, errBadHeader) {
-		if info, err := f.Stat(); err == nil {
-			seg.created = info.ModTime()
+		info, statErr := f.Stat()
+		if statErr != nil {
+			return header{}, statErr
 		}
+		h = header{created: info.ModTime()}
 	}
-	return before, err
+	return h, err
 }
 
 // tail finds where each segment ends. All but the newest end where the next begins.

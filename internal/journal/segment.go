@@ -62,7 +62,7 @@ type segment struct {
 	epoch uint32
 	salt  uint32
 
-	created time.Time // of the file's header; zero if that is damaged
+	created time.Time // the file's, if its header is damaged
 	body    int64     // where the records begin
 	size    int64     // what may be read; for the hot segment where the durable records end
 	last    uint64    // sequence of the last of them; first-1 when there are none
@@ -120,45 +120,51 @@ func encodeHeader(lane grid.Lane, s *segment, before counts) []byte {
 
 var errBadHeader = errors.New("header is damaged")
 
-// readHeader reads the header of s from f, sets what s does not know from its name, and
-// returns the counts before s.
-func (s *segment) readHeader(f io.ReaderAt, lane grid.Lane) (counts, error) {
+// header is what a segment's name does not say.
+type header struct {
+	created time.Time
+	body    int64
+	before  counts
+}
+
+// readHeader reads the header of s from f.
+func (s *segment) readHeader(f io.ReaderAt, lane grid.Lane) (header, error) {
 	b := make([]byte, 4*kib)
 	n, err := f.ReadAt(b, 0)
 	if err != nil && !errors.Is(err, io.EOF) {
-		return nil, err
+		return header{}, err
 	}
 	if b = b[:n]; len(b) < headerFixed+4 || string(b[:8]) != segmentMagic {
-		return nil, errBadHeader
+		return header{}, errBadHeader
 	}
 	size := int(binary.LittleEndian.Uint32(b[28:]))
 	if size < headerFixed+4 || size > maxHeader {
-		return nil, errBadHeader
+		return header{}, errBadHeader
 	}
 	if size > len(b) {
 		b = make([]byte, size)
 		if _, err := f.ReadAt(b, 0); errors.Is(err, io.EOF) {
-			return nil, errBadHeader
+			return header{}, errBadHeader
 		} else if err != nil {
-			return nil, err
+			return header{}, err
 		}
 	}
 	b = b[:size]
 	if crc32.Checksum(b[:size-4], castagnoli) != binary.LittleEndian.Uint32(b[size-4:]) {
-		return nil, errBadHeader
+		return header{}, errBadHeader
 	}
 	if v := binary.LittleEndian.Uint16(b[8:]); v != segmentVersion {
-		return nil, fmt.Errorf("format version is %d: this program reads %d", v, segmentVersion)
+		return header{}, fmt.Errorf("format version is %d: this program reads %d", v, segmentVersion)
 	}
 	if grid.Lane(b[10]) != lane ||
 		binary.LittleEndian.Uint32(b[12:]) != s.epoch ||
 		binary.LittleEndian.Uint64(b[16:]) != s.first ||
 		binary.LittleEndian.Uint32(b[24:]) != s.salt {
-		return nil, errBadHeader
+		return header{}, errBadHeader
 	}
-	s.created = time.Unix(0, int64(binary.LittleEndian.Uint64(b[32:]))).UTC()
-	s.body = int64(size)
-	return parseCounts(b[headerFixed:size-4], int(binary.LittleEndian.Uint32(b[40:])), lane)
+	before, err := parseCounts(b[headerFixed:size-4], int(binary.LittleEndian.Uint32(b[40:])), lane)
+	created := time.Unix(0, int64(binary.LittleEndian.Uint64(b[32:]))).UTC()
+	return header{created, int64(size), before}, err
 }
 
 func parseCounts(b []byte, n int, lane grid.Lane) (counts, error) {
