@@ -37,6 +37,9 @@ import (
 // lastTry bounds the last attempt to store QoS 0 frames when the broker stops.
 const lastTry = time.Second
 
+// keepSession is how long a session is kept for a client that is away.
+const keepSession = 24 * time.Hour
+
 // Broker is the embedded MQTT broker.
 type Broker struct {
 	cfg    Config
@@ -165,7 +168,10 @@ func (b *Broker) serve(l net.Listener) error {
 	capabilities := mochi.NewDefaultServerCapabilities()
 	capabilities.MaximumClients = int64(b.cfg.MaxClients)
 	capabilities.MaximumPacketSize = uint32(b.cfg.MaxPacket)
-	capabilities.MaximumClientWritesPending = 1024
+	capabilities.MaximumClientWritesPending = 1024 // for each client: the server makes room for all of them at once
+	capabilities.MaximumInflight = 1024
+	capabilities.MaximumSessionExpiryInterval = uint32(keepSession.Seconds())
+	capabilities.MaximumMessageExpiryInterval = 0 // none: the default throws retained messages away after a day
 	capabilities.ReceiveMaximum = uint16(min(b.cfg.Window, 65535))
 	capabilities.MaximumQos = 1
 	capabilities.TopicAliasMaximum = 0

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"runtime"
 	"strings"
 	"sync"
 	"testing"
@@ -503,6 +504,29 @@ func TestWillOnAnUplinkTopicIsJournalled(t *testing.T) {
 			t.Errorf("frame is %+v", f)
 		}
 	})
+}
+
+func TestOurOwnLeavingIsNobodysWill(t *testing.T) {
+	var in gatetest.Inbox
+	b, stop := start(t, Config{}, &in)
+	dial(t, b, rawConnect{willTopic: "zigbee2mqtt/door/availability", will: "offline"})
+	stop()
+	if s := b.Status(); len(in.Frames()) != 0 || s.LostUnackable != 0 {
+		t.Errorf("%d frames, %d lost", len(in.Frames()), s.LostUnackable)
+	}
+}
+
+func TestStopLeavesNothingRunning(t *testing.T) {
+	before := runtime.NumGoroutine()
+	var in gatetest.Inbox
+	b, stop := start(t, Config{}, &in)
+	for i := range 10 {
+		c := dial(t, b, rawConnect{id: fmt.Sprint(i)})
+		c.Send(t, "x")
+	}
+	in.Wait(t, 10)
+	stop()
+	gatetest.Eventually(t, "its goroutines to end", func() bool { return runtime.NumGoroutine() <= before })
 }
 
 func TestStopDoesNotWaitForClientsOrTheJournal(t *testing.T) {

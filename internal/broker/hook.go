@@ -21,7 +21,7 @@ func (h *hook) ID() string { return "gridgate" }
 func (h *hook) Provides(what byte) bool {
 	switch what {
 	case mochi.OnConnectAuthenticate, mochi.OnACLCheck, mochi.OnPacketRead, mochi.OnPublish,
-		mochi.OnSubscribed, mochi.OnDisconnect, mochi.OnWillSent:
+		mochi.OnSubscribed, mochi.OnDisconnect, mochi.OnWillSent, mochi.OnClientExpired:
 		return true
 	}
 	return false
@@ -97,9 +97,10 @@ func (h *hook) OnSubscribed(_ *mochi.Client, pk packets.Packet, reasons []byte) 
 	}
 }
 
-// OnWillSent journals a will on an uplink topic. The server itself has brought it to subscribers.
+// OnWillSent journals a will on an uplink topic, unless it is we who are leaving. The server
+// itself has brought it to subscribers.
 func (h *hook) OnWillSent(_ *mochi.Client, pk packets.Packet) {
-	if anyMatches(h.b.cfg.Uplinks, pk.TopicName) {
+	if h.b.ctx.Err() == nil && anyMatches(h.b.cfg.Uplinks, pk.TopicName) {
 		h.b.enqueueUnacked(&pk, nil)
 	}
 }
@@ -110,3 +111,6 @@ func (h *hook) OnDisconnect(cl *mochi.Client, err error, _ bool) {
 	}
 	h.b.ended(cl)
 }
+
+// OnClientExpired takes away the subscriptions that the server leaves behind.
+func (h *hook) OnClientExpired(cl *mochi.Client) { h.b.server.UnsubscribeClient(cl) }

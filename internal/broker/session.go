@@ -3,6 +3,7 @@ package broker
 import (
 	"context"
 	"fmt"
+	"strings"
 
 	mochi "github.com/mochi-mqtt/server/v2"
 	"github.com/mochi-mqtt/server/v2/packets"
@@ -123,12 +124,13 @@ func (b *Broker) enqueueUnacked(pk *packets.Packet, forward *packets.Packet) {
 
 // frame makes the frame of a PUBLISH. The retain flag of a publisher asks to keep the
 // message for later subscribers; the message itself is news, so the frame is not Retained.
+// The topic shares memory with the whole packet, so who remembers it must have a copy.
 func (b *Broker) frame(pk *packets.Packet) grid.Frame {
 	var flags grid.FrameFlags
 	if pk.FixedHeader.Dup {
 		flags |= grid.Redelivered
 	}
-	f := b.wire.Frame(pk.TopicName, pk.Payload, flags)
+	f := b.wire.Frame(strings.Clone(pk.TopicName), pk.Payload, flags)
 	b.tally.Arrived(&f)
 	return f
 }
