@@ -12,8 +12,8 @@ import (
 	"gridgate/internal/grid"
 )
 
-// backupPages is how much is copied between two looks at ctx: 16 MB.
-const backupPages = 4096
+// backupPages is how much is copied between two looks at ctx: 1 MB.
+const backupPages = 256
 
 // Backup writes the state as of one commit to a new file at dest, checked and synced.
 // Commits go on meanwhile; what they write stays in the WAL until the backup is done.

@@ -14,7 +14,7 @@ import (
 func TestBackupWhileCommitsRunIsOfOneCommit(t *testing.T) {
 	dir := t.TempDir()
 	s := openTest(t, filepath.Join(dir, "state.db"))
-	commit(t, s, registryBatch(0, 20_000)) // enough pages that commits come between the steps
+	commit(t, s, registryBatch(0, 2_000)) // enough pages that commits come between the steps
 	var wg sync.WaitGroup
 	stop := make(chan struct{})
 	begun := make(chan struct{})
@@ -64,7 +64,7 @@ func TestBackupWhileCommitsRunIsOfOneCommit(t *testing.T) {
 	}
 	agree(t, restored)
 	l, err := restored.Load(t.Context())
-	if err != nil || len(l.Devices) != 20_000 {
+	if err != nil || len(l.Devices) != 2_000 {
 		t.Errorf("%d devices in the backup, %v", len(l.Devices), err)
 	}
 	commit(t, restored, &Batch{Cursors: [grid.Lanes]grid.Pos{{}, {Lane: grid.Bulk, Epoch: 2, Seq: 1}}})

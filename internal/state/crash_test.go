@@ -55,7 +55,7 @@ func commitForever(path string) {
 			if err != nil {
 				die(err)
 			}
-			if err := errors.Join(s.checkpoint(ctx, conn), conn.Close()); err != nil {
+			if err := errors.Join(s.checkpoint(ctx, conn, 64), conn.Close()); err != nil {
 				die(err)
 			}
 		}
@@ -66,7 +66,7 @@ func commitForever(path string) {
 // TestKilledProcessLeavesCursorAndRowsOfOneCommit kills a committing process at random
 // moments, and looks at what it left each time.
 func TestKilledProcessLeavesCursorAndRowsOfOneCommit(t *testing.T) {
-	runs := 25
+	runs := 20
 	if testing.Short() {
 		runs = 5
 	}

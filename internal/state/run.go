@@ -30,7 +30,7 @@ func (s *Store) Run(ctx context.Context) error {
 			continue
 		case <-tick.C:
 		}
-		err := s.checkpoint(ctx, conn)
+		err := s.checkpoint(ctx, conn, walPages)
 		if err != nil && !failing && ctx.Err() == nil {
 			s.log.Warn("state is not checkpointed, its WAL grows", "err", err)
 		}
@@ -41,11 +41,11 @@ func (s *Store) Run(ctx context.Context) error {
 
 // checkpoint copies what it can beside the running commits. While commits keep coming,
 // there is always a last one that is not copied, and the WAL would grow for ever: once it
-// is long, the rest is copied between two commits, which takes a few pages only. The next
-// commit then starts the WAL anew.
-func (s *Store) checkpoint(ctx context.Context, conn driver.Conn) error {
+// has long pages, the rest is copied between two commits, which takes a few pages only.
+// The next commit then starts the WAL anew.
+func (s *Store) checkpoint(ctx context.Context, conn driver.Conn, long int64) error {
 	pages, err := passive(ctx, conn)
-	if err != nil || pages < walPages {
+	if err != nil || pages < long {
 		return err
 	}
 	if _, err := passive(ctx, conn); err != nil { // what came while the first was at work
