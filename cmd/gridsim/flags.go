@@ -130,7 +130,7 @@ type unitFlags struct {
 
 func (u *unitFlags) add(cmd *cobra.Command) {
 	fl := cmd.Flags()
-	fl.StringSliceVar(&u.kinds, "units", []string{"fire", "urban_management", "micro_fire_station", "property", "maintenance"}, "kinds of unit to play, one of each")
+	fl.StringSliceVar(&u.kinds, "units", []string{"fire", "urban_management", "micro_fire_station", "property", "maintenance", "residents_committee"}, "kinds of unit to play, one of each")
 	fl.StringToStringVar(&u.behaviours, "behaviour", nil, "by kind of unit: good, slow, deaf or flaky, for example fire=flaky")
 	fl.IntVar(&u.port, "port", 0, "loopback port of the first unit, the others follow (default: any free ones)")
 	fl.StringVar(&u.api, "api", "", "base URL of the gateway (default: the callback_url of each message)")
