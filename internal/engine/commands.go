@@ -123,6 +123,10 @@ func (e *Engine) Put(ctx context.Context, points []grid.Point, devices []grid.De
 // the batch may depend on them before.
 func (b *batch) put(points []grid.Point, devices []grid.Device, installations []grid.Installation, units []grid.Unit) error {
 	e := b.e
+	installations, err := b.newInstallations(installations)
+	if err != nil {
+		return err
+	}
 	installed := map[grid.Identity]time.Time{}
 	for i := range installations {
 		in := &installations[i]
@@ -171,6 +175,38 @@ func (b *batch) put(points []grid.Point, devices []grid.Device, installations []
 	r.Installations, r.Units = append(r.Installations, installations...), append(r.Units, units...)
 	b.after = append(b.after, func() { e.remember(points, devices, installations, units) })
 	return nil
+}
+
+// newInstallations leaves out what is so already, and ends what a new installation of
+// the same channel replaces.
+func (b *batch) newInstallations(all []grid.Installation) ([]grid.Installation, error) {
+	e := b.e
+	out := make([]grid.Installation, 0, len(all))
+	for _, in := range all {
+		no, known := e.memory.Device(in.Device)
+		if !known || !in.To.IsZero() {
+			out = append(out, in)
+			continue
+		}
+		pt, installed := e.memory.PointFor(no, in.Channel)
+		if installed && e.memory.PointAt(pt).ID == in.Point {
+			continue
+		}
+		if installed {
+			page, err := e.store.ListInstallations(context.Background(), state.Query{Device: string(in.Device), State: "current", Limit: 1000})
+			if err != nil {
+				return nil, err
+			}
+			for _, old := range page.Items {
+				if old.Channel == channelName(in.Channel) {
+					old.To = b.now
+					out = append(out, old)
+				}
+			}
+		}
+		out = append(out, in)
+	}
+	return out, nil
 }
 
 // installedDevice is a registered device that is put at a point now.

@@ -49,6 +49,7 @@ type Store interface {
 	Delivery(ctx context.Context, id string) (grid.Delivery, error)
 	Quarantined(ctx context.Context, id string) (grid.QuarantinedFrame, error)
 	ListQuarantine(ctx context.Context, q state.Query) (state.Page[grid.QuarantinedFrame], error)
+	ListInstallations(ctx context.Context, q state.Query) (state.Page[grid.Installation], error)
 	QuarantineOverflow(ctx context.Context, maxRows, maxBytes int64) ([]string, error)
 	PendingDeliveries(ctx context.Context) ([]grid.Delivery, error)
 }

@@ -581,3 +581,34 @@ func TestRestartKeepsDuplicatesValuesAndPhases(t *testing.T) {
 		t.Errorf("%d events: want the overstay", len(e))
 	}
 }
+
+func TestDeviceThatIsMovedEndsItsOldInstallation(t *testing.T) {
+	r := newRig(t)
+	r.place(grid.Door, "D1", doorDev)
+	r.clock.Add(int64(time.Hour))
+	r.place(grid.Door, "D1", doorDev) // imported again: nothing new
+	list := func() []grid.Installation {
+		return must[state.Page[grid.Installation]](t)(r.store.ListInstallations(t.Context(), state.Query{Device: string(doorDev)})).Items
+	}
+	if all := list(); len(all) != 1 {
+		t.Fatalf("installations are %+v: the second import says nothing new", all)
+	}
+	r.place(grid.Door, "D2", doorDev)
+	open := 0
+	for _, in := range list() {
+		if in.To.IsZero() {
+			open++
+			if in.Point != "D2" {
+				t.Errorf("device is still at %s", in.Point)
+			}
+		}
+	}
+	if open != 1 || len(list()) != 2 {
+		t.Errorf("installations are %+v: want the one at D1 ended and one at D2", list())
+	}
+	r.restart()
+	r.say(doorDev, `{"door.open":true,"seq":1}`)
+	if r.live("D2", grid.DoorOpen).Value != 1 {
+		t.Error("after a restart the reading is not at D2")
+	}
+}

@@ -12,6 +12,7 @@ import (
 	"gridgate/internal/engine"
 	"gridgate/internal/grid"
 	"gridgate/internal/influx"
+	"gridgate/internal/state"
 )
 
 // faces is the engine as the API sees it.
@@ -112,6 +113,12 @@ func (g *Gateway) health(context.Context) map[string]error {
 // upkeepEvery is how often limits are looked at.
 const upkeepEvery = time.Minute
 
+// retained is what of the state may go by now: nobody repeats a command after a month,
+// or asks after a frame that was replayed or discarded a season ago.
+func retained(now time.Time) state.Retain {
+	return state.Retain{Applied: now.AddDate(0, -1, 0), Quarantine: now.AddDate(0, -3, 0), Down: now.AddDate(0, -1, 0)}
+}
+
 // upkeep keeps the quarantine within its limits and tells the engine which transports
 // could not hear.
 func (g *Gateway) upkeep(ctx context.Context) error {
@@ -134,6 +141,9 @@ func (g *Gateway) upkeep(ctx context.Context) error {
 				g.log.Error("quarantine cannot be pruned", "err", err)
 			} else if n > 0 {
 				g.log.Warn("quarantine was full, its oldest frames are given up", "in", n)
+			}
+			if _, err := g.store.Prune(ctx, retained(time.Now())); err != nil {
+				g.log.Error("state cannot be pruned", "err", err)
 			}
 		case <-look.C:
 			g.noteDown(ctx, down)
