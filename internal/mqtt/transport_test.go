@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"runtime"
 	"strings"
 	"sync"
 	"testing"
@@ -405,6 +406,16 @@ func TestStopDoesNotWait(t *testing.T) {
 			}
 		})
 	}
+}
+
+func TestStopLeavesNothingRunning(t *testing.T) {
+	m := startMosquitto(t)
+	before := runtime.NumGoroutine()
+	var in gatetest.Inbox
+	tr, stop := start(t, Config{URL: m.url()}, &in)
+	connected(t, tr)
+	stop()
+	gatetest.Eventually(t, "its goroutines to end", func() bool { return runtime.NumGoroutine() <= before })
 }
 
 func TestConfigThatCannotWorkIsRefused(t *testing.T) {
