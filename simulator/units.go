@@ -262,6 +262,7 @@ type message struct {
 		Assignment  string `json:"assignment"`
 		Attempt     int    `json:"attempt"`
 		Lead        bool   `json:"lead"`
+		Event       string `json:"event"`
 		Priority    string `json:"priority"`
 		Mode        string `json:"mode"`
 		Title       string `json:"title"`

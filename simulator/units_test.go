@@ -289,3 +289,14 @@ func TestSecretsComeFromTheSeedOrFromChance(t *testing.T) {
 		t.Errorf("err = %v, want invalid", err)
 	}
 }
+
+func TestTheLeadOnSiteOfASmokeAlarmSaysThatItIsAFire(t *testing.T) {
+	g := newGateway(t)
+	_, u := playing(t, Good)
+	body := strings.Replace(opened(g.URL, "ticket.opened", 1, true, "P1"), `"ticket":`, `"event":"smoke.alarm","ticket":`, 1)
+	post(t, u, u.Secret, "D1", body, time.Now())
+	eventually(t, "five moves", func() bool { return len(g.heard()) == 5 })
+	if got := g.heard()[2]; !strings.Contains(got, " verify ") {
+		t.Errorf("after being on site it says %q: want its finding", got)
+	}
+}

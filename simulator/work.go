@@ -20,6 +20,7 @@ type answer struct {
 	Attempt    int       `json:"attempt,omitempty"`
 	Reason     string    `json:"reason,omitempty"`
 	OnSite     bool      `json:"on_site,omitempty"`
+	Finding    string    `json:"finding,omitempty"`
 	Evidence   string    `json:"evidence,omitempty"`
 }
 
@@ -33,6 +34,7 @@ func (c *crew) work(ctx context.Context, id string, m message) {
 	}{
 		{d.Accept, func() error { return c.move(ctx, id, m, answer{Verb: grid.VerbAccept}) }},
 		{d.Arrive, func() error { return c.move(ctx, id, m, answer{Verb: grid.VerbArrive, OnSite: true}) }},
+		{0, func() error { return c.find(ctx, id, m) }},
 		{d.Clear, func() error { return c.putRight(ctx, m) }},
 		{d.Resolve, func() error {
 			return c.move(ctx, id, m, answer{Verb: grid.VerbResolve, OnSite: true, Reason: "已处置 / put right"})
@@ -52,6 +54,15 @@ func (c *crew) work(ctx context.Context, id string, m message) {
 			return
 		}
 	}
+}
+
+// find is the word of the first on site that it is a fire: it calls the fire unit.
+func (c *crew) find(ctx context.Context, id string, m message) error {
+	if !m.Data.Lead || !strings.HasPrefix(m.Data.Event, "smoke.") {
+		return nil
+	}
+	return c.move(ctx, id, m, answer{Verb: grid.VerbVerify, Finding: string(grid.VerifiedTrue), OnSite: true,
+		Reason: "现场核实：确有火情 / seen on site: there is a fire"})
 }
 
 // putRight is done by the leading unit only: one pair of hands closes a cover.
@@ -105,7 +116,7 @@ func (c *crew) move(ctx context.Context, id string, m message, a answer) error {
 }
 
 var past = map[grid.Verb]string{
-	grid.VerbAccept: "accepts", grid.VerbArrive: "is on site for", grid.VerbResolve: "reports done", grid.VerbConfirm: "confirms on site",
+	grid.VerbAccept: "accepts", grid.VerbArrive: "is on site for", grid.VerbVerify: "finds a fire, and so calls the fire unit:", grid.VerbResolve: "reports done", grid.VerbConfirm: "confirms on site",
 }
 
 func (c *crew) post(ctx context.Context, id string, m message, v grid.Verb, body []byte) (status int, detail string, err error) {
