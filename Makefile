@@ -26,14 +26,14 @@ demo: build influxd
 
 build:
 	@mkdir -p bin
-	@./deploy/ticking.sh "building gridgate and gridsim" -- env CGO_ENABLED=0 $(GO) build -trimpath -o bin/ ./cmd/...
+	@./deploy/ticking.sh "building gridgate and gridsim" -- env CGO_ENABLED=0 $(GO) build -v -trimpath -o bin/ ./cmd/...
 
 # The last InfluxDB in pure Go: no C compiler, no download but the module proxy's.
 influxd: $(INFLUXD)
 $(INFLUXD):
 	@mkdir -p $(TOOLS)
 	@./deploy/ticking.sh "building InfluxDB 1.8.10 into .tools/bin, once, about two minutes" -- \
-	  env CGO_ENABLED=0 GOFLAGS= GOBIN=$(TOOLS) $(GO) install -trimpath -tags noasm -ldflags "-s -w -X main.version=1.8.10" \
+	  env CGO_ENABLED=0 GOFLAGS= GOBIN=$(TOOLS) $(GO) install -v -trimpath -tags noasm -ldflags "-s -w -X main.version=1.8.10" \
 	  github.com/influxdata/influxdb/cmd/influxd@v1.8.10
 
 # Each skipped test says in one line what it needs; GRIDGATE_REQUIRE_PEERS=1 turns skips into failures.

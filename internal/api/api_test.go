@@ -16,6 +16,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/danielgtaylor/huma/v2/adapters/humago"
 	"github.com/prometheus/client_golang/prometheus"
 
 	"gridgate/internal/grid"
@@ -383,6 +384,25 @@ func TestPanicInAHandlerIsA500AndTheGatewayGoesOn(t *testing.T) {
 	}
 	if got, _, _ := w.do("", "GET", "/healthz", ""); got != 200 {
 		t.Errorf("health afterwards: %d", got)
+	}
+}
+
+func TestAnswerWithoutADeadlineOutlastsTheServersOwn(t *testing.T) {
+	w := newWorld(t)
+	const limit = 50 * time.Millisecond
+	mux := http.NewServeMux()
+	route(w.server, humago.New(mux, describe("test")), adminOnly, 0, post("/slow", "slow", "test", "Slow"),
+		func(context.Context, grid.Actor, *struct{}) (*struct{}, error) {
+			time.Sleep(4 * limit)
+			return nil, nil
+		})
+	srv := httptest.NewUnstartedServer(mux)
+	srv.Config.WriteTimeout = limit
+	srv.Start()
+	defer srv.Close()
+	w.url = srv.URL
+	if got, _, b := w.do(admin, "POST", "/api/v1/slow", ""); got >= 300 {
+		t.Errorf("%d %s", got, b)
 	}
 }
 

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/danielgtaylor/huma/v2"
+	"github.com/danielgtaylor/huma/v2/adapters/humago"
 
 	"gridgate/internal/grid"
 )
@@ -41,7 +42,13 @@ func post(path, id, tag, summary string) huma.Operation {
 	return op
 }
 
-type actorKey struct{}
+// caller is who asks, and the connection it asks on.
+type caller struct {
+	by  grid.Actor
+	ctl *http.ResponseController
+}
+
+type callerKey struct{}
 
 // route registers one operation: it authenticates, sets the deadline, hands the actor to
 // fn and turns fn's error into a problem. within 0 means the answer has no deadline.
@@ -57,7 +64,8 @@ func route[I, O any](s *Server, api huma.API, who access, within time.Duration, 
 			refuse(hc, err)
 			return
 		}
-		ctx := context.WithValue(hc.Context(), actorKey{}, by)
+		_, w := humago.Unwrap(hc)
+		ctx := context.WithValue(hc.Context(), callerKey{}, caller{by, http.NewResponseController(w)})
 		if within > 0 {
 			var cancel context.CancelFunc
 			ctx, cancel = context.WithTimeout(ctx, within)
@@ -66,7 +74,11 @@ func route[I, O any](s *Server, api huma.API, who access, within time.Duration, 
 		next(huma.WithContext(hc, ctx))
 	})
 	huma.Register(api, op, func(ctx context.Context, in *I) (*O, error) {
-		out, err := fn(ctx, ctx.Value(actorKey{}).(grid.Actor), in)
+		c := ctx.Value(callerKey{}).(caller)
+		if within == 0 {
+			c.ctl.SetWriteDeadline(time.Time{}) // over the server's; not supported: then there is none
+		}
+		out, err := fn(ctx, c.by, in)
 		if err != nil {
 			p := problem(err)
 			if p.Status == http.StatusInternalServerError {
