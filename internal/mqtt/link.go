@@ -47,9 +47,9 @@ func (t *Transport) newLink(ctx context.Context) *link {
 		SetCleanSession(false).   // the broker keeps what comes while we are away
 		SetAutoAckDisabled(true). // a message is acknowledged when it is durable
 		SetOrderMatters(true).    // else each message gets a goroutine
-		SetAutoReconnect(false).  //
-		SetConnectRetry(false).   //
-		SetStore(noStore{}).      // the window keeps what comes; what we send is not worth keeping
+		SetAutoReconnect(false).  // see link
+		SetConnectRetry(false).
+		SetStore(noStore{}). // the window keeps what comes; what we send is not worth keeping
 		SetKeepAlive(t.cfg.KeepAlive).
 		SetPingTimeout(min(10*time.Second, t.cfg.KeepAlive)).
 		SetConnectTimeout(t.cfg.ConnectTimeout).
@@ -226,5 +226,5 @@ func (t *Transport) connected(subs []Subscription, canaryRefused bool) {
 	t.status.Connected, t.status.Since, t.status.Deaf = true, t.cfg.Now().UTC(), false
 	t.status.Subscriptions, t.status.CanaryRefused = subs, canaryRefused
 	t.mu.Unlock()
-	t.log.Info("connected to broker", "in", t.cfg.URL, "refused", slices.ContainsFunc(subs, func(s Subscription) bool { return s.Refused }))
+	t.log.Info("connected to broker", "in", t.peer, "refused", slices.ContainsFunc(subs, func(s Subscription) bool { return s.Refused }))
 }

@@ -33,6 +33,7 @@ var errDeaf = errors.New("deaf")
 type Transport struct {
 	cfg    Config
 	canary string // topic of our messages to ourselves
+	peer   string // the broker's address; the URL may hold a password
 	log    *slog.Logger
 	wire   intake.Wire
 	tally  intake.Tally
@@ -71,6 +72,7 @@ func New(cfg Config, log *slog.Logger) *Transport {
 		wire:   intake.Wire{Transport: "mqtt", Source: cfg.Name, MaxPayload: cfg.MaxPayload, Identify: cfg.Identify, Now: cfg.Now},
 		status: Status{Since: cfg.Now().UTC()},
 	}
+	t.peer, _, _ = cfg.address() // Run says what is wrong with it
 	t.tally.Log = t.log
 	t.window = intake.NewQueue(intake.Limits{Frames: cfg.Window, Bytes: cfg.WindowBytes, GiveUp: cfg.GiveUp}, &t.tally, t.stored, t.giveUp)
 	t.unacked = intake.NewQueue(intake.Limits{Frames: cfg.Unacked, Bytes: 16 << 20, GiveUp: cfg.GiveUp}, &t.tally, func([]struct{}) {}, nil)
@@ -135,7 +137,7 @@ func (t *Transport) disconnected(ctx context.Context, err error) {
 	t.status.Deaf = errors.Is(err, errDeaf)
 	t.mu.Unlock()
 	if ctx.Err() == nil {
-		t.tally.Fault("not connected to broker", err)
+		t.tally.Fault("not connected to broker", grid.Errorf(grid.Unavailable, "mqtt %s: broker %s: %w", t.cfg.Name, t.peer, err))
 	}
 }
 
@@ -185,7 +187,7 @@ func (t *Transport) stored(rs []receipt) {
 // giveUp closes the connection so that the broker sends again.
 func (t *Transport) giveUp(err error) {
 	if l := t.link.Load(); l != nil {
-		l.cut(grid.Errorf(grid.Unavailable, "mqtt %s: connection closed: its frames cannot be stored: %w", t.cfg.Name, err))
+		l.cut(grid.Errorf(grid.Unavailable, "connection closed: its frames cannot be stored: %w", err))
 	}
 }
 
