@@ -3,6 +3,7 @@ package journal
 import (
 	"encoding/binary"
 	"hash/crc32"
+	"strings"
 	"time"
 
 	"gridgate/internal/grid"
@@ -99,9 +100,13 @@ func (v *view) parse(body []byte) bool {
 // frame makes a grid.Frame of v. Raw stays where it is; of the strings, those that
 // repeat are interned and the others share one allocation.
 func (v *view) frame(lane grid.Lane, epoch uint32, names *interner) grid.Frame {
-	own := make([]byte, 0, len(v.identity)+len(v.address)+len(v.note))
-	own = append(append(append(own, v.identity...), v.address...), v.note...)
-	s, a, n := string(own), len(v.identity), len(v.identity)+len(v.address)
+	a, n := len(v.identity), len(v.identity)+len(v.address)
+	var own strings.Builder
+	own.Grow(n + len(v.note))
+	own.Write(v.identity)
+	own.Write(v.address)
+	own.Write(v.note)
+	s := own.String()
 	f := grid.Frame{
 		Pos:       grid.Pos{Lane: lane, Epoch: epoch, Seq: v.seq},
 		Identity:  grid.Identity(s[:a]),
