@@ -88,7 +88,7 @@ func (s *story) move(r grid.MoveRecord) {
 	if r.By.Role == grid.RoleSystem && r.From == r.To {
 		return // the gateway's own book-keeping
 	}
-	s.say("ticket", "%s: %s, %s → %s, by %s %s", r.Ticket, r.Verb, r.From, r.To, r.By.Role, r.By.Name)
+	s.say("ticket", "%s: %s, %s, by %s %s", r.Ticket, r.Verb, r.Step(), r.By.Role, r.By.Name)
 }
 
 func (s *story) delivery(d grid.Delivery) {

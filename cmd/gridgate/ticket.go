@@ -91,7 +91,7 @@ func (a *app) printTicket(t grid.Ticket, moves []grid.MoveRecord) {
 		a.say("  %-9s %s: %s since %s (attempt %d)", part, as.Unit, as.State, clock(as.Since), as.Attempt)
 	}
 	for _, m := range moves {
-		words := fmt.Sprintf("  %s  %s: %s → %s, by %s %s", clock(m.At), m.Verb, m.From, m.To, m.By.Role, m.By.Name)
+		words := fmt.Sprintf("  %s  %s: %s, by %s %s", clock(m.At), m.Verb, m.Step(), m.By.Role, m.By.Name)
 		if m.Reason != "" {
 			words += ": " + m.Reason
 		}

@@ -114,7 +114,7 @@ func (c *caseFile) timeline() []Step {
 	t := &c.ticket
 	add(t.Opened, "ticket", nil, "ticket %s (%s) opened: %s%s", t.ID, t.Case, t.Title, after(", ", t.Place))
 	for _, m := range c.moves {
-		add(m.At, "move", m, "%s%s: %s → %s, by %s%s%s", m.Verb, after(" ", m.Assignment), m.From, m.To, who(m.By), after(": ", m.Reason), after(" — ", m.Detail))
+		add(m.At, "move", m, "%s%s: %s, by %s%s%s", m.Verb, after(" ", m.Assignment), m.Step(), who(m.By), after(": ", m.Reason), after(" — ", m.Detail))
 	}
 	for _, d := range c.deliveries {
 		add(d.Created, "delivery", d, "%s for %s by %s: %s", d.Type, d.Unit, d.Connector, d.State)

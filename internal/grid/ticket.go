@@ -174,6 +174,14 @@ type MoveRecord struct {
 	Detail     string      `json:"detail,omitempty"`
 }
 
+// Step words the change of state: "accepted → in_progress", or the one state it is in.
+func (r MoveRecord) Step() string {
+	if r.From == "" || r.From == r.To {
+		return string(r.To)
+	}
+	return string(r.From) + " → " + string(r.To)
+}
+
 // DeliveryState is the fate of a delivery.
 type DeliveryState string
 
