@@ -2,6 +2,7 @@ package main
 
 import (
 	"bufio"
+	"cmp"
 	"context"
 	"crypto/rand"
 	"encoding/json"
@@ -90,7 +91,7 @@ func (d *demo) run(ctx context.Context) error {
 	select {
 	case <-g.Ready():
 	case err := <-ran:
-		return cmpErr(err, errors.New("the gateway ended at once"))
+		return cmp.Or(err, errors.New("the gateway ended at once"))
 	case <-ctx.Done():
 		stopGateway()
 		return <-ran
@@ -108,13 +109,6 @@ func (d *demo) run(ctx context.Context) error {
 		verdict = errors.Join(verdict, <-ran)
 	}
 	return verdict
-}
-
-func cmpErr(err, otherwise error) error {
-	if err != nil {
-		return err
-	}
-	return otherwise
 }
 
 // prepare empties the demo's folder and makes the configuration: loopback, shortened
@@ -306,7 +300,7 @@ func (d *demo) watch(ctx context.Context, c *api.Client, ran <-chan error) error
 		case <-ctx.Done():
 			return nil
 		case err := <-ran:
-			return fmt.Errorf("the gateway ended: %w", cmpErr(err, errors.New("without a word")))
+			return fmt.Errorf("the gateway ended: %w", cmp.Or(err, errors.New("without a word")))
 		case <-tick.C:
 			if l, err := c.Ledger(ctx); err == nil {
 				d.story.say("ledger", "%s", inOneLine(l))
