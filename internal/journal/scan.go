@@ -29,14 +29,13 @@ type scanner struct {
 	base int64 // offset of buf[0] in the file
 	pos  int   // next record in buf
 
-	rec    view
-	at     int64 // offset of rec
-	end    int64 // where the good records end
-	group  int64 // where the last write begins
-	proven int64 // a write that starts here proves what is before it durable
-	dirty  bool  // something else than zeros lies after end
-	harm   []harm
-	err    error // of the file system
+	rec   view
+	at    int64 // offset of rec
+	end   int64 // where the good records end
+	group int64 // where the last write begins
+	dirty bool  // something else than zeros lies after end
+	harm  []harm
+	err   error // of the file system
 }
 
 // harm is a stretch of a segment that cannot be read.
@@ -90,12 +89,11 @@ func (s *scanner) record() int {
 func (s *scanner) resync() bool {
 	from, before := s.offset(), s.last
 	s.end, s.dirty = from, false
-	if s.tail && from >= s.proven {
+	if s.tail {
 		if !s.seek(before, true) {
 			return false
 		}
-		s.proven = s.offset() // and so was what lies before
-		s.rewind(from)
+		s.rewind(from) // what lies before the later write was durable, too
 	}
 	if s.seek(before, false) {
 		s.harm = append(s.harm, harm{from: from, to: s.offset(), missing: s.rec.seq - before - 1})
