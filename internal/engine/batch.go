@@ -35,6 +35,7 @@ type batch struct {
 	quiet bool      // a replay of the past: readings are applied, nothing is raised yet
 
 	filling bool // it fills a gap: a queue that is full ends it
+	careful bool // a timer's panic harms no other
 }
 
 // mark is a place in a batch to roll back to.
@@ -153,10 +154,15 @@ func (b *batch) write(ctx context.Context) error {
 	}
 	err = fmt.Errorf("commit a batch: %w", err)
 	if influx.Mark(b.rows.InfluxMark) != e.influxMark {
-		err = errors.Join(err, e.series.Cut(e.influxMark))
+		if cutErr := e.series.Cut(e.influxMark); cutErr != nil {
+			err = errors.Join(err, fmt.Errorf("%w: %w", errQueueBroken, cutErr))
+		}
 	}
 	return err
 }
+
+// errQueueBroken says that the end of the InfluxDB queue is not known any more.
+var errQueueBroken = errors.New("influxdb queue can no longer be trusted: exit and start again")
 
 // appendSeries hands the batch's points to the InfluxDB queue. A full queue is a gap to
 // be filled later, not a failure.
@@ -171,8 +177,11 @@ func (b *batch) appendSeries() error {
 		b.recordGap()
 		return nil
 	}
+	if errors.Is(err, influx.ErrQueueFull) {
+		return err
+	}
 	if err != nil {
-		return fmt.Errorf("append to the influxdb queue: %w", err)
+		return fmt.Errorf("%w: %w", errQueueBroken, err)
 	}
 	b.rows.InfluxMark = state.InfluxMark(m)
 	return nil

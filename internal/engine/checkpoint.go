@@ -84,6 +84,9 @@ func (c *checkpointer) load(fn func(body []byte) error) error {
 		if _, err := c.f.WriteAt([]byte(checkpointMagic), 0); err != nil {
 			return err
 		}
+		if err := syncDir(c.dir); err != nil {
+			return err
+		}
 		good = int64(len(checkpointMagic))
 	} else if err := c.f.Truncate(good); err != nil {
 		return err
@@ -146,6 +149,9 @@ func (c *checkpointer) rewrite(body []byte) error {
 	if err == nil {
 		err = os.Rename(path+".new", path)
 	}
+	if err == nil {
+		err = syncDir(c.dir)
+	}
 	if err != nil {
 		return errors.Join(fmt.Errorf("rewrite the checkpoint: %w", err), f.Close())
 	}
@@ -153,6 +159,15 @@ func (c *checkpointer) rewrite(body []byte) error {
 	c.f, c.size = f, int64(len(checkpointMagic)+8+len(body))
 	c.first = c.size
 	return old.Close()
+}
+
+// syncDir makes new and renamed files of dir durable.
+func syncDir(dir string) error {
+	d, err := os.Open(dir)
+	if err != nil {
+		return err
+	}
+	return errors.Join(d.Sync(), d.Close())
 }
 
 func writeBlock(w io.Writer, body []byte) error {

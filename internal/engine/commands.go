@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"slices"
+	"strconv"
 	"time"
 
 	"gridgate/internal/grid"
@@ -47,10 +48,16 @@ func (e *Engine) do(ctx context.Context, c *command) (any, error) {
 
 // command runs one command of the turn. What fails leaves no trace in the batch.
 func (b *batch) command(c *command) {
-	b.because("cmd/"+c.name+"/"+c.key, b.e.Now())
+	cause := "cmd/" + c.name + "/" + c.key
+	if c.key == "" { // one of many of this instant
+		b.e.commandNo++
+		cause += strconv.FormatUint(b.e.commandNo, 10)
+	}
+	b.because(cause, b.e.Now())
 	if c.key != "" {
-		if done, ok := b.applied(c.key); ok {
-			b.after = append(b.after, func() { c.reply(done, nil) })
+		done, ok, err := b.applied(c.key)
+		if ok || err != nil {
+			b.after = append(b.after, func() { c.reply(done, err) })
 			return
 		}
 	}
@@ -70,17 +77,17 @@ func (b *batch) command(c *command) {
 }
 
 // applied finds what a command with this key answered before.
-func (b *batch) applied(key string) (any, bool) {
+func (b *batch) applied(key string) (any, bool, error) {
 	for _, a := range b.rows.Commands {
 		if a.Key == key {
-			return json.RawMessage(a.Result), true
+			return json.RawMessage(a.Result), true, nil
 		}
 	}
 	a, ok, err := b.e.store.Applied(context.Background(), key)
-	if err != nil || !ok {
-		return nil, false
+	if err != nil {
+		return nil, false, grid.Errorf(grid.Unavailable, "whether %s was done before cannot be read: %w", key, err)
 	}
-	return json.RawMessage(a.Result), true
+	return json.RawMessage(a.Result), ok, nil
 }
 
 // refuseCommands answers those who still wait when the engine stops.
@@ -91,6 +98,16 @@ func (e *Engine) refuseCommands() {
 			c.reply(nil, grid.Errorf(grid.Unavailable, "%s: gateway is stopping", c.name))
 		default:
 			return
+		}
+	}
+}
+
+// refuse answers those whose turn was given up when the engine stopped.
+func (t *turn) refuse() {
+	for _, c := range t.cmds {
+		select {
+		case c.answer <- answer{nil, grid.Errorf(grid.Unavailable, "%s: gateway is stopping, it was not done", c.name)}:
+		default: // it has its answer
 		}
 	}
 }
@@ -311,6 +328,7 @@ func (e *Engine) Replay(ctx context.Context, ids []string, by grid.Actor) (int, 
 
 func (b *batch) replay(frames []grid.QuarantinedFrame, by grid.Actor) int {
 	e := b.e
+	clear(e.replayed)
 	b.quiet = true
 	through := 0
 	for i := range frames {

@@ -136,7 +136,8 @@ type Engine struct {
 	down        []state.DownSpan
 	suspects    map[grid.Pos]int
 	discovered  *lru.TwoQueueCache[grid.Identity, *grid.Discovered]
-	silentPaths int // how many ways in are silent now
+	silentPaths int    // how many ways in are silent now
+	commandNo   uint64 // of commands without a key, since the start
 
 	ruleCache                           map[ruleKey]*ruleSet
 	unreadableRule, silentRule, gapRule *alarm.Rule

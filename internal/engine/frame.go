@@ -153,7 +153,7 @@ func (b *batch) heard(no registry.DeviceNo, d *decoded, joined bool) *deviceSoft
 		}
 		soft.heard = at
 		if path := b.heardPath(devicePath(f), sourcePath(f), f.Received); soft.path != path {
-			e.paths.moved(soft.path, path)
+			b.moved(soft.path, path)
 			soft.path = path
 		}
 	}

@@ -11,7 +11,6 @@ import (
 	"gridgate/internal/grid"
 	"gridgate/internal/influx"
 	"gridgate/internal/registry"
-	"gridgate/internal/state"
 )
 
 // When the InfluxDB queue is full, points are not written: the journal range is noted as
@@ -102,7 +101,7 @@ func (e *Engine) fillGap(ctx context.Context) error {
 	case errors.Is(err, influx.ErrQueueFull):
 		e.gapPause = e.Now().Add(time.Second)
 		return nil
-	case errors.Is(err, state.ErrUntrusted):
+	case unsure(err):
 		return err
 	case err != nil && ctx.Err() == nil:
 		e.log.Error("gap is filled later", "err", err)

@@ -3,13 +3,10 @@ package engine
 import (
 	"context"
 	"errors"
-	"fmt"
-	"runtime/debug"
 	"time"
 
 	"gridgate/internal/grid"
 	"gridgate/internal/registry"
-	"gridgate/internal/state"
 )
 
 const (
@@ -42,16 +39,14 @@ type firedTimers struct {
 func (e *Engine) loop(ctx context.Context) error {
 	wake := time.NewTimer(0)
 	defer wake.Stop()
-	var left *chunk // a bulk chunk of which frames are left
+	var left []*chunk // bulk chunks of which frames are left
 	for {
-		t := &turn{}
-		if left != nil {
-			t.bulk = append(t.bulk, left)
-		}
+		t := &turn{bulk: left}
 		if err := e.gather(ctx, t, wake); err != nil {
 			return nil // ctx is done: what is not committed is taken again at the next start
 		}
 		if err := e.take(ctx, t); err != nil {
+			t.refuse()
 			if ctx.Err() != nil {
 				return nil
 			}
@@ -60,7 +55,7 @@ func (e *Engine) loop(ctx context.Context) error {
 		left = nil
 		for _, c := range t.bulk {
 			if c.next < len(c.frames) {
-				left = c
+				left = append(left, c)
 			}
 		}
 		if err := errors.Join(e.fillGap(ctx), e.checkpoint()); err != nil {
@@ -144,7 +139,7 @@ func (e *Engine) take(ctx context.Context, t *turn) error {
 	for {
 		began := e.Now()
 		b := e.begin(began)
-		if culprit := e.compute(b, t); culprit != "" {
+		if culprit := b.safely(func() { b.inputs(t) }); culprit != "" {
 			b.rollback(mark{cursors: e.cursors, time: e.engineTime})
 			e.log.Error("engine failed on a batch, its frames are taken one by one", "err", culprit)
 			return e.takeSingly(ctx, t)
@@ -157,7 +152,7 @@ func (e *Engine) take(ctx context.Context, t *turn) error {
 		if ctx.Err() != nil {
 			return ctx.Err()
 		}
-		if errors.Is(err, state.ErrUntrusted) {
+		if unsure(err) {
 			return err // only a new start can tell what is on disk
 		}
 		t.rewind(e)
@@ -204,13 +199,9 @@ func (e *Engine) needed(lane grid.Lane, cursor uint64) uint64 {
 	return upTo
 }
 
-// compute runs the turn's inputs through the rules; a panic comes back as a text.
-func (e *Engine) compute(b *batch, t *turn) (panicked string) {
-	defer func() {
-		if r := recover(); r != nil {
-			panicked = fmt.Sprintf("%v\n%s", r, debug.Stack())
-		}
-	}()
+// inputs runs the turn's inputs through the rules.
+func (b *batch) inputs(t *turn) {
+	e := b.e
 	for _, c := range t.safety {
 		e.frames(b, c, time.Time{})
 	}
@@ -218,15 +209,16 @@ func (e *Engine) compute(b *batch, t *turn) (panicked string) {
 		b.command(c)
 	}
 	until := e.Now().Add(bulkSlice)
-	for len(t.bulk) > 0 {
-		last := t.bulk[len(t.bulk)-1]
-		e.frames(b, last, until)
-		if last.next < len(last.frames) || len(e.pipes[grid.Safety].ready) > 0 || !e.moreBulk(t, until) {
+	for i := 0; i < len(t.bulk); i++ { // on another try there are several from the start
+		e.frames(b, t.bulk[i], until)
+		if t.bulk[i].next < len(t.bulk[i].frames) {
 			break
+		}
+		if i == len(t.bulk)-1 && len(e.pipes[grid.Safety].ready) == 0 {
+			e.moreBulk(t, until)
 		}
 	}
 	b.fireTimers(t)
-	return ""
 }
 
 func (t *turn) remember() {
@@ -253,17 +245,15 @@ func (t *turn) rewind(e *Engine) {
 }
 
 // moreBulk takes another bulk chunk into the turn if one waits and there is time.
-func (e *Engine) moreBulk(t *turn, until time.Time) bool {
+func (e *Engine) moreBulk(t *turn, until time.Time) {
 	if !e.Now().Before(until) {
-		return false
+		return
 	}
 	select {
 	case c := <-e.pipes[grid.Bulk].ready:
 		t.bulk = append(t.bulk, c)
 		t.from[c] = c.next
-		return true
 	default:
-		return false
 	}
 }
 
@@ -278,72 +268,6 @@ func (e *Engine) frames(b *batch, c *chunk, until time.Time) {
 		e.received[c.lane] = d.frame.Received
 		c.next++
 	}
-}
-
-// takeSingly makes each input of a turn a batch of its own, so that the frame on which
-// the engine panics is found; that one is quarantined as internal.
-func (e *Engine) takeSingly(ctx context.Context, t *turn) error {
-	t.rewind(e)
-	for _, c := range append(append([]*chunk{}, t.safety...), t.bulk...) {
-		for c.next < len(c.frames) {
-			if err := e.takeFrame(ctx, &c.frames[c.next]); err != nil {
-				return err
-			}
-			e.received[c.lane] = c.frames[c.next].frame.Received
-			c.next++
-		}
-	}
-	for _, cmd := range t.cmds {
-		one := &turn{cmds: []*command{cmd}}
-		one.remember()
-		b := e.begin(e.Now())
-		if culprit := e.compute(b, one); culprit != "" {
-			b.rollback(mark{cursors: e.cursors, time: e.engineTime})
-			e.log.Error("engine failed on a command", "err", culprit)
-			cmd.reply(nil, grid.Errorf(grid.Internal, "command failed: it is logged"))
-			continue
-		}
-		if err := e.finish(ctx, b); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// takeFrame commits one frame by itself, as a finding of our own if it makes us panic.
-func (e *Engine) takeFrame(ctx context.Context, d *decoded) error {
-	for try := 0; ; try++ {
-		b := e.begin(e.Now())
-		if culprit := b.safely(func() { b.frame(d) }); culprit != "" {
-			b.rollback(mark{cursors: e.cursors, time: e.engineTime})
-			e.log.Error("frame quarantined: engine failed on it", "frame", d.frame.Pos.String(), "err", culprit)
-			d.panicked = firstLine(culprit)
-			b = e.begin(e.Now())
-			b.frame(d)
-		}
-		err := e.finish(ctx, b)
-		if err == nil {
-			return nil
-		}
-		if errors.Is(err, state.ErrUntrusted) {
-			return err
-		}
-		e.log.Error("commit failed, the frame is taken again", "frame", d.frame.Pos.String(), "err", err)
-		if !sleep(ctx, min(50*time.Millisecond<<try, 5*time.Second)) {
-			return ctx.Err()
-		}
-	}
-}
-
-// safely runs f and gives a panic as a text.
-func (b *batch) safely(f func()) (panicked string) {
-	defer func() {
-		if r := recover(); r != nil {
-			panicked = fmt.Sprintf("%v\n%s", r, debug.Stack())
-		}
-	}()
-	f()
-	return ""
 }
 
 // fireTimers handles what has come due. Conclusions from absence use engine time;
@@ -363,7 +287,11 @@ func (b *batch) fireTimers(t *turn) {
 		n -= len(entries)
 		t.fired = append(t.fired, firedTimers{tick, entries})
 		for _, entry := range entries {
-			b.fire(tick, entry, now)
+			if b.careful {
+				b.fireCarefully(tick, entry, now)
+			} else {
+				b.fire(tick, entry, now)
+			}
 		}
 	}
 	b.ticketClocks(wall)
@@ -380,7 +308,7 @@ func (b *batch) fire(tick uint32, entry timerEntry, now time.Time) {
 	case deviceTimer:
 		no := registry.DeviceNo(entry.no)
 		if e.soft.devs[no].timer == tick {
-			b.because("", now)
+			b.because("timer/"+string(e.memory.DeviceAt(no).Identity), now)
 			b.supervise(no)
 		}
 	case pointTimer:
@@ -390,8 +318,9 @@ func (b *batch) fire(tick uint32, entry timerEntry, now time.Time) {
 		}
 		e.soft.touchPoint(pt).timer = 0
 		for i := range e.soft.points[pt].conds {
-			b.because("", now)
-			b.judge(pt, e.soft.points[pt].conds[i].rule, nil)
+			rule := e.soft.points[pt].conds[i].rule
+			b.because("timer/"+e.memory.PointAt(pt).ID+"/"+string(e.rulesOf(pt)[rule].Type), now)
+			b.judge(pt, rule, nil)
 		}
 	}
 }

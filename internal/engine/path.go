@@ -50,6 +50,14 @@ func (p *paths) moved(from, to uint32) {
 	p.all[to].devices++
 }
 
+// moved counts a device that is now heard by another path, until the batch fails.
+func (b *batch) moved(from, to uint32) {
+	all := b.e.paths.all
+	old := [2]uint32{all[from].devices, all[to].devices}
+	b.e.paths.moved(from, to)
+	b.undo = append(b.undo, func() { b.e.paths.all[from].devices, b.e.paths.all[to].devices = old[0], old[1] })
+}
+
 // heardPath notes that a path brought something, from whomever.
 func (b *batch) heardPath(name, source string, at time.Time) uint32 {
 	e := b.e

@@ -39,6 +39,7 @@ func (e *Engine) start(ctx context.Context) error {
 		err = e.replaySoft(ctx, from)
 	}
 	if err == nil {
+		e.markOffline()
 		err = e.begun(ctx, loaded)
 	}
 	if err != nil {
@@ -96,8 +97,27 @@ func (e *Engine) loadAlarm(a *grid.Alarm) {
 	if old := e.alarms[e.episodes[key]]; old == nil || !old.Raised.After(a.Raised) {
 		e.episodes[key] = a.ID
 	}
-	if a.Type == grid.EventGatewaySilent && a.Active {
+	switch {
+	case !a.Active:
+	case a.Type == grid.EventGatewaySilent:
 		e.silentPaths++
+	case a.Type == grid.EventSmokeAlarm:
+		if pt, ok := e.memory.Point(a.Point); ok {
+			e.burning[e.memory.Building(e.memory.PointAt(pt))]++
+		}
+	}
+}
+
+// markOffline sets who is offline by the episodes: timers found it out, and they leave
+// nothing in the journal.
+func (e *Engine) markOffline() {
+	for i := range e.soft.devs {
+		e.soft.devs[i].flags &^= isOffline
+	}
+	for _, a := range e.alarms {
+		if no, ok := e.memory.Device(a.Device); ok && a.Active && a.Type == grid.EventDeviceOffline {
+			e.soft.devs[no].flags |= isOffline
+		}
 	}
 }
 
@@ -171,6 +191,10 @@ func (e *Engine) loadCheckpoint() (cursors, error) {
 		return err
 	})
 	for lane := range at {
+		if at[lane].Seq == 0 {
+			// Nothing was saved yet, or the file is gone: all that the journal keeps is read.
+			at[lane] = grid.Pos{Lane: grid.Lane(lane), Epoch: e.cursors[lane].Epoch}
+		}
 		if at[lane].Epoch != e.cursors[lane].Epoch || at[lane].Seq > e.cursors[lane].Seq {
 			// Of another life of the journal, or ahead of the state that was restored: rows
 			// may be newer than the cursors. Duplicates are then told by what follows.
@@ -332,11 +356,24 @@ func (e *Engine) takeNamed(ctx context.Context, f *os.File, frame grid.Frame) er
 		}
 		e.dec.decode(d)
 	}
-	err := e.takeFrame(ctx, d)
-	e.received[frame.Pos.Lane] = frame.Received
-	if _, werr := f.WriteAt(make([]byte, 16), 0); err == nil {
-		err = werr
+	b := e.handle(d)
+	// It has not harmed us. What follows is the disk's affair: whoever dies in the commit
+	// must not blame the frame.
+	if _, err := f.WriteAt(make([]byte, 16), 0); err != nil {
+		return fmt.Errorf("write the suspect file: %w", err)
 	}
+	err := e.commitOne(ctx, func() *batch {
+		if b == nil { // another try
+			b = e.handle(d)
+		}
+		one := b
+		b = nil
+		if e.suspects[frame.Pos] > 0 {
+			one.rows.Suspects = []state.Suspect{{Pos: frame.Pos}}
+		}
+		return one
+	})
+	e.received[frame.Pos.Lane] = frame.Received
 	delete(e.suspects, frame.Pos)
 	return err
 }

@@ -268,22 +268,32 @@ func (b *batch) ticketClocks(wall time.Time) {
 			return
 		}
 		b.undo = append(b.undo, func() { e.due.set(id, wall) })
-		t := e.tickets[id]
-		if t == nil {
-			continue
+		if b.careful {
+			b.clockCarefully(id, wall)
+		} else {
+			b.ticketClock(id, wall)
 		}
-		plan, err := e.Plans.For(t.Type)
-		if err != nil {
-			continue
-		}
-		b.because(fmt.Sprintf("clock/%s/%d", id, t.Revision), wall)
-		row := b.changeTicket(id)
-		res, next := ticket.Tick(row, plan, wall, e.context(row))
-		res.Wake = next
-		b.ticketChanged(row, res)
-		b.now = b.time
-		b.check(id)
 	}
+}
+
+// ticketClock runs the clocks of one ticket.
+func (b *batch) ticketClock(id string, wall time.Time) {
+	e := b.e
+	t := e.tickets[id]
+	if t == nil {
+		return
+	}
+	plan, err := e.Plans.For(t.Type)
+	if err != nil {
+		return
+	}
+	b.because(fmt.Sprintf("clock/%s/%d", id, t.Revision), wall)
+	row := b.changeTicket(id)
+	res, next := ticket.Tick(row, plan, wall, e.context(row))
+	res.Wake = next
+	b.ticketChanged(row, res)
+	b.now = b.time
+	b.check(id)
 }
 
 // Move changes a ticket by the word of a person or a unit. It is durable on nil.
