@@ -3,6 +3,7 @@ package profile
 import (
 	"encoding/json"
 	"fmt"
+	"math"
 	"slices"
 	"sync"
 	"time"
@@ -185,7 +186,7 @@ func (c *clock) read(s *scope) time.Time {
 		return time.Time{}
 	}
 	whole := int64(sec)
-	return time.Unix(whole, int64((sec-float64(whole))*1e6)*1e3).UTC()
+	return time.Unix(whole, int64(math.Round((sec-float64(whole))*1e6))*1e3).UTC()
 }
 
 // sequence reads the device's own counter.
