@@ -26,8 +26,8 @@ func segmentFiles(t testing.TB, dir string, lane grid.Lane) []string {
 	return files
 }
 
-// written makes a journal whose bulk lane has one segment for each element of sizes,
-// with that many frames in each of its writes, and closes it.
+// written makes a journal as a killed gateway leaves it. Its bulk lane has one segment
+// for each argument, with that many frames in each of its writes.
 func written(t *testing.T, segments ...[]int) (dir string, frames []grid.Frame) {
 	t.Helper()
 	dir = filepath.Join(memory(t), "journal")
@@ -45,8 +45,38 @@ func written(t *testing.T, segments ...[]int) (dir string, frames []grid.Frame) 
 			frames = append(frames, batch...)
 		}
 		stop()
+		killed(t, dir)
 	}
 	return dir, frames
+}
+
+// killed undoes what only a clean Close does: it removes the empty segments that say
+// that the ones before are whole.
+func killed(t *testing.T, dir string) {
+	t.Helper()
+	for lane := range grid.Lane(grid.Lanes) {
+		files := segmentFiles(t, dir, lane)
+		if err := os.Remove(files[len(files)-1]); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+func TestAfterACleanCloseAShortFileIsDamage(t *testing.T) {
+	dir := filepath.Join(memory(t), "journal")
+	log, stop := start(t, dir, plain)
+	frames := put(t, log, grid.Bulk, 3)
+	stop()
+	edit(t, segmentFiles(t, dir, grid.Bulk)[0], func(b []byte) []byte { return b[:len(b)-1] })
+	log, stop = start(t, dir, plain)
+	if got := survivors(t, log, frames); len(got) != 2 || log.Head(grid.Bulk) != frames[2].Pos {
+		t.Errorf("%d frames are there, the head is %v: want 2 of 3, and the third sequence not used again", len(got), log.Head(grid.Bulk))
+	}
+	if harm := log.Stats().Lanes[grid.Bulk].Harm; harm.Missing != 1 {
+		t.Errorf("harm is %+v: want 1 missing", harm)
+	}
+	goesOn(t, log)
+	stop()
 }
 
 // copyOf copies a journal, so that it can be damaged.

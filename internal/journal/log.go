@@ -160,7 +160,7 @@ func (l *Log) closeFiles() error {
 		p.stop(nil)
 		p.closeReaders()
 		if p.hot != nil {
-			errs = append(errs, p.hot.close())
+			errs = append(errs, p.close())
 			p.hot = nil
 		}
 	}

@@ -464,8 +464,8 @@ func TestStatsSayWhatWasCommitted(t *testing.T) {
 	}
 	log, stop := start(t, t.TempDir(), o)
 	put(t, log, grid.Bulk, 7)
-	stop()
 	st := log.Stats().Lanes[grid.Bulk]
+	stop()
 	if frames != 7 || st.Frames != 7 || st.Commits == 0 || st.Head.Seq != 7 || st.Segments != 1 || st.Bytes < 7000 ||
 		st.WorstCommit < st.LastCommit || st.PendingBytes != 0 || st.PendingFrames != 0 {
 		t.Errorf("stats are %+v after %d frames", st, frames)

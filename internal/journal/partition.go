@@ -145,7 +145,9 @@ func (p *partition) drain() error {
 // stop refuses all that waits and all that may still come.
 func (p *partition) stop(err error) error {
 	p.mu.Lock()
-	p.stopped = errClosed
+	if p.stopped == nil {
+		p.stopped = errClosed
+	}
 	if err != nil {
 		p.stopped = grid.Errorf(grid.Unavailable, "%s journal has failed, the gateway has to start again: %w", p.lane, err)
 		err = p.stopped
@@ -263,9 +265,23 @@ func (p *partition) roll() error {
 	return nil
 }
 
+// close ends a journal that has not failed so that nothing of it can pass for a torn
+// tail later: what follows a segment proves that all of it was durable.
+func (p *partition) close() error {
+	p.mu.Lock()
+	failed := p.stopped != errClosed
+	p.mu.Unlock()
+	if !failed && p.hot.off > p.hot.seg.body {
+		if err := p.roll(); err != nil && !errors.Is(err, errNoRoom) {
+			return errors.Join(err, p.hot.close())
+		}
+	}
+	return p.hot.close()
+}
+
 // begin starts a segment whose first record will have the sequence next.
 func (p *partition) begin(next uint64) error {
-	seg := &segment{first: next, last: next - 1, epoch: p.epoch, salt: rand.Uint32(), created: p.opt.Now()}
+	seg := &segment{first: next, last: next - 1, epoch: p.epoch, salt: rand.Uint32(), created: p.opt.Now().UTC().Round(0)}
 	h, err := createHot(p.lane, p.dir, seg, p.counts)
 	if err != nil {
 		return fmt.Errorf("new segment: %w", err)
