@@ -247,6 +247,10 @@ func TestFramesOfAGoneConnectionAreStoredBeforeThoseOfTheNext(t *testing.T) {
 	c = dial(t, b, rawConnect{keepSession: true}) // the same client id takes over
 	c.Send(t, "4")
 	gatetest.Eventually(t, "the frame", func() bool { return b.Status().Received == 4 })
+	time.Sleep(50 * time.Millisecond)
+	if n := len(in.Calls()); n != 1 {
+		t.Errorf("%d calls of Ingest before the first was answered", n)
+	}
 	release()
 	var got string
 	for _, f := range in.Wait(t, 4) {

@@ -83,6 +83,24 @@ func TestWhatWaitsGoesInOneCallInOrder(t *testing.T) {
 	})
 }
 
+func TestRoomIsFreeBeforeTheAcknowledgement(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var q *Queue[int]
+		n := 0
+		q = NewQueue(Limits{}, &Tally{}, func(hs []int) {
+			if n += len(hs); q.Held() != 0 {
+				t.Error("a peer that now fills its window finds no room")
+			}
+		}, nil)
+		q.Put(frame("a", "0"), 0)
+		q.Close()
+		q.Run(t.Context(), &disk{})
+		if n != 1 {
+			t.Errorf("%d acknowledged", n)
+		}
+	})
+}
+
 func TestBatchIsBounded(t *testing.T) {
 	d := &disk{took: time.Second}
 	run(t, Limits{Batch: 2}, d, func(q *Queue[int], r *record) {

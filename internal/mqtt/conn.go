@@ -4,19 +4,22 @@ import (
 	"bufio"
 	"context"
 	"crypto/tls"
+	"io"
 	"net"
 	"time"
 )
 
-// writeWithin bounds a write to the broker.
-const writeWithin = 5 * time.Second
+const (
+	writeWithin  = 5 * time.Second        // bounds a write to the broker
+	lingerWithin = 250 * time.Millisecond // bounds the wait for the broker to close its side
+)
 
 // conn is a connection to the broker. Paho reads the first bytes of each packet one by one,
 // so reads are buffered; and it sets no deadline for acknowledgements, so writes have one.
 type conn struct {
 	net.Conn
 	buf    *bufio.Reader
-	broken func(error) // told at once, also while Paho waits for a handler
+	broken func(error) // told at once; Paho tells only after its handler has returned
 }
 
 func (c *conn) Read(p []byte) (int, error) {
@@ -29,7 +32,22 @@ func (c *conn) Read(p []byte) (int, error) {
 
 func (c *conn) Write(p []byte) (int, error) {
 	_ = c.SetWriteDeadline(time.Now().Add(writeWithin))
-	return c.Conn.Write(p)
+	n, err := c.Conn.Write(p)
+	if err != nil {
+		c.broken(err)
+	}
+	return n, err
+}
+
+// Close waits a little for the broker to close its side. A socket that is closed with
+// something unread, a canary perhaps, is reset, and then the broker may throw away our last
+// acknowledgements and send again.
+func (c *conn) Close() error {
+	if half, ok := c.Conn.(interface{ CloseWrite() error }); ok && half.CloseWrite() == nil {
+		_ = c.SetReadDeadline(time.Now().Add(lingerWithin))
+		_, _ = io.Copy(io.Discard, c.Conn)
+	}
+	return c.Conn.Close()
 }
 
 // dial opens a connection to the configured broker.

@@ -203,7 +203,7 @@ func (l *link) broken(err error) {
 func (l *link) cut(err error) {
 	l.broken(err)
 	if c := l.conn.Load(); c != nil {
-		_ = c.Close()
+		_ = c.Conn.Close()
 	}
 }
 

@@ -255,6 +255,33 @@ func TestFullWindowIsNoDeafness(t *testing.T) {
 	acked(t, tr, 20)
 }
 
+func TestLossIsSeenWhileTheWindowIsFull(t *testing.T) {
+	m := startMosquitto(t)
+	var in gatetest.Inbox
+	release := in.Stall()
+	defer release()
+	tr, _ := start(t, Config{URL: m.url(), Window: 5, GiveUp: time.Hour, CanaryEvery: 50 * time.Millisecond}, &in)
+	connected(t, tr)
+	p := m.publisher(t)
+	for i := range 20 {
+		publish(t, p, topic, 1, false, fmt.Sprint(i))
+	}
+	gatetest.Eventually(t, "the window to fill", func() bool { return tr.Status().Received == 6 })
+	m.kill()
+	gatetest.Eventually(t, "the loss to be seen", func() bool { return !tr.Status().Connected })
+}
+
+func TestIdleConnectionIsLeftAlone(t *testing.T) {
+	m := startMosquitto(t)
+	tr, _ := start(t, Config{URL: m.url(), CanaryEvery: 50 * time.Millisecond, DeafAfter: 700 * time.Millisecond}, &gatetest.Inbox{})
+	connected(t, tr)
+	since := tr.Status().Since
+	time.Sleep(2 * time.Second)
+	if s := tr.Status(); !s.Connected || !s.Since.Equal(since) {
+		t.Errorf("the connection was broken: %s", s.LastError)
+	}
+}
+
 func TestRetainedMessageIsMarked(t *testing.T) {
 	m := startMosquitto(t)
 	p := m.publisher(t)
