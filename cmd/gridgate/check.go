@@ -180,3 +180,21 @@ func (a *app) backupCommand() *cobra.Command {
 		},
 	}
 }
+
+func (a *app) restoreCommand() *cobra.Command {
+	return &cobra.Command{
+		Use: "restore <folder>", Short: "Put a backup into the empty data folder of a gateway that does not run", Args: args(cobra.ExactArgs(1)),
+		Long: "Put a backup into the data folder of the configuration (data_dir), which must be empty or not\n" +
+			"there. The backup is recounted first; one whose ledger does not balance is refused.",
+		RunE: func(cmd *cobra.Command, argv []string) error {
+			cfg, err := a.loadConfig()
+			if err != nil {
+				return err
+			}
+			if err := cfg.Restore(cmd.Context(), argv[0], cfg.Log.Logger(a.errOut)); err != nil {
+				return err
+			}
+			return a.show(map[string]string{"folder": cfg.DataDir}, func() { a.say("%s is restored from %s: start the gateway", cfg.DataDir, argv[0]) })
+		},
+	}
+}

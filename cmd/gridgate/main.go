@@ -110,7 +110,7 @@ func (a *app) command() *cobra.Command {
 	f.BoolVar(&a.json, "json", false, "print JSON")
 	root.AddCommand(
 		a.serveCommand(), a.demoCommand(), a.checkCommand(), a.profileCommand(), a.deviceCommand(),
-		a.framesCommand(), a.replayCommand(), a.explainCommand(), a.ticketCommand(), a.backupCommand(),
+		a.framesCommand(), a.replayCommand(), a.explainCommand(), a.ticketCommand(), a.backupCommand(), a.restoreCommand(),
 	)
 	return root
 }

@@ -216,16 +216,25 @@ func (g *Gateway) openStores(ctx context.Context) error {
 		return err
 	}
 	g.closers = append(g.closers, g.store.Close)
+	restored, err := c.restored()
+	if err != nil {
+		return err
+	}
 	j := c.Journal
 	g.journal, err = journal.Open(filepath.Join(c.DataDir, "journal"), journal.Options{
 		SegmentBytes: int64(j.SegmentBytes), SegmentAge: j.SegmentAge,
 		RetainAge: time.Duration(j.RetainDays) * 24 * time.Hour, RetainBytes: int64(j.RetainBytes), ReserveBytes: int64(j.ReserveBytes),
 		MinFreeBulk: int64(j.MinFreeBulk), MinFreeSafety: int64(j.MinFreeSafety), Log: g.log,
+		RaiseEpoch: restored,
 	})
 	if err != nil {
 		return err
 	}
 	g.closers = append(g.closers, g.journal.Close)
+	if restored {
+		g.log.Info("data folder was restored from a backup: the journal has a new epoch")
+		return os.Remove(filepath.Join(c.DataDir, restoredMark))
+	}
 	return nil
 }
 
