@@ -5,6 +5,7 @@
 #   make test                    all tests
 #   make check                   what CI holds a change to: formatting, vet, linters, tidy, race tests
 #   make bench                   the figures, as tables (minutes)
+#   make chaos                   50,000 frames while everything is killed and restarted (minutes)
 #   make build | influxd | clean
 
 SHELL     := /bin/bash
@@ -16,7 +17,7 @@ TESTFLAGS ?= -shuffle=on -timeout 15m
 TOOLS     := $(CURDIR)/.tools/bin
 INFLUXD   := $(TOOLS)/influxd
 
-.PHONY: demo test check lint race bench build influxd clean help
+.PHONY: demo test check lint race bench chaos build influxd clean help
 
 help:
 	@sed -n '/^#   make/s/^#  //p' Makefile
@@ -55,6 +56,10 @@ race:
 
 bench:
 	@./deploy/bench.sh
+
+# The whole of what make test plays in small. GRIDGATE_TEST_SEED=2 is another course of events.
+chaos: influxd
+	@GRIDGATE_TEST_CHAOS=full $(GO) test ./internal/gatetest -run Chaos -v -count=1 -timeout 20m
 
 clean:
 	rm -rf bin .demo

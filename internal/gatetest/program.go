@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -101,7 +102,7 @@ func NewProgram(t testing.TB, name, path string, args ...string) *Program {
 func (p *Program) Start(t testing.TB) {
 	t.Helper()
 	cmd := exec.Command(p.Path, p.Args...)
-	cmd.Env = append(os.Environ(), p.Env...)
+	cmd.Env = append(environ(), p.Env...)
 	cmd.Stdout, cmd.Stderr = p.log, p.log
 	cmd.SysProcAttr = childAttr()
 	if err := cmd.Start(); err != nil {
@@ -118,6 +119,14 @@ func (p *Program) Start(t testing.TB) {
 		p.mu.Unlock()
 		close(done)
 	}()
+}
+
+// environ is the test's own environment without settings of gridgate: what a person has
+// set for theirs must not reach ours.
+func environ() []string {
+	return slices.DeleteFunc(os.Environ(), func(kv string) bool {
+		return strings.HasPrefix(kv, "GRIDGATE_") || strings.HasPrefix(kv, "GRIDSIM_")
+	})
 }
 
 func (p *Program) running() (*exec.Cmd, chan struct{}) {
@@ -197,7 +206,7 @@ func Run(ctx context.Context, path string, args ...string) (string, error) {
 	defer cancel()
 	var out, errOut bytes.Buffer
 	cmd := exec.CommandContext(ctx, path, args...)
-	cmd.Stdout, cmd.Stderr, cmd.SysProcAttr = &out, &errOut, childAttr()
+	cmd.Env, cmd.Stdout, cmd.Stderr, cmd.SysProcAttr = environ(), &out, &errOut, childAttr()
 	if err := cmd.Run(); err != nil {
 		err = fmt.Errorf("%s %s: %w: %s", filepath.Base(path), strings.Join(args, " "), err, errOut.String())
 		return out.String(), errors.Join(err, ctx.Err())

@@ -22,12 +22,14 @@ devices:
   - {identity: "eui:0267000100000001", profile: netvox/ra02a, point: ceiling-1, mode: simulated}
 `
 
-// ra02a is a report of a Netvox RA02A, with fire or without, as a native message.
-func ra02a(fire bool) string {
+// ra02a is a report of a Netvox RA02A as a native message. Without a counter of the
+// network only the temperature (tenths) tells one report from the next.
+func ra02a(fire bool, temperature int) string {
+	alarm := 0
 	if fire {
-		return "010a011e010000fa000000"
+		alarm = 1
 	}
-	return "010a011e000000b4000000"
+	return fmt.Sprintf("010a011e%02x00%04x000000", alarm, temperature)
 }
 
 // startUnits runs good units that work fast, and registers them.
@@ -66,13 +68,17 @@ func TestExplainTellsATicketFromItsBytesToItsClosure(t *testing.T) {
 	startUnits(t, g)
 	wire := connect(t, g.broker)
 	const topic = "gridgate/up/eui:0267000100000001/6"
-	wire.send(t, topic, unhex(ra02a(true)))
-	ticket := closeTicket(t, g, "ceiling-1", func() { wire.send(t, topic, unhex(ra02a(false))) })
+	wire.send(t, topic, unhex(ra02a(true, 420)))
+	temperature := 250
+	ticket := closeTicket(t, g, "ceiling-1", func() {
+		temperature--
+		wire.send(t, topic, unhex(ra02a(false, temperature)))
+	})
 
 	var told api.Explanation
 	must(t, json.Unmarshal([]byte(g.gridgate(t, "--json", "explain", ticket)), &told))
 	inOrder(t, told.Timeline, [][2]string{
-		{"frame", ra02a(true)},
+		{"frame", ra02a(true, 420)},
 		{"decoded", "netvox/ra02a"},
 		{"event", "smoke.alarm raised at ceiling-1"},
 		{"alarm", "begins"},
@@ -91,7 +97,7 @@ func TestExplainTellsATicketFromItsBytesToItsClosure(t *testing.T) {
 		}
 	}
 	text := g.gridgate(t, "explain", ticket)
-	for _, want := range []string{ticket, ra02a(true), "smoke.alarm", "sim-micro-fire-station", "is closed"} {
+	for _, want := range []string{ticket, ra02a(true, 420), "smoke.alarm", "sim-micro-fire-station", "is closed"} {
 		if !strings.Contains(text, want) {
 			t.Errorf("the text does not hold %q", want)
 		}
@@ -215,7 +221,7 @@ func TestBackupOfARunningGatewayIsRestored(t *testing.T) {
 	g.start(t)
 	g.put(t, smokeRegistry)
 	wire := connect(t, g.broker)
-	wire.send(t, "gridgate/up/eui:0267000100000001/6", unhex(ra02a(true)))
+	wire.send(t, "gridgate/up/eui:0267000100000001/6", unhex(ra02a(true, 420)))
 	fleet := load(t, g, 1000)
 	g.taken(t, 1000)
 	backup := filepath.Join(t.TempDir(), "backup")
@@ -255,7 +261,7 @@ func TestBackupOfARunningGatewayIsRestored(t *testing.T) {
 func epochOf(t *testing.T, g *gateway, report bool) string {
 	t.Helper()
 	if report {
-		connect(t, g.broker).send(t, "gridgate/up/eui:0267000100000001/6", unhex(ra02a(false)))
+		connect(t, g.broker).send(t, "gridgate/up/eui:0267000100000001/6", unhex(ra02a(false, 180)))
 		g.settled(t)
 	}
 	page, err := g.api.Frames(t.Context(), "eui:0267000100000001", "", time.Time{}, 1)
