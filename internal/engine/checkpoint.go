@@ -238,11 +238,11 @@ func appendPoint(b []byte, id string, p *pointSoft, ruleName func(uint8) string)
 	return b
 }
 
-func appendPath(b []byte, name string, heard int64, devices uint32) []byte {
+func appendPath(b []byte, p *path) []byte {
 	b = append(b, rowPath)
-	b = appendString(b, name)
-	b = binary.LittleEndian.AppendUint64(b, uint64(heard))
-	return binary.LittleEndian.AppendUint32(b, devices)
+	b = appendString(b, p.name)
+	b = appendString(b, p.source)
+	return binary.LittleEndian.AppendUint64(b, uint64(p.heard))
 }
 
 // blockReader takes a block's body apart; after the first error everything reads as zero.
@@ -311,8 +311,7 @@ func (e *Engine) encodeCheckpoint(all bool) []byte {
 		}
 	}
 	for i := range e.paths.all {
-		p := &e.paths.all[i]
-		b = appendPath(b, p.name, p.heard, p.devices)
+		b = appendPath(b, &e.paths.all[i])
 	}
 	e.soft.dirtyD, e.soft.dirtyP = e.soft.dirtyD[:0], e.soft.dirtyP[:0]
 	return b
@@ -348,11 +347,10 @@ func (e *Engine) applyBlock(body []byte) (cursors, error) {
 		case rowPoint:
 			e.readPoint(r)
 		case rowPath:
-			name := r.string()
-			heard, devices := int64(r.u64()), r.u32()
+			name, source, heard := r.string(), r.string(), int64(r.u64())
 			if r.err == nil {
-				p := e.paths.get(name)
-				e.paths.all[p].heard, e.paths.all[p].devices = heard, devices
+				p := &e.paths.all[e.paths.get(name)]
+				p.source, p.heard = source, heard
 			}
 		default:
 			return cur, fmt.Errorf("row kind is %d: want %d to %d", kind, rowDevice, rowPath)

@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -330,7 +331,7 @@ func (b *batch) replay(frames []grid.QuarantinedFrame, by grid.Actor) int {
 	e := b.e
 	clear(e.replayed)
 	b.quiet = true
-	through := 0
+	var through []string
 	for i := range frames {
 		q := &frames[i]
 		if !b.waits(q.ID) {
@@ -343,7 +344,7 @@ func (b *batch) replay(frames []grid.QuarantinedFrame, by grid.Actor) int {
 		if outcome == grid.Quarantined {
 			continue
 		}
-		through++
+		through = append(through, q.ID)
 		done := *q
 		done.State, done.Detail = "replayed", q.Detail+"; replayed by "+by.Name
 		b.rows.Quarantine = append(b.rows.Quarantine, done)
@@ -360,7 +361,10 @@ func (b *batch) replay(frames []grid.QuarantinedFrame, by grid.Actor) int {
 		}
 	}
 	clear(e.replayed)
-	return through
+	if len(through) > 0 {
+		b.replayedToo(through)
+	}
+	return len(through)
 }
 
 // waits reports whether a quarantined frame still waits, now that it is our turn.
@@ -426,7 +430,9 @@ func (e *Engine) Ack(ctx context.Context, id string, by grid.Actor) (grid.Alarm,
 }
 
 func oldestFirst(fs []grid.QuarantinedFrame) {
-	slices.SortStableFunc(fs, func(a, b grid.QuarantinedFrame) int { return a.Frame.Received.Compare(b.Frame.Received) })
+	slices.SortStableFunc(fs, func(a, b grid.QuarantinedFrame) int {
+		return cmp.Or(a.Frame.Received.Compare(b.Frame.Received), cmp.Compare(a.Frame.Pos.Seq, b.Frame.Pos.Seq))
+	})
 }
 
 func newestFirst(ds []grid.Discovered) {

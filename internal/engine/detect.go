@@ -264,7 +264,10 @@ func (b *batch) lateSmoke(pt registry.PointNo, d *decoded, r *grid.Reading) {
 			b.raise(s, d, a.At())
 		case alarm.Rejoin:
 			b.cameBack(s, late, d, a.At())
+		default:
+			continue
 		}
+		b.wakePoint(pt, b.now) // what was heard in the same instant may say that it is over
 	}
 }
 

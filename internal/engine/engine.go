@@ -50,6 +50,7 @@ type Store interface {
 	Quarantined(ctx context.Context, id string) (grid.QuarantinedFrame, error)
 	ListQuarantine(ctx context.Context, q state.Query) (state.Page[grid.QuarantinedFrame], error)
 	ListInstallations(ctx context.Context, q state.Query) (state.Page[grid.Installation], error)
+	HeldAfter(ctx context.Context, lane grid.Lane, seq uint64) ([]grid.Pos, error)
 	QuarantineOverflow(ctx context.Context, maxRows, maxBytes int64) ([]string, error)
 	PendingDeliveries(ctx context.Context) ([]grid.Delivery, error)
 }
@@ -132,11 +133,13 @@ type Engine struct {
 	due         deadlines      // next clock of each ticket, real time
 	burning     map[string]int // active smoke alarms by building
 	unitCache   []grid.Unit
-	recalled    []string // ended tickets that were looked up in this turn
+	awaited     map[registry.DeviceNo]string // tickets closed by the next word of a device
+	recalled    []string                     // ended tickets that were looked up in this turn
 	down        []state.DownSpan
 	suspects    map[grid.Pos]int
 	discovered  *lru.TwoQueueCache[grid.Identity, *grid.Discovered]
-	silentPaths int    // how many ways in are silent now
+	silentPaths int // how many ways in are silent now
+	replays     replays
 	commandNo   uint64 // of commands without a key, since the start
 
 	ruleCache                           map[ruleKey]*ruleSet
@@ -200,7 +203,7 @@ func New(c Config) (*Engine, error) {
 		timers: newTimers(), paths: newPaths(),
 		alarms: map[string]*grid.Alarm{}, episodes: map[episodeKey]string{}, tickets: map[string]*grid.Ticket{},
 		deliveries: map[string]*grid.Delivery{}, units: map[string]*grid.Unit{},
-		due: newDeadlines(), burning: map[string]int{}, suspects: map[grid.Pos]int{}, discovered: discovered,
+		due: newDeadlines(), burning: map[string]int{}, awaited: map[registry.DeviceNo]string{}, suspects: map[grid.Pos]int{}, discovered: discovered,
 		ruleCache: map[ruleKey]*ruleSet{}, gapSeen: map[grid.Identity]*deviceSoft{}, replayed: map[registry.PointNo]*decoded{},
 	}
 	e.dec = &decoder{profiles: c.Profiles, profileOf: e.memory.ProfileOf}

@@ -163,6 +163,11 @@ func (b *batch) heard(no registry.DeviceNo, d *decoded, joined bool) *deviceSoft
 	if soft.flags&isOffline != 0 {
 		b.backOnline(no, soft)
 	}
+	if len(e.awaited) > 0 && !b.quiet {
+		if id, ok := e.awaited[no]; ok {
+			b.check(id)
+		}
+	}
 	return soft
 }
 

@@ -295,6 +295,7 @@ func (b *batch) fireTimers(t *turn) {
 		}
 	}
 	b.ticketClocks(wall)
+	b.emptyReplays()
 	if b.time.Sub(e.lastAlive) >= aliveEvery {
 		e.lastAlive = b.time
 		b.rows.EngineTime = b.time
@@ -309,7 +310,7 @@ func (b *batch) fire(tick uint32, entry timerEntry, now time.Time) {
 		no := registry.DeviceNo(entry.no)
 		if e.soft.devs[no].timer == tick {
 			b.because("timer/"+string(e.memory.DeviceAt(no).Identity), now)
-			b.supervise(no)
+			b.supervise(no, tick)
 		}
 	case pointTimer:
 		pt := registry.PointNo(entry.no)
@@ -383,6 +384,7 @@ func (e *Engine) save() error {
 		return err
 	}
 	e.ckptCursors = e.cursors
+	e.replays.done = len(e.replays.ids) > 0
 	return nil
 }
 

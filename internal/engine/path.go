@@ -50,6 +50,18 @@ func (p *paths) moved(from, to uint32) {
 	p.all[to].devices++
 }
 
+// count counts the devices of each path anew.
+func (p *paths) count(devs []deviceSoft) {
+	for i := range p.all {
+		p.all[i].devices = 0
+	}
+	for i := range devs {
+		if n := devs[i].path; n != 0 {
+			p.all[n].devices++
+		}
+	}
+}
+
 // moved counts a device that is now heard by another path, until the batch fails.
 func (b *batch) moved(from, to uint32) {
 	all := b.e.paths.all

@@ -39,6 +39,10 @@ func (e *Engine) start(ctx context.Context) error {
 		err = e.replaySoft(ctx, from)
 	}
 	if err == nil {
+		err = e.replayAgain(ctx, loaded.Meta[metaReplayed])
+	}
+	if err == nil {
+		e.paths.count(e.soft.devs)
 		e.markOffline()
 		err = e.begun(ctx, loaded)
 	}
@@ -205,54 +209,6 @@ func (e *Engine) loadCheckpoint() (cursors, error) {
 	return at, err
 }
 
-// replaySoft reads the frames between checkpoint and cursor once more, with effects off.
-func (e *Engine) replaySoft(ctx context.Context, from cursors) error {
-	for lane := range from {
-		seq, upTo := from[lane].Seq, e.cursors[lane].Seq
-		for seq < upTo {
-			frames, err := e.journal.Next(ctx, grid.Lane(lane), seq, 1024)
-			if err != nil {
-				return fmt.Errorf("replay of the %s lane after %d: %w", grid.Lane(lane), seq, err)
-			}
-			b := e.begin(e.Now())
-			b.quiet = true
-			for i := range frames {
-				seq = frames[i].Pos.Seq
-				if seq > upTo {
-					break
-				}
-				d := &decoded{frame: frames[i]}
-				e.dec.decode(d)
-				b.replaySoft(d)
-			}
-			e.soft.forget()
-			clear(e.replayed)
-		}
-	}
-	return nil
-}
-
-// replaySoft moves only the soft state: what the frame led to is stored already.
-func (b *batch) replaySoft(d *decoded) {
-	if culprit := b.safely(func() {
-		f := &d.frame
-		b.because(f.Pos.String(), f.Received)
-		no, known := b.e.memory.Device(f.Identity)
-		if !known || d.profile == nil || d.decodeErr != nil || d.envelopeErr != nil || d.panicked != "" {
-			return
-		}
-		b.report(no, d, nil)
-	}); culprit != "" {
-		b.e.log.Error("frame left out of the soft state", "frame", d.frame.Pos.String(), "err", firstLine(culprit))
-	}
-	// Everything but the soft state is thrown away.
-	for i := len(b.undo) - 1; i >= 0; i-- {
-		b.undo[i]()
-	}
-	b.undo, b.after, b.rows, b.series = b.undo[:0], b.after[:0], state.Batch{}, b.series[:0]
-	b.alarms, b.tickets, b.deliveries = b.alarms[:0], b.tickets[:0], b.deliveries[:0]
-}
-
 // begun marks the run as begun and notes for how long we could not hear.
 func (e *Engine) begun(ctx context.Context, l *state.Loaded) error {
 	now := e.Now()
@@ -389,7 +345,7 @@ func (e *Engine) armAll() {
 			continue
 		}
 		soft := &e.soft.devs[i]
-		_, _, due := alarm.Offline(e.intervalOf(no, nil), fromNanos(row.Installed), fromNanos(soft.heard), e.deafTo(soft.path), b.now)
+		_, _, due := alarm.Offline(e.intervalOf(no, nil), fromNanos(row.Installed), fromNanos(soft.heard), e.unheard(soft.path), b.now)
 		if due.IsZero() {
 			continue
 		}

@@ -30,7 +30,7 @@ func (e *Engine) intervalOf(no registry.DeviceNo, d *decoded) time.Duration {
 func (b *batch) armSupervision(no registry.DeviceNo, d *decoded) {
 	e := b.e
 	soft := e.soft.touchDevice(no)
-	_, _, due := alarm.Offline(e.intervalOf(no, d), fromNanos(e.memory.DeviceAt(no).Installed), fromNanos(soft.heard), e.deafTo(soft.path), b.now)
+	_, _, due := alarm.Offline(e.intervalOf(no, d), fromNanos(e.memory.DeviceAt(no).Installed), fromNanos(soft.heard), e.unheard(soft.path), b.now)
 	if !due.IsZero() {
 		e.timers.arm(&soft.timer, due, timerEntry{uint32(no), deviceTimer})
 	}
@@ -38,7 +38,9 @@ func (b *batch) armSupervision(no registry.DeviceNo, d *decoded) {
 
 // supervise asks whether a device has been silent for too long. It is offline only if
 // its way in has brought word of someone else since; else the way is silent.
-func (b *batch) supervise(no registry.DeviceNo) {
+// Its timer was set when it was heard some time ago: it is set anew to when silence means
+// offline, even if that is past, so that devices are judged in the order of their silence.
+func (b *batch) supervise(no registry.DeviceNo, tick uint32) {
 	e := b.e
 	soft := e.soft.touchDevice(no)
 	soft.timer = 0
@@ -46,18 +48,23 @@ func (b *batch) supervise(no registry.DeviceNo) {
 	if row.State() != grid.Installed {
 		return
 	}
-	offline, never, due := alarm.Offline(e.intervalOf(no, nil), fromNanos(row.Installed), fromNanos(soft.heard), e.deafTo(soft.path), b.now)
+	offline, never, due := alarm.Offline(e.intervalOf(no, nil), fromNanos(row.Installed), fromNanos(soft.heard), e.unheard(soft.path), b.now)
 	if !offline {
+		if ep := e.silence(soft.path); due.IsZero() && ep != nil && ep.Active {
+			return
+		}
 		if due.IsZero() { // a span in which we cannot hear still lasts
 			due = b.now.Add(time.Minute)
 		}
 		e.timers.arm(&soft.timer, due, timerEntry{uint32(no), deviceTimer})
 		return
 	}
+	if tickOf(due) > tick {
+		e.timers.arm(&soft.timer, due, timerEntry{uint32(no), deviceTimer})
+		return
+	}
 	if b.pathIsSilent(soft) {
-		b.pathSilent(soft.path)
-		// Ask again: when the way speaks and the device does not, it is offline.
-		e.timers.arm(&soft.timer, b.now.Add(max(e.intervalOf(no, nil), time.Second)), timerEntry{uint32(no), deviceTimer})
+		b.pathSilent(soft.path) // when the way speaks and the device does not, it is offline: see pathSpeaks
 		return
 	}
 	b.setOffline(no, soft, due, never)
@@ -160,7 +167,33 @@ func (b *batch) pathSpeaks(name string) {
 		e.silentPaths--
 		b.undo = append(b.undo, func() { e.silentPaths++ })
 		b.clear(s, ep, alarm.Input{Since: b.now, Heard: b.now}, nil)
+		b.superviseAgain(e.paths.get(name))
 	}
+}
+
+// superviseAgain arms the supervision of the devices behind a path.
+func (b *batch) superviseAgain(n uint32) {
+	for i := range b.e.soft.devs {
+		no := registry.DeviceNo(i)
+		if b.e.soft.devs[i].path == n && b.e.memory.DeviceAt(no).State() == grid.Installed {
+			b.armSupervision(no, nil)
+		}
+	}
+}
+
+// silence is the newest episode of a path's silence, or nil.
+func (e *Engine) silence(n uint32) *grid.Alarm {
+	return e.episode("path:"+e.paths.name(n), grid.EventGatewaySilent)
+}
+
+// unheard lists the spans in which nothing could be heard by a path: deafTo, and its
+// newest silence. Devices get an interval of grace after it.
+func (e *Engine) unheard(n uint32) []alarm.Span {
+	out := e.deafTo(n)
+	if ep := e.silence(n); ep != nil {
+		out = append(out, alarm.Span{From: ep.At, To: ep.Returned})
+	}
+	return out
 }
 
 // behind counts the devices last heard by a path, and the smoke points among them.

@@ -217,11 +217,28 @@ func (b *batch) check(id string) {
 	}
 	row := b.changeTicket(id)
 	b.ticketChanged(row, ticket.Check(row, plan, v, b.now, e.context(row)))
+	b.await(row)
 	if row.State == grid.TicketChecking && !wake.IsZero() {
 		// Engine time may lag behind the wall clock: then ask again a little later.
 		if at := later(wake, e.Now().Add(time.Second)); e.due.at[id].IsZero() || at.Before(e.due.at[id]) {
 			b.wakeTicket(id, at)
 		}
+	}
+}
+
+// await notes that a ticket is closed by the next word of a device, whatever it says: it
+// was opened because the device was silent.
+func (b *batch) await(t *grid.Ticket) {
+	e := b.e
+	pt, ok := e.memory.Point(t.Point)
+	if !ok || t.Type != grid.EventDeviceOffline {
+		return
+	}
+	no := e.memory.PointAt(pt).Device()
+	if t.State == grid.TicketChecking {
+		set(b, e.awaited, no, t.ID)
+	} else {
+		unset(b, e.awaited, no)
 	}
 }
 

@@ -224,6 +224,22 @@ func ledgerRows(counts []count) (out []grid.LedgerRow) {
 	return out
 }
 
+// HeldAfter gives the positions of the frames of a lane behind a sequence that went into
+// quarantine as a whole, whatever became of them since.
+func (s *Store) HeldAfter(ctx context.Context, lane grid.Lane, seq uint64) (held []grid.Pos, err error) {
+	const q = "SELECT epoch, seq FROM quarantine WHERE whole = 1 AND lane = ? AND seq > ?"
+	err = s.reader(ctx, func(conn driver.Conn) error {
+		return each(ctx, conn, q, []driver.Value{lane.String(), int64(seq)}, func(r *row) error {
+			held = append(held, grid.Pos{Lane: lane, Epoch: uint32(r.num()), Seq: uint64(r.num())})
+			return r.err
+		})
+	})
+	if err != nil {
+		return nil, fmt.Errorf("quarantine of the %s lane after %d: %w", lane, seq, err)
+	}
+	return held, nil
+}
+
 // overflowMax is how many victims QuarantineOverflow names at a time, so that discarding
 // them is a commit of bounded size.
 const overflowMax = 1000
