@@ -46,6 +46,12 @@ func (b *batch) sense(pt registry.PointNo, signals uint64, d *decoded) {
 		if was := c.flags&abnormal != 0; was != is {
 			b.keepTurn(pt, rule, d)
 		}
+		if !b.quiet && c.heard != 0 && is != (c.flags&abnormal != 0) {
+			// What has come due before this reading is concluded before it, by an engine
+			// that lags as well.
+			b.judge(pt, uint8(i), nil)
+			c = e.soft.points[pt].cond(uint8(i))
+		}
 		c.hear(is, d.frame.Received)
 		if !b.quiet {
 			b.judge(pt, uint8(i), d)
