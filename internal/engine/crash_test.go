@@ -13,12 +13,15 @@ import (
 	"strconv"
 	"testing"
 	"time"
+
+	"gridgate/internal/profile"
 )
 
 const (
 	childEnv     = "GRIDGATE_ENGINE_CHILD"     // the directory of a node: this process is one
 	deliveredEnv = "GRIDGATE_ENGINE_DELIVERED" // see deliveredFile
 	killsEnv     = "GRIDGATE_ENGINE_KILLS"     // how many kills; without it as many as fit into some seconds
+	poisonEnv    = "GRIDGATE_ENGINE_POISON"    // set: certain frames end the process
 	seedEnv      = "GRIDGATE_ENGINE_SEED"      // of the workload and the kills
 )
 
@@ -36,7 +39,11 @@ func TestMain(m *testing.M) {
 // child is a node in a process of its own: orders on standard input, replies on standard
 // output. It stops in good order at the end of its input.
 func child(dir string) error {
-	n, err := startNode(dir, nodeOptions{})
+	var opts nodeOptions
+	if os.Getenv(poisonEnv) != "" {
+		opts.config = func(c *Config) { c.Profiles = poison{c.Profiles.(*profile.Set), func() { os.Exit(3) }} }
+	}
+	n, err := startNode(dir, opts)
 	if err != nil {
 		return err
 	}
