@@ -162,7 +162,7 @@ func (c *chaos) play(t *testing.T, s chaosSize) {
 		steps = append(steps, restart)
 	}
 	rng.Shuffle(len(steps), func(i, j int) { steps[i], steps[j] = steps[j], steps[i] })
-	pause := s.length / time.Duration(len(steps)+1)
+	average := s.length / time.Duration(len(steps)+1)
 	var since time.Time
 	for i, step := range steps {
 		if i%2 == 0 {
@@ -172,7 +172,11 @@ func (c *chaos) play(t *testing.T, s chaosSize) {
 			c.influx.Start(t)
 			c.down += time.Since(since)
 		}
-		time.Sleep(pause/2 + rand.N(pause)) // real: other processes work meanwhile
+		pause := time.Duration(rng.Int64N(int64(3 * average)))
+		if rng.IntN(3) == 0 { // at once, while everybody sends again what was not acknowledged
+			pause = time.Duration(rng.Int64N(int64(50 * time.Millisecond)))
+		}
+		time.Sleep(pause) // real: other processes work meanwhile
 		step()
 	}
 	if c.influx.Ended() {

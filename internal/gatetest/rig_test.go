@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -26,11 +27,16 @@ import (
 // These tests run the real programs, as a user would: gridgate, gridsim, mosquitto and
 // influxd are children with folders and ports of their own.
 
-// bin is where gridgate and gridsim are built, once per run of the tests.
+// bin is where gridgate and gridsim are built, once per run of the tests; with
+// GRIDGATE_TEST_RACE=1 by the race detector.
 var bin string
 
 var build = sync.OnceValue(func() error {
-	out, err := exec.Command("go", "build", "-o", bin+"/", "gridgate/cmd/...").CombinedOutput()
+	args := []string{"build", "-o", bin + "/", "gridgate/cmd/..."}
+	if os.Getenv("GRIDGATE_TEST_RACE") == "1" {
+		args = slices.Insert(args, 1, "-race")
+	}
+	out, err := exec.Command("go", args...).CombinedOutput()
 	if err != nil {
 		return fmt.Errorf("go build: %w: %s", err, out)
 	}
