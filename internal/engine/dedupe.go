@@ -52,8 +52,10 @@ func (d *deviceSoft) see(a arrival) verdict {
 
 func (d *deviceSoft) seeCounter(a arrival) verdict {
 	if d.flags&hasCounter == 0 || d.flags&newSession != 0 || a.restart {
-		// A frame of the new session may come twice as well.
-		if d.flags&hasCounter != 0 && a.counter == d.top && d.remembers(a) {
+		// A frame of the new session may come twice as well, its start-up frame also when
+		// others have come since: a broker sends again all that was not acknowledged.
+		late := a.restart && d.flags&newSession == 0
+		if d.flags&hasCounter != 0 && (late || a.counter == d.top) && d.remembers(a) {
 			return duplicate
 		}
 		d.startSession(a.counter)
