@@ -91,8 +91,12 @@ func roundTrip(t *testing.T, g *gateway, server, token string) {
 func TestPointOfAWrongFieldTypeIsQuarantinedAndTheOthersAreStored(t *testing.T) {
 	i := newInfluxd(t)
 	i.start(t)
-	must(t, post(t.Context(), i.url+"/query", "application/x-www-form-urlencoded", "q="+url.QueryEscape("CREATE DATABASE gridgate")))
-	must(t, post(t.Context(), i.url+"/write?db=gridgate", "text/plain", `door,point=old battery_pct="full"`))
+	eventually(t, 20*time.Second, "the database", func() error { // the port is open a moment before it can be made
+		if err := post(t.Context(), i.url+"/query", "application/x-www-form-urlencoded", "q="+url.QueryEscape("CREATE DATABASE gridgate")); err != nil {
+			return err
+		}
+		return post(t.Context(), i.url+"/write?db=gridgate", "text/plain", `door,point=old battery_pct="full"`)
+	})
 	g := newGateway(t, "influx: {managed: false, url: "+i.url+", bucket: gridgate/autogen}")
 	g.start(t)
 	g.put(t, influxRegistry)
