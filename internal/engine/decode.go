@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"hash/maphash"
 
 	"gridgate/internal/envelope"
 	"gridgate/internal/grid"
@@ -120,7 +119,6 @@ func (p *lanePipe) forward(ctx context.Context) {
 type decoder struct {
 	profiles  Profiles
 	profileOf func(grid.Identity) (string, bool)
-	seed      maphash.Seed
 }
 
 // decode fills d from its frame. It never panics: a codec's panic is kept as a finding.

@@ -14,17 +14,16 @@ import (
 
 // deviceSoft is the soft state of one device.
 type deviceSoft struct {
-	heard    int64 // received time of the newest frame, unix nanoseconds; 0: never
-	window   uint64
-	ring     [4]seen
-	top      uint32 // newest counter of the session
-	frames   uint32
-	dups     uint32
-	path     uint32 // by which gateway or source it was last heard
-	timer    uint32 // the tick its supervision timer is armed for; 0: none
-	interval uint32 // seconds; as last worked out from registration and profile
-	flags    softFlags
-	ringAt   uint8 // where the next frame goes in ring
+	heard  int64 // received time of the newest frame, unix nanoseconds; 0: never
+	window uint64
+	ring   [4]seen
+	top    uint32 // newest counter of the session
+	frames uint32
+	dups   uint32
+	path   uint32 // by which gateway or source it was last heard
+	timer  uint32 // the tick its supervision timer is armed for; 0: none
+	flags  softFlags
+	ringAt uint8 // where the next frame goes in ring
 }
 
 type softFlags uint8
