@@ -297,7 +297,7 @@ func (g *Gateway) makeEngine(rules *alarm.Rules, plans *ticket.Plans, version st
 		ConfigVersion: version, Log: g.log,
 	}
 	if g.queue != nil {
-		c.Series = g.queue
+		c.Series = &series{Queue: g.queue, disk: func() journal.Space { return g.journal.Stats().Disk }, mark: int64(g.cfg.Journal.MinFreeInflux)}
 	}
 	g.engine, err = engine.New(c)
 	return err
