@@ -525,6 +525,7 @@ func TestOfflineTicketClosesWithTheNextWordAfterItIsResolved(t *testing.T) {
 	r.say(doorDev, `{"door.open":false,"seq":1}`)
 	r.after(3 * time.Hour)
 	r.say(doorDev, `{"door.open":false,"seq":2}`) // back before anyone came
+	r.after(time.Minute)
 	id := r.theTicket().ID
 	for _, v := range []grid.Verb{grid.VerbAccept, grid.VerbArrive, grid.VerbResolve} {
 		if _, err := r.move(grid.Move{Ticket: id, Verb: v, By: byUnit("u-maintenance"), Reason: "new battery"}); err != nil {
@@ -532,6 +533,9 @@ func TestOfflineTicketClosesWithTheNextWordAfterItIsResolved(t *testing.T) {
 		}
 	}
 	r.after(time.Minute)
+	if s := r.theTicket().State; s != grid.TicketChecking {
+		t.Fatalf("ticket is %s: the device was not heard since it was resolved, want checking", s)
+	}
 	r.say(doorDev, `{"door.open":false,"seq":3}`)
 	if s := r.theTicket().State; s != grid.TicketClosed {
 		t.Errorf("ticket is %s: the device was heard since it was resolved, want closed", s)
