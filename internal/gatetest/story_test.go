@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -198,8 +199,9 @@ func TestGatewayStopsInGoodOrderUnderLoad(t *testing.T) {
 	for range 20 {
 		connect(t, g.broker)
 	}
-	streamed := make(chan error, 1)
-	go func() { streamed <- g.api.Stream(t.Context(), func(api.Message) error { return nil }) }()
+	listener, listening := *g.api, sync.WaitGroup{}
+	listening.Go(func() { listener.Stream(t.Context(), func(api.Message) error { return nil }) }) // until the test ends
+	t.Cleanup(listening.Wait)
 	fleet := load(t, g, 2000)
 	g.taken(t, 3000)
 	took := g.Stop(t)
