@@ -117,7 +117,6 @@ type killer struct {
 	kill  func(p *nodeProcess) // ends the process
 	dead  func()               // between two lives
 	kills int
-	pace  time.Duration // of orders, as it was seen
 }
 
 // feed runs the orders of a workload on a directory, starting the node again whenever it
@@ -127,19 +126,20 @@ func feed(t testing.TB, dir, delivered string, w *workload, k *killer) map[strin
 	var live map[string]string
 	p := spawn(t, dir, delivered)
 	var timer *time.Timer
-	aim := func(start bool) {
+	aim := func() {
 		timer = nil
 		if k == nil || !k.more() {
 			return
 		}
 		// A life is some orders long, or not even as long as a start.
 		after := time.Duration(k.rng.Int64N(int64(60*time.Millisecond))) + 1
-		if start && k.rng.IntN(4) > 0 {
+		if k.rng.IntN(4) > 0 {
 			after += 60 * time.Millisecond
 		}
-		timer = time.AfterFunc(after, func() { k.kill(p) })
+		victim := p
+		timer = time.AfterFunc(after, func() { k.kill(victim) })
 	}
-	aim(true)
+	aim()
 	for i := 0; i < len(w.orders); {
 		o := &w.orders[i]
 		r, ok := p.do(o)
@@ -166,13 +166,12 @@ func feed(t testing.TB, dir, delivered string, w *workload, k *killer) map[strin
 			k.dead()
 		}
 		p = spawn(t, dir, delivered)
-		aim(true)
+		aim()
 	}
-	if timer != nil && !timer.Stop() { // it fires while the last words are said
-		_ = p.cmd.Process.Kill()
+	if timer != nil {
+		timer.Stop() // or it fires while the last words are said: that is a death like another
 	}
-	p.in.Close()
-	_ = p.cmd.Wait()
+	p.wait()
 	return live
 }
 
@@ -204,7 +203,7 @@ func TestKilledNodeComesToTheSameOutcome(t *testing.T) {
 	seed := seedOf(t)
 	kills := 0
 	k := &killer{rng: rand.New(rand.NewPCG(seed, 2)), kill: func(p *nodeProcess) { _ = p.cmd.Process.Kill() }}
-	more := enough(t, k, 15*time.Second)
+	more := enough(t, k, 12*time.Second)
 	for round := uint64(0); round == 0 || more(); round++ {
 		w := newWorkload(seed+round, 60)
 		base := t.TempDir()

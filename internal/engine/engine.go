@@ -235,6 +235,7 @@ func (e *Engine) Run(ctx context.Context) error {
 		return err
 	}
 	defer e.ckpt.close()
+	stopped := ctx.Err
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	var wg sync.WaitGroup
@@ -243,7 +244,8 @@ func (e *Engine) Run(ctx context.Context) error {
 		p := newLanePipe(grid.Lane(lane), e.cursors[lane].Seq)
 		e.pipes[lane] = p
 		wg.Go(func() {
-			if err := p.read(ctx, e.journal); err != nil {
+			// A journal that is stopped with us may end before our own context does.
+			if err := p.read(ctx, e.journal); err != nil && stopped() == nil {
 				failed <- err
 				cancel()
 			}

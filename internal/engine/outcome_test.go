@@ -122,7 +122,7 @@ func (o *outcome) tickets(t testing.TB, st *state.Store) map[string]string {
 			verbs = append(verbs, fmt.Sprintf("%s %s→%s %s", m.Verb, m.From, m.To, clockOf(m.At)))
 		}
 		o.facts[names[tk.ID]] = fmt.Sprintf("%s P%d rework %d tier %d opened %s [%s] moves %d [%s] evidence %d",
-			tk.State, tk.Priority, tk.Rework, tk.Tier, clockOf(tk.Opened), strings.Join(parts, ", "), len(moves), strings.Join(verbs, ", "), 0)
+			tk.State, tk.Priority, tk.Rework, tk.Tier, clockOf(tk.Opened), strings.Join(parts, ", "), len(moves), strings.Join(verbs, ", "), len(must[[]state.Evidence](t)(st.EvidenceOf(context.Background(), tk.ID))))
 	}
 	return names
 }

@@ -22,7 +22,7 @@ func TestPowerLossComesToTheSameOutcome(t *testing.T) {
 	seed := seedOf(t)
 	k := &killer{rng: rand.New(rand.NewPCG(seed, 3)), dead: disk.Crash}
 	k.kill = func(p *nodeProcess) { _ = p.cmd.Process.Kill() }
-	k.more = enough(t, k, 10*time.Second)
+	k.more = enough(t, k, 8*time.Second)
 	for round := uint64(0); round == 0 || k.more(); round++ {
 		w := newWorkload(seed+round, 40)
 		base := t.TempDir()
