@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"time"
 
+	"gridgate/internal/alarm"
 	"gridgate/internal/grid"
 	"gridgate/internal/registry"
 	"gridgate/internal/state"
@@ -171,12 +172,13 @@ func (b *batch) put(points []grid.Point, devices []grid.Device, installations []
 		if at, ok := installed[d.Identity]; ok && (d.State == "" || d.State == grid.Registered) {
 			d.State, d.Installed = grid.Installed, at
 		}
+		if old, ok := e.memory.Device(d.Identity); ok {
+			b.keepState(d, e.memory.DeviceAt(old))
+		}
 		if d.State == "" {
 			d.State = grid.Registered
 		}
-		if old, ok := e.memory.Device(d.Identity); ok && d.Installed.IsZero() && d.State == grid.Installed {
-			d.Installed = fromNanos(e.memory.DeviceAt(old).Installed)
-		}
+		b.knownNow(d.Identity)
 	}
 	for id, at := range installed {
 		if known[id] {
@@ -193,6 +195,33 @@ func (b *batch) put(points []grid.Point, devices []grid.Device, installations []
 	r.Installations, r.Units = append(r.Installations, installations...), append(r.Units, units...)
 	b.after = append(b.after, func() { e.remember(points, devices, installations, units) })
 	return nil
+}
+
+// keepState leaves a device that is put again as it is, where the change does not say
+// otherwise: an import repeated takes nothing out of service and begins no supervision anew.
+func (b *batch) keepState(d *grid.Device, old *registry.DeviceRow) {
+	if d.State == "" {
+		d.State = old.State()
+	}
+	if d.Installed.IsZero() && d.State == grid.Installed {
+		d.Installed = fromNanos(old.Installed)
+	}
+}
+
+// knownNow ends what was raised of a device while it was a stranger: from now on its
+// frames are read, or raise the fault at its point.
+func (b *batch) knownNow(id grid.Identity) {
+	r := b.e.unreadableRule
+	if r == nil {
+		return
+	}
+	s := site{point: registry.PointNo(registry.None), where: "device:" + string(id), rule: r, device: id}
+	if ep := b.e.episode(s.where, r.Type); ep != nil && ep.Active {
+		b.clear(s, ep, alarm.Input{Since: b.now, Heard: b.now}, nil)
+		if ep.Ticket != "" {
+			b.check(ep.Ticket)
+		}
+	}
 }
 
 // newInstallations leaves out what is so already, and ends what a new installation of
@@ -554,7 +583,7 @@ func (e *Engine) liveDevice(no registry.DeviceNo) grid.DeviceHealth {
 	soft, row := &e.soft.devs[no], e.memory.DeviceAt(no)
 	h := grid.DeviceHealth{
 		Identity: row.Identity, LastHeard: fromNanos(soft.heard), Frames: int64(soft.frames), Duplicates: int64(soft.dups),
-		Offline: soft.flags&isOffline != 0, Lane: row.Lane().String(),
+		Offline: soft.flags&isOffline != 0, ClockOff: soft.flags&clockOff != 0, Lane: row.Lane().String(),
 	}
 	if soft.flags&hasCounter != 0 {
 		n := soft.top

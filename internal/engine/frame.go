@@ -91,6 +91,12 @@ func (b *batch) report(no registry.DeviceNo, d *decoded, held *grid.QuarantinedF
 		}
 	}
 	d.behind = v == behind
+	if !d.out.DeviceTime.IsZero() && !d.behind {
+		soft.flags &^= clockOff
+		if !alarm.Believed(f.Received, d.out.DeviceTime, false) {
+			soft.flags |= clockOff
+		}
+	}
 	if b.maySay(no, d) {
 		b.warnOfSmoke(d, grid.Undecodable, d.out.Warnings[0])
 	} else {

@@ -157,6 +157,8 @@ func (b *batch) gapPoints(d *decoded) {
 		seen = &deviceSoft{}
 		e.gapSeen[d.frame.Identity] = seen
 	}
+	old := *seen
+	b.undo = append(b.undo, func() { *seen = old })
 	if seen.see(e.arrival(no, d)) == duplicate {
 		return
 	}

@@ -239,6 +239,9 @@ func TestSmokeWithAWrongClockIsLive(t *testing.T) {
 		if len(r.quarantine()) != 0 {
 			t.Errorf("clock at %s: frame is in quarantine", at)
 		}
+		if h := must[grid.DeviceHealth](t)(r.engine.LiveDevice(t.Context(), smokeDev)); !h.ClockOff {
+			t.Errorf("clock at %s: the device is not marked", at)
+		}
 	}
 }
 
@@ -593,6 +596,10 @@ func TestDeviceThatIsMovedEndsItsOldInstallation(t *testing.T) {
 	if all := list(); len(all) != 1 {
 		t.Fatalf("installations are %+v: the second import says nothing new", all)
 	}
+	d := must[grid.Device](t)(r.store.Device(t.Context(), doorDev))
+	if d.State != grid.Installed || !d.Installed.Equal(rigStart) {
+		t.Fatalf("device is %s since %s: the second import took it out of service", d.State, d.Installed)
+	}
 	r.place(grid.Door, "D2", doorDev)
 	open := 0
 	for _, in := range list() {
@@ -610,5 +617,21 @@ func TestDeviceThatIsMovedEndsItsOldInstallation(t *testing.T) {
 	r.say(doorDev, `{"door.open":true,"seq":1}`)
 	if r.live("D2", grid.DoorOpen).Value != 1 {
 		t.Error("after a restart the reading is not at D2")
+	}
+}
+
+func TestPointsDecideTheLaneOfAProfileForManyKinds(t *testing.T) {
+	r := newRig(t)
+	r.place(grid.Door, "D1", doorDev)
+	r.place(grid.Smoke, "S1", smokeDev)
+	if l := r.engine.LaneOf(doorDev, nil); l != grid.Bulk {
+		t.Errorf("a door's frames go by the %s lane: want bulk", l)
+	}
+	if l := r.engine.LaneOf(smokeDev, nil); l != grid.Safety {
+		t.Errorf("a smoke detector's frames go by the %s lane: want safety", l)
+	}
+	r.say(doorDev, `{"door.open":`)
+	if n := len(r.alarms(state.Query{})); n != 0 {
+		t.Errorf("%d alarms: a door that cannot be read is no safety matter", n)
 	}
 }

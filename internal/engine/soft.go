@@ -32,6 +32,7 @@ const (
 	hasCounter softFlags = 1 << iota // top and window hold a session
 	newSession                       // the next counter begins a session: after a join or restart
 	dirty                            // to be written with the next checkpoint
+	clockOff                         // its clock was not believed the last time it said one
 	isOffline                        // an offline episode is active, or it is a member of a silent path
 )
 

@@ -167,17 +167,11 @@ func (e *Engine) loadDiscovered(ctx context.Context) error {
 	return nil
 }
 
+// isSafety reports whether a profile is of smoke detectors alone. Where it serves other
+// kinds too, the device's points decide.
 func (e *Engine) isSafety(profileID string) bool {
 	p, err := e.profiles.Get(profileID)
-	if err != nil {
-		return false
-	}
-	for _, k := range p.Kinds {
-		if k == grid.Smoke {
-			return true
-		}
-	}
-	return false
+	return err == nil && len(p.Kinds) == 1 && p.Kinds[0] == grid.Smoke
 }
 
 func (e *Engine) putInstallation(in grid.Installation) error {

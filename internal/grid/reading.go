@@ -163,7 +163,8 @@ type DeviceHealth struct {
 	Duplicates int64     `json:"duplicates"` // of them
 	Counter    *uint32   `json:"counter,omitempty"`
 	Offline    bool      `json:"offline"`
-	NextDue    time.Time `json:"next_due,omitzero"` // silent after this: offline
+	ClockOff   bool      `json:"clock_off,omitempty"` // its clock is more than 120 s off: not believed
+	NextDue    time.Time `json:"next_due,omitzero"`   // silent after this: offline
 	BatteryPct *float64  `json:"battery_pct,omitempty"`
 	RSSIdBm    *float64  `json:"rssi_dbm,omitempty"`
 	SNRdB      *float64  `json:"snr_db,omitempty"`
