@@ -82,6 +82,7 @@ type Queue struct {
 
 	appending sync.Mutex // held by Append and Cut; taken before mu
 	active    *os.File   // last segment, open for writing; nil: the next Append makes one
+	filled    int64      // how far the active segment is filled with zeros
 	nextID    uint64     // number of the next segment
 	broken    error      // an fsync failed: what is on disk is unknown
 
@@ -190,7 +191,7 @@ func (q *Queue) cutFiles(mark Mark) (Mark, error) {
 	last.size = valid
 	end := Mark{last.id, valid}
 	if end == mark {
-		q.active = f
+		q.active, q.filled = f, valid
 	} else {
 		f.Close()
 	}
@@ -244,16 +245,35 @@ func (q *Queue) write(b *block, end Mark, record []byte) error {
 			return noSpace(fmt.Errorf("influx queue: new segment: %w", err))
 		}
 	}
-	if _, err := q.active.WriteAt(record, end.Offset); err != nil {
+	if err := q.place(record, end.Offset); err != nil {
 		q.active.Truncate(end.Offset) // gives the space back; what stays is written over or cut
+		q.filled = end.Offset
 		return noSpace(fmt.Errorf("influx queue: append: %w", err))
 	}
-	if err := q.active.Sync(); err != nil {
+	if err := syncData(q.active); err != nil {
 		q.broken = fmt.Errorf("influx queue: fsync: %w", err)
 		return q.broken
 	}
 	b.start, b.end = end, Mark{end.Segment, end.Offset + int64(len(record))}
 	return nil
+}
+
+// fillStep is how far the active segment is filled with zeros ahead of its records: a sync
+// then has data to write and no new length, for which the file system would wait for
+// everybody else's writes too.
+const fillStep = 1 << 20
+
+var zeros [fillStep]byte
+
+// place writes a record where the file is filled already.
+func (q *Queue) place(record []byte, off int64) error {
+	for q.filled = max(q.filled, off); q.filled < off+int64(len(record)); q.filled += fillStep {
+		if _, err := q.active.WriteAt(zeros[:], q.filled); err != nil {
+			return err
+		}
+	}
+	_, err := q.active.WriteAt(record, off)
+	return err
 }
 
 // roll begins a new segment.
@@ -264,15 +284,14 @@ func (q *Queue) roll() (Mark, error) {
 	}
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	if q.active != nil {
-		q.active.Truncate(q.end.Offset) // of what a failed write may have left there
-		q.active.Close()
+	if q.active != nil { // no zeros, nor what a failed write may have left, stay behind its records
+		err = errors.Join(q.active.Truncate(q.end.Offset), q.active.Sync(), q.active.Close())
 	}
-	q.active = f
+	q.active, q.filled = f, segmentHeader
 	q.segments = append(q.segments, segment{id: q.nextID, size: segmentHeader})
 	q.end = Mark{q.nextID, segmentHeader}
 	q.nextID++
-	return q.end, nil
+	return q.end, err
 }
 
 // noSpace turns a full disk into a full queue.
@@ -345,7 +364,7 @@ func (q *Queue) Close() error {
 	defer q.appending.Unlock()
 	err := q.storeCursor()
 	if q.active != nil {
-		err = errors.Join(err, q.active.Close())
+		err = errors.Join(err, q.active.Truncate(q.end.Offset), q.active.Close())
 	}
 	if q.reading != nil {
 		err = errors.Join(err, q.reading.Close())
