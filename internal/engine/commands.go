@@ -147,6 +147,10 @@ func (b *batch) put(points []grid.Point, devices []grid.Device, installations []
 		return err
 	}
 	installed := map[grid.Identity]time.Time{}
+	added := make(map[string]bool, len(points))
+	for i := range points {
+		added[points[i].ID] = true
+	}
 	for i := range installations {
 		in := &installations[i]
 		if in.Channel == "" {
@@ -158,7 +162,7 @@ func (b *batch) put(points []grid.Point, devices []grid.Device, installations []
 		if in.To.IsZero() {
 			installed[in.Device] = in.From
 		}
-		if _, ok := e.memory.Point(in.Point); !ok && !slices.ContainsFunc(points, func(p grid.Point) bool { return p.ID == in.Point }) {
+		if _, ok := e.memory.Point(in.Point); !ok && !added[in.Point] {
 			return grid.Errorf(grid.NotFound, "installation of %s: point %q is not registered", in.Device, in.Point)
 		}
 	}

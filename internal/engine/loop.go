@@ -205,9 +205,19 @@ func (b *batch) inputs(t *turn) {
 	for _, c := range t.safety {
 		e.frames(b, c, time.Time{})
 	}
+	smoke := len(b.deliveries) > 0
 	for _, c := range t.cmds {
 		b.command(c)
 	}
+	if !smoke { // what calls for help is committed without waiting for bulk
+		b.bulk(t)
+	}
+	b.fireTimers(t)
+}
+
+// bulk takes bulk frames for as long as a turn may spend on them.
+func (b *batch) bulk(t *turn) {
+	e := b.e
 	until := e.Now().Add(bulkSlice)
 	for i := 0; i < len(t.bulk); i++ { // on another try there are several from the start
 		e.frames(b, t.bulk[i], until)
@@ -218,7 +228,6 @@ func (b *batch) inputs(t *turn) {
 			e.moreBulk(t, until)
 		}
 	}
-	b.fireTimers(t)
 }
 
 func (t *turn) remember() {
