@@ -18,7 +18,7 @@ import (
 // The checkpoint file holds the soft state. It is a run of blocks, each with the rows
 // that changed since the block before it and the cursors at which they were right:
 //
-//	magic "GGCK" | version 1 | blocks…
+//	magic "GGCK" | version 2 | blocks…
 //	block: length u32 | crc32c u32 of the body | body
 //	body:  cursors (epoch u32, seq u64) per lane | rows…
 //
@@ -27,7 +27,7 @@ import (
 // live it is written anew beside itself and renamed.
 
 const (
-	checkpointMagic   = "GGCK\x01"
+	checkpointMagic   = "GGCK\x02"
 	checkpointFile    = "soft.ckpt"
 	maxCheckpointBody = 1 << 30
 	// growth is how many times its first size the file may grow before it is rewritten.
@@ -211,6 +211,10 @@ func appendDevice(b []byte, id grid.Identity, d *deviceSoft, path string) []byte
 		b = binary.LittleEndian.AppendUint32(b, s.counter)
 		b = binary.LittleEndian.AppendUint32(b, s.at)
 	}
+	for _, s := range d.bad {
+		b = binary.LittleEndian.AppendUint32(b, s.hash)
+		b = binary.LittleEndian.AppendUint32(b, s.at)
+	}
 	b = binary.LittleEndian.AppendUint32(b, d.top)
 	b = binary.LittleEndian.AppendUint32(b, d.frames)
 	b = binary.LittleEndian.AppendUint32(b, d.dups)
@@ -365,6 +369,9 @@ func (e *Engine) readDevice(r *blockReader) {
 	d.heard, d.window = int64(r.u64()), r.u64()
 	for i := range d.ring {
 		d.ring[i] = seen{hash: r.u32(), counter: r.u32(), at: r.u32()}
+	}
+	for i := range d.bad {
+		d.bad[i] = seen{hash: r.u32(), at: r.u32()}
 	}
 	d.top, d.frames, d.dups = r.u32(), r.u32(), r.u32()
 	d.flags, d.ringAt = softFlags(r.byte())&^dirty, r.byte()%uint8(len(d.ring))

@@ -176,12 +176,13 @@ func (e *Engine) redecode(d *decoded, profileID string) {
 	d.decodeWith(profileID, e.profiles)
 }
 
-// contentHash is FNV-1a over port and payload: it must be the same after a restart,
-// since it is checkpointed.
-func contentHash(f *grid.Frame) uint32 {
-	h := uint32(2166136261)
-	h = (h ^ uint32(f.Port)) * 16777619
-	for _, b := range f.Payload {
+// contentHash is of port and payload.
+func contentHash(f *grid.Frame) uint32 { return hashOf(f.Port, f.Payload) }
+
+// hashOf is FNV-1a: it must be the same after a restart, since it is checkpointed.
+func hashOf(port int, payload []byte) uint32 {
+	h := (uint32(2166136261) ^ uint32(port)) * 16777619
+	for _, b := range payload {
 		h = (h ^ uint32(b)) * 16777619
 	}
 	return h

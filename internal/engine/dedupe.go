@@ -147,3 +147,16 @@ func (d *deviceSoft) seeContent(a arrival) verdict {
 	}
 	return fresh
 }
+
+// seeBad tells whether a frame that cannot be read was had before. Nothing but its content
+// is known of it, so a repeat is the same content within the window.
+func (d *deviceSoft) seeBad(hash uint32, received time.Time, window time.Duration) verdict {
+	for _, s := range d.bad {
+		if s.at != 0 && s.hash == hash && received.Sub(time.Unix(int64(s.at), 0)) <= window {
+			return duplicate
+		}
+	}
+	d.bad[1] = d.bad[0]
+	d.bad[0] = seen{hash: hash, at: unixSeconds(received)}
+	return fresh
+}

@@ -47,7 +47,7 @@ func (b *batch) settle(d *decoded, held *grid.QuarantinedFrame) grid.Outcome {
 		return b.hold(d, held, grid.BarredDevice, fmt.Sprintf("device %s is %s", f.Identity, s))
 	}
 	if d.envelopeErr != nil {
-		return b.hold(d, held, grid.BadEnvelope, d.envelopeErr.Error())
+		return b.holdOnce(no, d, held, grid.BadEnvelope, d.envelopeErr)
 	}
 	if id := e.memory.Profile(dev); d.profileID != id {
 		b.e.redecode(d, id) // the registration changed after the frame was decoded
@@ -63,7 +63,7 @@ func (b *batch) settle(d *decoded, held *grid.QuarantinedFrame) grid.Outcome {
 		return b.hold(d, held, grid.NoProfile, fmt.Sprintf("profile %q of device %s is not loaded", d.profileID, f.Identity))
 	}
 	if d.decodeErr != nil {
-		return b.hold(d, held, grid.Undecodable, d.decodeErr.Error())
+		return b.holdOnce(no, d, held, grid.Undecodable, d.decodeErr)
 	}
 	return b.report(no, d, held)
 }

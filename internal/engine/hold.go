@@ -3,6 +3,7 @@ package engine
 import (
 	"fmt"
 	"strings"
+	"time"
 
 	"gridgate/internal/grid"
 	"gridgate/internal/profile"
@@ -17,6 +18,20 @@ func (b *batch) hold(d *decoded, held *grid.QuarantinedFrame, why grid.Quarantin
 	b.keep(d, held, grid.QuarantinedFrame{Reason: why, Detail: detail, Whole: true})
 	b.warnOfSmoke(d, why, detail)
 	return grid.Quarantined
+}
+
+// holdOnce puts a frame that cannot be read into quarantine, unless it is a repeat: a
+// repeat raises nothing a second time.
+func (b *batch) holdOnce(no registry.DeviceNo, d *decoded, held *grid.QuarantinedFrame, why grid.QuarantineReason, err error) grid.Outcome {
+	hash := d.hash
+	if d.envelopeErr != nil { // then the payload is not known
+		hash = hashOf(0, d.frame.Raw)
+	}
+	window := max(b.e.intervalOf(no, d)*45/100, time.Minute)
+	if held == nil && b.e.soft.touchDevice(no).seeBad(hash, d.frame.Received, window) == duplicate {
+		return grid.Duplicate
+	}
+	return b.hold(d, held, why, err.Error())
 }
 
 // holdChannels keeps the part of a frame whose channels are not installed anywhere.

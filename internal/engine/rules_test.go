@@ -304,6 +304,11 @@ func TestUnreadableSmokeFrameWarnsTheOperator(t *testing.T) {
 	if a = r.alarms(state.Query{Type: string(grid.EventSafetyUnreadable)}); a[0].Active {
 		t.Error("the detector can be read again and the fault is still active")
 	}
+	r.restart()
+	r.say(smokeDev, `{"smoke.alarm":`) // sent again
+	if a = r.alarms(state.Query{Type: string(grid.EventSafetyUnreadable)}); len(a) != 1 || a[0].Active || r.ledger()[grid.Duplicate] != 1 {
+		t.Errorf("alarms are %+v, ledger %v: a repeat raises nothing a second time", a, r.ledger())
+	}
 }
 
 func TestBarredSmokeDeviceThatSaysFireIsP1(t *testing.T) {

@@ -17,7 +17,8 @@ type deviceSoft struct {
 	heard  int64 // received time of the newest frame, unix nanoseconds; 0: never
 	window uint64
 	ring   [4]seen
-	top    uint32 // newest counter of the session
+	bad    [2]seen // the last frames that could not be read, newest first
+	top    uint32  // newest counter of the session
 	frames uint32
 	dups   uint32
 	path   uint32 // by which gateway or source it was last heard
