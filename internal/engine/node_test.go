@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -301,11 +302,14 @@ func (n *node) settle(ctx context.Context) error {
 
 // move applies a move to the newest ticket of a point, if it has one.
 func (n *node) move(ctx context.Context, o *order) error {
-	page, err := n.store.ListTickets(ctx, state.Query{Point: o.Point, Limit: 1})
+	page, err := n.store.ListTickets(ctx, state.Query{Point: o.Point})
 	if err != nil || len(page.Items) == 0 {
 		return err
 	}
-	t, m := page.Items[0], o.Move
+	t := slices.MaxFunc(page.Items, func(a, b grid.Ticket) int { // ids of one instant have no order
+		return cmp.Or(a.Opened.Compare(b.Opened), cmp.Compare(a.Type, b.Type))
+	})
+	m := o.Move
 	m.Ticket = t.ID
 	if m.By.Unit == "lead" { // whoever leads
 		for _, a := range t.Assignments {
@@ -319,11 +323,14 @@ func (n *node) move(ctx context.Context, o *order) error {
 }
 
 func (n *node) ack(ctx context.Context, point string) error {
-	page, err := n.store.ListAlarms(ctx, state.Query{Point: point, Limit: 1})
+	page, err := n.store.ListAlarms(ctx, state.Query{Point: point})
 	if err != nil || len(page.Items) == 0 {
 		return err
 	}
-	_, err = n.engine.Ack(ctx, page.Items[0].ID, grid.Actor{Role: grid.RoleOperator, Name: "op"})
+	a := slices.MaxFunc(page.Items, func(a, b grid.Alarm) int {
+		return cmp.Or(a.Raised.Compare(b.Raised), cmp.Compare(a.Type, b.Type))
+	})
+	_, err = n.engine.Ack(ctx, a.ID, grid.Actor{Role: grid.RoleOperator, Name: "op"})
 	return err
 }
 

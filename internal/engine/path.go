@@ -77,6 +77,9 @@ func (b *batch) heardPath(name, source string, at time.Time) uint32 {
 	p := &e.paths.all[n]
 	p.source = source
 	if e.silentPaths > 0 && at.UnixNano() > p.heard {
+		if old := p.heard; !b.quiet { // whoever takes the frame again is to see it speak again
+			b.undo = append(b.undo, func() { e.paths.all[n].heard = old })
+		}
 		b.pathSpeaks(name)
 	}
 	e.paths.heard(n, at.UnixNano())

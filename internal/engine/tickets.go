@@ -341,10 +341,8 @@ func (b *batch) move(m grid.Move) (any, error) {
 		return nil, err
 	}
 	b.ticketChanged(row, res)
-	if res.Changed {
-		b.now = later(b.time, m.At)
-		b.check(t.ID)
-	}
+	b.now = later(b.time, m.At)
+	b.check(t.ID) // also after a move that changes nothing: the check has a clock of its own
 	return *e.tickets[t.ID], nil
 }
 

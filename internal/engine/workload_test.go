@@ -173,7 +173,7 @@ func (w *workload) say(s *sim) []wireFrame {
 	switch n := r.IntN(40); {
 	case n == 0:
 		return []wireFrame{w.note(wireFrame{ID: s.id, Payload: fmt.Sprintf("garbage %d", r.IntN(1000))}, "unreadable")}
-	case n == 1:
+	case n == 1 && s.known:
 		return []wireFrame{w.note(wireFrame{ID: s.id, Payload: w.payload(s, 0, ""), Retained: true}, "retained")}
 	case n == 2 && s.counted:
 		return []wireFrame{w.report(s, fmt.Sprintf(`,"at":%d`, w.at.Add(-time.Duration(r.IntN(3600))*time.Second).Unix()))}
