@@ -27,18 +27,18 @@ import (
 	"time"
 
 	mochi "github.com/mochi-mqtt/server/v2"
-	"github.com/mochi-mqtt/server/v2/listeners"
 	"github.com/mochi-mqtt/server/v2/packets"
 
 	"gridgate/internal/grid"
 	"gridgate/internal/intake"
 )
 
-// lastTry bounds the last attempt to store QoS 0 frames when the broker stops.
-const lastTry = time.Second
-
-// keepSession is how long a session is kept for a client that is away.
-const keepSession = 24 * time.Hour
+const (
+	lastTry     = time.Second    // bounds the last attempt to store QoS 0 frames when the broker stops
+	keepSession = 24 * time.Hour // for a client that is away
+	maxInflight = 1024           // messages to one client that it has not acknowledged
+	maxOutgoing = 4096           // stored frames that wait for subscribers
+)
 
 // Broker is the embedded MQTT broker.
 type Broker struct {
@@ -51,13 +51,14 @@ type Broker struct {
 	tally  intake.Tally
 	ready  chan struct{}
 
-	in      grid.Ingester // set by Run, as is all below
-	ctx     context.Context
-	addr    atomic.Pointer[string]
-	server  *mochi.Server
-	inline  *mochi.Client // by which frames go out to subscribers of uplink topics
-	unacked *intake.Queue[*packets.Packet]
-	workers sync.WaitGroup
+	in       grid.Ingester // set by Run, as is all below
+	ctx      context.Context
+	addr     atomic.Pointer[string]
+	server   *mochi.Server
+	inline   *mochi.Client // by which frames go out to subscribers of uplink topics
+	unacked  *intake.Queue[*packets.Packet]
+	outgoing chan *packets.Packet // stored, for subscribers
+	workers  sync.WaitGroup
 
 	sessions sync.Map    // *mochi.Client → *session
 	fanOut   atomic.Bool // someone has subscribed to uplink topics
@@ -144,19 +145,20 @@ func (b *Broker) Run(ctx context.Context, in grid.Ingester) error {
 	l := newListener(nl, b.cfg.MaxClients, b.full)
 	b.in, b.ctx = in, ctx
 	b.unacked = intake.NewQueue(intake.Limits{Frames: b.cfg.Unacked, Bytes: 16 << 20, GiveUp: b.cfg.GiveUp}, &b.tally, b.forwardAll, nil)
+	b.outgoing = make(chan *packets.Packet, maxOutgoing)
 	if err := b.serve(l); err != nil {
-		_ = l.Close()
+		l.Close(nil)
 		return grid.Errorf(grid.Internal, "broker %s: start: %w", b.cfg.Name, err)
 	}
 	b.workers.Go(func() { b.unacked.Run(ctx, in) })
-	addr := l.Addr().String()
+	b.workers.Go(b.forwardStored)
+	addr := l.Address()
 	b.addr.Store(&addr)
 	b.log.Info("broker listens", "in", addr)
 	close(b.ready)
 
 	<-ctx.Done()
 	b.unacked.Close()
-	l.hurry(500 * time.Millisecond)
 	_ = b.server.Close()
 	b.workers.Wait()
 	b.storeRest()
@@ -164,12 +166,12 @@ func (b *Broker) Run(ctx context.Context, in grid.Ingester) error {
 }
 
 // serve starts the MQTT server on l.
-func (b *Broker) serve(l net.Listener) error {
+func (b *Broker) serve(l *listener) error {
 	capabilities := mochi.NewDefaultServerCapabilities()
 	capabilities.MaximumClients = int64(b.cfg.MaxClients)
 	capabilities.MaximumPacketSize = uint32(b.cfg.MaxPacket)
 	capabilities.MaximumClientWritesPending = 1024 // for each client: the server makes room for all of them at once
-	capabilities.MaximumInflight = 1024
+	capabilities.MaximumInflight = maxInflight
 	capabilities.MaximumSessionExpiryInterval = uint32(keepSession.Seconds())
 	capabilities.MaximumMessageExpiryInterval = 0 // none: the default throws retained messages away after a day
 	capabilities.ReceiveMaximum = uint16(min(b.cfg.Window, 65535))
@@ -185,7 +187,7 @@ func (b *Broker) serve(l net.Listener) error {
 	if err := b.server.AddHook(&hook{b: b}, nil); err != nil {
 		return err
 	}
-	if err := b.server.AddListener(listeners.NewNet("tcp", l)); err != nil {
+	if err := b.server.AddListener(l); err != nil {
 		return err
 	}
 	return b.server.Serve()
@@ -208,16 +210,34 @@ func (b *Broker) storeRest() {
 	}
 }
 
-// forward brings a stored frame to local subscribers and, if it is to be retained, keeps it.
+// forward has a stored frame brought to subscribers of uplink topics. They only watch: what
+// they do not take in time they miss, and no device waits for them.
 func (b *Broker) forward(pk *packets.Packet) {
-	if pk != nil {
-		_ = b.server.InjectPacket(b.inline, *pk)
+	if pk == nil {
+		return
+	}
+	select {
+	case b.outgoing <- pk:
+	default:
+		b.tally.Fault("subscribers are too slow", grid.Errorf(grid.Unavailable, "broker %s: %d stored frames wait for subscribers: those after them are not forwarded", b.cfg.Name, maxOutgoing))
 	}
 }
 
 func (b *Broker) forwardAll(pks []*packets.Packet) {
 	for _, pk := range pks {
 		b.forward(pk)
+	}
+}
+
+// forwardStored brings frames to subscribers, and keeps those that are to be retained.
+func (b *Broker) forwardStored() {
+	for {
+		select {
+		case pk := <-b.outgoing:
+			_ = b.server.InjectPacket(b.inline, *pk)
+		case <-b.ctx.Done():
+			return
+		}
 	}
 }
 

@@ -520,6 +520,61 @@ func TestOurOwnLeavingIsNobodysWill(t *testing.T) {
 	}
 }
 
+func TestStopWhileClientsComeAndGo(t *testing.T) {
+	for range 40 {
+		var in gatetest.Inbox
+		b, stop := start(t, Config{}, &in)
+		var clients []*rawClient
+		for i := range 8 {
+			clients = append(clients, dial(t, b, rawConnect{id: fmt.Sprint(i)}))
+		}
+		go func() {
+			for _, c := range clients {
+				_ = c.Close()
+			}
+		}()
+		stop()
+	}
+}
+
+func TestSubscriberThatDoesNotReadHoldsUpNoDevice(t *testing.T) {
+	var in gatetest.Inbox
+	b, _ := start(t, Config{Users: []User{
+		{Name: "dev", Password: "d"}, {Name: "tool", Password: "t", Subscribe: []string{"#"}},
+	}}, &in)
+	nc, err := net.Dial("tcp", b.Addr())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer nc.Close()
+	_ = nc.(*net.TCPConn).SetReadBuffer(4096)
+	_, _ = nc.Write(append(connectPacket(rawConnect{version: 4, id: "tool", user: "tool", pass: "t"}), subscribePacket("#", 1)...))
+	gatetest.Eventually(t, "the subscription", b.fanOut.Load)
+	c := dial(t, b, rawConnect{user: "dev", pass: "d"})
+	big := strings.Repeat("x", 100<<10)
+	for i := range 200 { // 20 MB, more than any socket buffers
+		began := time.Now()
+		c.Send(t, big)
+		gatetest.Eventually(t, "the acknowledgement", func() bool { return len(c.Acked()) == i+1 })
+		if took := time.Since(began); took > writeWithin/2 {
+			t.Fatalf("a device waited %v for a subscriber", took)
+		}
+	}
+}
+
+func TestMQTT5ClientThatTakesFewMessagesGetsQoS0(t *testing.T) {
+	var in gatetest.Inbox
+	b, _ := start(t, Config{}, &in)
+	for most, want := range map[uint16]byte{0: 1, 10: 0, 65535: 1} {
+		c := dial(t, b, rawConnect{version: 5, id: fmt.Sprint(most), receiveMaximum: most})
+		c.write(t, packet(0x82, append(str([]byte{0, 99, 0}, "gridgate/down/x"), 1)))
+		gatetest.Eventually(t, "the SUBACK", func() bool { return len(c.got(9)) == 1 })
+		if s := c.got(9)[0].body; s[len(s)-1] != want {
+			t.Errorf("receive maximum %d is granted QoS %d, want %d", most, s[len(s)-1], want)
+		}
+	}
+}
+
 func TestStopLeavesNothingRunning(t *testing.T) {
 	before := runtime.NumGoroutine()
 	var in gatetest.Inbox

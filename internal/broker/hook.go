@@ -21,7 +21,7 @@ func (h *hook) ID() string { return "gridgate" }
 func (h *hook) Provides(what byte) bool {
 	switch what {
 	case mochi.OnConnectAuthenticate, mochi.OnACLCheck, mochi.OnPacketRead, mochi.OnPublish,
-		mochi.OnSubscribed, mochi.OnDisconnect, mochi.OnWillSent, mochi.OnClientExpired:
+		mochi.OnSessionEstablished, mochi.OnSubscribe, mochi.OnSubscribed, mochi.OnDisconnect, mochi.OnWillSent, mochi.OnClientExpired:
 		return true
 	}
 	return false
@@ -80,6 +80,23 @@ func (h *hook) OnPublish(cl *mochi.Client, pk packets.Packet) (packets.Packet, e
 	h.b.session(cl).take(&pk)
 	// Any other error is acknowledged on MQTT 3.1.1.
 	return pk, packets.ErrRejectPacket
+}
+
+// OnSessionEstablished switches off the server's count of what an MQTT 5 client still takes.
+// What it does with the count takes a read lock twice, and hangs when someone publishes to
+// that client in between.
+func (h *hook) OnSessionEstablished(cl *mochi.Client, _ packets.Packet) {
+	cl.State.Inflight.ResetSendQuota(0)
+}
+
+// OnSubscribe gives QoS 0 to a client that takes fewer messages at a time than we may send.
+func (h *hook) OnSubscribe(cl *mochi.Client, pk packets.Packet) packets.Packet {
+	if most := cl.Properties.Props.ReceiveMaximum; most > 0 && most < maxInflight {
+		for i := range pk.Filters {
+			pk.Filters[i].Qos = 0
+		}
+	}
+	return pk
 }
 
 // OnSubscribed looks whether anyone listens to uplinks. It never goes back: asking the

@@ -2,21 +2,28 @@ package broker
 
 import (
 	"errors"
+	"log/slog"
 	"net"
 	"sync"
 	"time"
+
+	"github.com/mochi-mqtt/server/v2/listeners"
 )
 
-// connectWithin is how long a new connection may take to say CONNECT.
-const connectWithin = 10 * time.Second
+const (
+	connectWithin = 10 * time.Second // a new connection must say CONNECT
+	writeWithin   = 5 * time.Second  // a client must take what we write
+)
 
-// listener keeps what the MQTT server forgets: it caps connections, also those that have
-// not said who they are, gives them a deadline for that, survives a failed accept (too many
-// open files), and closes all connections with it.
+// listener keeps what the MQTT server's own forget: it caps connections, also those that
+// have not said who they are, and gives them a deadline for that; it survives a failed
+// accept (too many open files); and it closes all its connections. The server's way to
+// close them takes a read lock twice, and hangs when a client leaves in between.
 type listener struct {
-	net.Listener
+	net     net.Listener
 	max     int
 	refused func()
+	serving sync.WaitGroup // connections
 
 	mu     sync.Mutex
 	conns  map[*conn]struct{}
@@ -24,14 +31,21 @@ type listener struct {
 }
 
 func newListener(l net.Listener, max int, refused func()) *listener {
-	return &listener{Listener: l, max: max, refused: refused, conns: make(map[*conn]struct{})}
+	return &listener{net: l, max: max, refused: refused, conns: make(map[*conn]struct{})}
 }
 
-func (l *listener) Accept() (net.Conn, error) {
+// The MQTT server asks these of a listener.
+func (l *listener) ID() string              { return "tcp" }
+func (l *listener) Address() string         { return l.net.Addr().String() }
+func (l *listener) Protocol() string        { return "tcp" }
+func (l *listener) Init(*slog.Logger) error { return nil }
+
+// Serve accepts connections until the listener is closed.
+func (l *listener) Serve(establish listeners.EstablishFn) {
 	for {
-		nc, err := l.Listener.Accept()
+		nc, err := l.net.Accept()
 		if errors.Is(err, net.ErrClosed) {
-			return nil, err
+			return
 		}
 		if err != nil {
 			time.Sleep(100 * time.Millisecond)
@@ -44,7 +58,11 @@ func (l *listener) Accept() (net.Conn, error) {
 			continue
 		}
 		_ = nc.SetDeadline(time.Now().Add(connectWithin))
-		return c, nil
+		go func() {
+			defer l.serving.Done()
+			_ = establish(l.ID(), c)
+			_ = c.Close()
+		}()
 	}
 }
 
@@ -55,21 +73,13 @@ func (l *listener) add(c *conn) bool {
 		return false
 	}
 	l.conns[c] = struct{}{}
+	l.serving.Add(1)
 	return true
 }
 
-// hurry lets no write of any connection take longer than d from now.
-func (l *listener) hurry(d time.Duration) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	for c := range l.conns {
-		_ = c.Conn.SetWriteDeadline(time.Now().Add(d))
-	}
-}
-
-// Close closes the listener and its connections.
-func (l *listener) Close() error {
-	err := l.Listener.Close()
+// Close closes the listener and its connections, and waits for those who serve them.
+func (l *listener) Close(listeners.CloseFn) {
+	_ = l.net.Close()
 	l.mu.Lock()
 	l.closed = true
 	conns := l.conns
@@ -78,7 +88,7 @@ func (l *listener) Close() error {
 	for c := range conns {
 		_ = c.Conn.Close()
 	}
-	return err
+	l.serving.Wait()
 }
 
 // conn is one connection of a listener.
@@ -96,6 +106,17 @@ func (c *conn) SetDeadline(t time.Time) error {
 	}
 	c.deadline = t
 	return c.Conn.SetDeadline(t)
+}
+
+// Write breaks the connection of a client that does not take what it is sent. The server
+// holds the client's lock while it writes, and whoever publishes to that client waits for it.
+func (c *conn) Write(p []byte) (int, error) {
+	_ = c.Conn.SetWriteDeadline(time.Now().Add(writeWithin))
+	n, err := c.Conn.Write(p)
+	if err != nil {
+		_ = c.Close()
+	}
+	return n, err
 }
 
 func (c *conn) Close() error {

@@ -38,6 +38,7 @@ type rawConnect struct {
 	keepSession    bool
 	willTopic      string
 	will           string
+	receiveMaximum uint16 // MQTT 5; 0: not said
 }
 
 // dialRaw connects, and returns the CONNACK's code.
@@ -79,7 +80,11 @@ func connectPacket(c rawConnect) []byte {
 	}
 	body = append(body, c.version, flags, byte(c.keepAlive>>8), byte(c.keepAlive))
 	if c.version == 5 {
-		body = append(body, 5, 0x11, 0, 0, 0, 60) // session expiry
+		props := []byte{0x11, 0, 0, 0, 60} // session expiry
+		if c.receiveMaximum > 0 {
+			props = append(props, 0x21, byte(c.receiveMaximum>>8), byte(c.receiveMaximum))
+		}
+		body = append(append(body, byte(len(props))), props...)
 	}
 	body = str(body, c.id)
 	if c.willTopic != "" {
