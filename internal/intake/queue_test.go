@@ -61,6 +61,12 @@ func run(t *testing.T, l Limits, d *disk, test func(q *Queue[int], r *record)) {
 	})
 }
 
+// pass lets time pass, and then everything come to rest.
+func pass(d time.Duration) {
+	time.Sleep(d)
+	synctest.Wait()
+}
+
 type record struct {
 	tally  Tally
 	stored []int
@@ -76,7 +82,7 @@ func TestWhatWaitsGoesInOneCallInOrder(t *testing.T) {
 			q.Put(frame("a", fmt.Sprint(i)), i)
 			synctest.Wait()
 		}
-		time.Sleep(3 * time.Second)
+		pass(3 * time.Second)
 		if !slices.Equal(d.calls, []string{"0", "1 2 3 4"}) || !slices.Equal(r.stored, []int{0, 1, 2, 3, 4}) {
 			t.Errorf("calls %q, stored %v", d.calls, r.stored)
 		}
@@ -108,7 +114,7 @@ func TestBatchIsBounded(t *testing.T) {
 			q.Put(frame("a", fmt.Sprint(i)), i)
 			synctest.Wait()
 		}
-		time.Sleep(time.Minute)
+		pass(time.Minute)
 		if !slices.Equal(d.calls, []string{"0", "1 2", "3 4", "5"}) {
 			t.Errorf("calls %q", d.calls)
 		}
@@ -147,7 +153,7 @@ func TestFailureIsTriedAgainWithGrowingPauses(t *testing.T) {
 	d := &disk{fail: func([]grid.Frame) error { return errDisk }}
 	run(t, Limits{GiveUp: time.Hour, MaxWait: time.Second}, d, func(q *Queue[int], r *record) {
 		q.Put(frame("a", "x"), 1)
-		time.Sleep(time.Minute)
+		pass(time.Minute)
 		if n := len(d.calls); n < 40 || n > 140 {
 			t.Errorf("%d tries in a minute", n)
 		}
@@ -155,7 +161,7 @@ func TestFailureIsTriedAgainWithGrowingPauses(t *testing.T) {
 			t.Errorf("counts %+v after %d tries", c, len(d.calls))
 		}
 		d.fail = nil
-		time.Sleep(2 * time.Second)
+		pass(2 * time.Second)
 		if c := r.tally.Counts(); len(r.stored) != 1 || !c.FailingSince.IsZero() || c.Stored != 1 {
 			t.Errorf("stored %v, counts %+v", r.stored, c)
 		}
@@ -173,7 +179,7 @@ func TestGiveUpComesOnTimeAndForgetsOnce(t *testing.T) {
 				for i := range 3 {
 					q.Put(frame("a", fmt.Sprint(i)), i)
 				}
-				time.Sleep(time.Minute)
+				pass(time.Minute)
 				if len(r.gaveUp) != 1 || r.gaveUp[0].Sub(began) != 30*time.Second {
 					t.Errorf("gave up at %v, want once after 30s", r.gaveUp)
 				}
@@ -182,7 +188,7 @@ func TestGiveUpComesOnTimeAndForgetsOnce(t *testing.T) {
 				}
 				*d = disk{}
 				q.Put(frame("a", "next"), 9) // of the next connection
-				time.Sleep(time.Second)
+				pass(time.Second)
 				if !slices.Equal(r.stored, []int{9}) {
 					t.Errorf("stored %v", r.stored)
 				}
@@ -203,7 +209,7 @@ func TestFrameThatComesWhileGivingUpIsNotForgotten(t *testing.T) {
 		})
 		go q.Run(t.Context(), d)
 		q.Put(frame("a", "x"), 1)
-		time.Sleep(time.Minute)
+		pass(time.Minute)
 		if !slices.Equal(stored, []int{2}) {
 			t.Errorf("stored %v, want [2]", stored)
 		}
@@ -226,7 +232,7 @@ func TestRefusalOfOneDeviceDoesNotHoldBackAnother(t *testing.T) {
 		q.Put(frame("smoke", "s1"), 2)
 		q.Put(frame("parking", "p2"), 3)
 		q.Put(frame("smoke", "s2"), 4)
-		time.Sleep(10 * time.Second)
+		pass(10 * time.Second)
 		if !slices.Equal(d.taken, []string{"s1", "s2"}) {
 			t.Fatalf("taken %q, want the smoke frames, once and in order", d.taken)
 		}
@@ -234,7 +240,7 @@ func TestRefusalOfOneDeviceDoesNotHoldBackAnother(t *testing.T) {
 			t.Errorf("acknowledged %v past a frame that is not stored", r.stored)
 		}
 		d.fail = nil
-		time.Sleep(10 * time.Second)
+		pass(10 * time.Second)
 		if !slices.Equal(d.taken, []string{"s1", "s2", "p1", "p2"}) || !slices.Equal(r.stored, []int{1, 2, 3, 4}) {
 			t.Errorf("taken %q, acknowledged %v", d.taken, r.stored)
 		}
@@ -249,13 +255,12 @@ func TestOfferGivesWayOnlyWhileStoringFails(t *testing.T) {
 				t.Error("lost while storing is only slow")
 			}
 		}
-		time.Sleep(time.Minute)
+		pass(time.Minute)
 		d.fail = func([]grid.Frame) error { return errDisk }
 		q.Offer(frame("a", "held"), 3)
 		if q.Offer(frame("a", "past the buffer"), 4) { // waits for the verdict on the one before
 			t.Error("took more than there is room for")
 		}
-		d.fail = nil
 	})
 }
 
@@ -318,7 +323,7 @@ func TestFindSeesWhatWaitsAndWhatIsInHand(t *testing.T) {
 				t.Errorf("Find of %d is not %v", want, h)
 			}
 		}
-		time.Sleep(time.Minute)
+		pass(time.Minute)
 		if q.Find(func(int) bool { return true }) {
 			t.Error("found what is stored")
 		}
