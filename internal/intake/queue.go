@@ -48,17 +48,18 @@ type Queue[H any] struct {
 	gaveUp func(error)
 	wake   chan struct{}
 
-	mu      sync.Mutex
-	space   sync.Cond // held went down, or closed
-	frames  []grid.Frame
-	handles []H
-	inHand  []H // of the batch that is being stored
-	held    int // frames waiting or in hand
-	bytes   int // their payload
-	last    int // size of the last batch, for the next slice
-	failing bool
-	giving  bool // gaveUp is being called
-	closed  bool
+	mu          sync.Mutex
+	space       sync.Cond // held went down, or closed
+	frames      []grid.Frame
+	handles     []H
+	inHand      []H // of the batch that is being stored
+	inHandBytes int
+	held        int // frames waiting or in hand
+	bytes       int // their payload
+	last        int // size of the last batch, for the next slice
+	failing     bool
+	giving      bool // gaveUp is being called
+	closed      bool
 }
 
 // NewQueue makes a queue. stored is called in order with the handles of frames that are
@@ -159,7 +160,7 @@ func (q *Queue[H]) Close() {
 func (q *Queue[H]) Run(ctx context.Context, in grid.Ingester) {
 	defer q.Close()
 	for ctx.Err() == nil {
-		frames, handles, closed := q.take()
+		frames, closed := q.take(nil, q.limits.Batch)
 		if len(frames) == 0 {
 			if closed {
 				return
@@ -173,8 +174,7 @@ func (q *Queue[H]) Run(ctx context.Context, in grid.Ingester) {
 		rest, err := q.store(ctx, in, frames)
 		switch {
 		case err == nil:
-			q.release(frames)
-			q.stored(handles)
+			q.stored(q.release())
 		case ctx.Err() != nil:
 			q.putBack(rest)
 		default:
@@ -192,39 +192,43 @@ func (q *Queue[H]) Rest() []grid.Frame {
 	return rest
 }
 
-// take moves up to a batch of waiting frames into hand. The slice is not used again
-// afterwards: Ingest may keep its frames.
-func (q *Queue[H]) take() ([]grid.Frame, []H, bool) {
+// take moves up to most waiting frames into hand, behind those that are there. The slice
+// is not used again for others: Ingest may keep its frames.
+func (q *Queue[H]) take(inHand []grid.Frame, most int) (frames []grid.Frame, closed bool) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	frames, handles := q.frames, q.handles
-	if n := q.limits.Batch; len(frames) > n {
-		frames, handles = frames[:n:n], handles[:n:n]
-		q.frames, q.handles = q.frames[n:], q.handles[n:]
+	if len(frames) > most {
+		frames, handles = frames[:most:most], handles[:most:most]
+		q.frames, q.handles = q.frames[most:], q.handles[most:]
 	} else {
 		q.frames, q.handles = nil, nil
+	}
+	for i := range frames {
+		q.inHandBytes += len(frames[i].Raw)
+	}
+	if inHand != nil {
+		frames, handles = append(inHand[:len(inHand):len(inHand)], frames...), append(q.inHand, handles...)
 	}
 	if len(frames) > 0 {
 		q.last = len(frames)
 	}
 	q.inHand = handles
-	return frames, handles, q.closed
+	return frames, q.closed
 }
 
-// release makes room again for what is stored. It comes before the acknowledgement:
-// a peer that then uses its whole window must find it free.
-func (q *Queue[H]) release(frames []grid.Frame) {
-	n := 0
-	for i := range frames {
-		n += len(frames[i].Raw)
-	}
-	q.tally.stored.Add(uint64(len(frames)))
+// release makes room again for what was in hand and is stored, and returns its handles. It
+// comes before the acknowledgement: a peer that then uses its whole window must find it free.
+func (q *Queue[H]) release() []H {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	q.held -= len(frames)
-	q.bytes -= n
-	q.inHand = nil
+	handles := q.inHand
+	q.tally.stored.Add(uint64(len(handles)))
+	q.held -= len(handles)
+	q.bytes -= q.inHandBytes
+	q.inHand, q.inHandBytes = nil, 0
 	q.space.Broadcast()
+	return handles
 }
 
 // give breaks the connection and forgets its frames. Until both are done no frame is
@@ -237,7 +241,7 @@ func (q *Queue[H]) give(err error) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	q.frames, q.handles, q.inHand = nil, nil, nil
-	q.held, q.bytes, q.giving = 0, 0, false
+	q.held, q.bytes, q.inHandBytes, q.giving = 0, 0, 0, false
 	q.space.Broadcast()
 }
 
@@ -249,7 +253,8 @@ func (q *Queue[H]) putBack(frames []grid.Frame) {
 }
 
 // store gives the frames to Ingest until it takes them, the time is up or ctx is done.
-// With an error it returns the frames that are not stored.
+// What comes meanwhile goes with the next try: it may be of a device that is not refused.
+// With an error store returns the frames that are not stored.
 func (q *Queue[H]) store(ctx context.Context, in grid.Ingester, frames []grid.Frame) ([]grid.Frame, error) {
 	began, wait := time.Now(), firstWait
 	rest := frames
@@ -280,6 +285,7 @@ func (q *Queue[H]) store(ctx context.Context, in grid.Ingester, frames []grid.Fr
 			return rest, err
 		}
 		q.tally.retried.Add(uint64(len(rest)))
+		rest, _ = q.take(rest, q.limits.Frames)
 		wait = min(2*wait, q.limits.MaxWait)
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -15,6 +16,7 @@ import (
 
 // disk is an Ingester whose mood a test sets.
 type disk struct {
+	mu    sync.Mutex
 	fail  func([]grid.Frame) error
 	took  time.Duration
 	calls []string // payloads of each call
@@ -26,14 +28,19 @@ func (d *disk) Ingest(ctx context.Context, frames ...grid.Frame) error {
 	for _, f := range frames {
 		all = append(all, string(f.Raw))
 	}
+	d.mu.Lock()
 	d.calls = append(d.calls, strings.Join(all, " "))
-	if d.took > 0 {
+	took := d.took
+	d.mu.Unlock()
+	if took > 0 {
 		select {
-		case <-time.After(d.took):
+		case <-time.After(took):
 		case <-ctx.Done():
 			return ctx.Err()
 		}
 	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
 	if d.fail != nil {
 		if err := d.fail(frames); err != nil {
 			return err
@@ -42,6 +49,15 @@ func (d *disk) Ingest(ctx context.Context, frames ...grid.Frame) error {
 	d.taken = append(d.taken, all...)
 	return nil
 }
+
+// becomes changes the mood.
+func (d *disk) becomes(took time.Duration, fail func([]grid.Frame) error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.took, d.fail = took, fail
+}
+
+func broken([]grid.Frame) error { return errDisk }
 
 func frame(id, payload string) grid.Frame {
 	return grid.Frame{Identity: grid.Identity(id), Raw: []byte(payload)}
@@ -150,7 +166,7 @@ func TestOneFrameOverTheByteLimitIsTaken(t *testing.T) {
 }
 
 func TestFailureIsTriedAgainWithGrowingPauses(t *testing.T) {
-	d := &disk{fail: func([]grid.Frame) error { return errDisk }}
+	d := &disk{fail: broken}
 	run(t, Limits{GiveUp: time.Hour, MaxWait: time.Second}, d, func(q *Queue[int], r *record) {
 		q.Put(frame("a", "x"), 1)
 		pass(time.Minute)
@@ -160,7 +176,7 @@ func TestFailureIsTriedAgainWithGrowingPauses(t *testing.T) {
 		if c := r.tally.Counts(); c.FailingSince.IsZero() || c.LastError != errDisk.Error() || c.Retried != uint64(len(d.calls)-1) {
 			t.Errorf("counts %+v after %d tries", c, len(d.calls))
 		}
-		d.fail = nil
+		d.becomes(0, nil)
 		pass(2 * time.Second)
 		if c := r.tally.Counts(); len(r.stored) != 1 || !c.FailingSince.IsZero() || c.Stored != 1 {
 			t.Errorf("stored %v, counts %+v", r.stored, c)
@@ -170,7 +186,7 @@ func TestFailureIsTriedAgainWithGrowingPauses(t *testing.T) {
 
 func TestGiveUpComesOnTimeAndForgetsOnce(t *testing.T) {
 	for name, d := range map[string]*disk{
-		"Failing": {fail: func([]grid.Frame) error { return errDisk }},
+		"Failing": {fail: broken},
 		"Hanging": {took: time.Hour},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -186,7 +202,7 @@ func TestGiveUpComesOnTimeAndForgetsOnce(t *testing.T) {
 				if q.Held() != 0 || len(r.stored) != 0 || !r.tally.Counts().FailingSince.IsZero() {
 					t.Errorf("held %d, stored %v", q.Held(), r.stored)
 				}
-				*d = disk{}
+				d.becomes(0, nil)
 				q.Put(frame("a", "next"), 9) // of the next connection
 				pass(time.Second)
 				if !slices.Equal(r.stored, []int{9}) {
@@ -199,11 +215,11 @@ func TestGiveUpComesOnTimeAndForgetsOnce(t *testing.T) {
 
 func TestFrameThatComesWhileGivingUpIsNotForgotten(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		d := &disk{fail: func([]grid.Frame) error { return errDisk }}
+		d := &disk{fail: broken}
 		var q *Queue[int]
 		var stored []int
 		q = NewQueue(Limits{GiveUp: time.Second}, &Tally{}, func(hs []int) { stored = append(stored, hs...) }, func(error) {
-			d.fail = nil
+			d.becomes(0, nil)
 			go q.Put(frame("a", "next"), 2) // the peer is back before we have forgotten
 			time.Sleep(time.Second)
 		})
@@ -218,17 +234,17 @@ func TestFrameThatComesWhileGivingUpIsNotForgotten(t *testing.T) {
 }
 
 func TestRefusalOfOneDeviceDoesNotHoldBackAnother(t *testing.T) {
-	d := &disk{}
-	d.fail = func(frames []grid.Frame) error {
+	d := &disk{fail: func(frames []grid.Frame) error {
 		for _, f := range frames {
 			if f.Identity == "parking" {
 				return fmt.Errorf("bulk: %w", grid.ErrOverloaded)
 			}
 		}
 		return nil
-	}
-	run(t, Limits{GiveUp: time.Hour}, d, func(q *Queue[int], r *record) {
+	}}
+	run(t, Limits{GiveUp: time.Hour, Batch: 2}, d, func(q *Queue[int], r *record) {
 		q.Put(frame("parking", "p1"), 1)
+		synctest.Wait() // it is in hand and refused when the others come
 		q.Put(frame("smoke", "s1"), 2)
 		q.Put(frame("parking", "p2"), 3)
 		q.Put(frame("smoke", "s2"), 4)
@@ -239,10 +255,13 @@ func TestRefusalOfOneDeviceDoesNotHoldBackAnother(t *testing.T) {
 		if len(r.stored) != 0 {
 			t.Errorf("acknowledged %v past a frame that is not stored", r.stored)
 		}
-		d.fail = nil
+		if q.Held() != 4 {
+			t.Errorf("held %d, want all 4 until the first is acknowledged", q.Held())
+		}
+		d.becomes(0, nil)
 		pass(10 * time.Second)
-		if !slices.Equal(d.taken, []string{"s1", "s2", "p1", "p2"}) || !slices.Equal(r.stored, []int{1, 2, 3, 4}) {
-			t.Errorf("taken %q, acknowledged %v", d.taken, r.stored)
+		if !slices.Equal(d.taken, []string{"s1", "s2", "p1", "p2"}) || !slices.Equal(r.stored, []int{1, 2, 3, 4}) || q.Held() != 0 {
+			t.Errorf("taken %q, acknowledged %v, held %d", d.taken, r.stored, q.Held())
 		}
 	})
 }
@@ -256,7 +275,7 @@ func TestOfferGivesWayOnlyWhileStoringFails(t *testing.T) {
 			}
 		}
 		pass(time.Minute)
-		d.fail = func([]grid.Frame) error { return errDisk }
+		d.becomes(0, broken)
 		q.Offer(frame("a", "held"), 3)
 		if q.Offer(frame("a", "past the buffer"), 4) { // waits for the verdict on the one before
 			t.Error("took more than there is room for")
