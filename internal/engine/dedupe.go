@@ -137,8 +137,8 @@ func (d *deviceSoft) seeContent(a arrival) verdict {
 		if s.at == 0 || s.hash != a.hash {
 			continue
 		}
-		// A clock of ours that steps back makes the difference negative: still the window.
-		if a.received.Sub(time.Unix(int64(s.at), 0)) > a.window {
+		// Either way: a frame from the quarantine may be older than what came since.
+		if a.received.Sub(time.Unix(int64(s.at), 0)).Abs() > a.window {
 			continue
 		}
 		if uint8(i) == last || a.redelivered {

@@ -72,8 +72,8 @@ func (b *batch) settle(d *decoded, held *grid.QuarantinedFrame) grid.Outcome {
 func (b *batch) report(no registry.DeviceNo, d *decoded, held *grid.QuarantinedFrame) grid.Outcome {
 	f := &d.frame
 	v := fresh
-	if held == nil && f.Flags&grid.Retained == 0 {
-		v = b.see(no, d)
+	if (held == nil || held.Whole) && f.Flags&grid.Retained == 0 {
+		v = b.see(no, d) // repeats wait in quarantine too
 	}
 	soft := b.heard(no, d, false)
 	if d.out.Answer {
@@ -284,6 +284,18 @@ func setValue(soft *pointSoft, d *decoded, r *grid.Reading, at time.Time, flags 
 	}
 }
 
+// isAbnormal reports whether a condition is known to be abnormal already, and only its
+// on-delay has not run out.
+func (b *batch) isAbnormal(pt registry.PointNo, typ grid.EventType) bool {
+	for i, r := range b.e.rulesOf(pt) {
+		if r.Type == typ {
+			c := b.e.soft.points[pt].cond(uint8(i))
+			return c != nil && c.flags&abnormal != 0
+		}
+	}
+	return false
+}
+
 // isFire reports whether a reading says that there is a fire.
 func isFire(r *grid.Reading) bool {
 	return r.Bool() && (r.Signal == grid.SmokeAlarm || r.Signal == grid.HeatAlarm)
@@ -317,7 +329,7 @@ func (b *batch) alarmWithoutEpisode(no registry.DeviceNo, d *decoded) bool {
 			typ = grid.EventManholeOpen
 		}
 		ep := b.e.episode(b.e.memory.PointAt(pt).ID, typ)
-		if ep == nil || !ep.Active {
+		if (ep == nil || !ep.Active) && !b.isAbnormal(pt, typ) {
 			return true
 		}
 	}

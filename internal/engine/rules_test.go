@@ -329,8 +329,9 @@ func TestUnknownDeviceIsDiscoveredAndItsActiveAlarmIsRaisedWhenClaimed(t *testin
 	r.units()
 	r.say("sn:new", `{"smoke.alarm":true,"seq":1}`)
 	r.say("sn:new", `{"smoke.alarm":true,"seq":2}`)
-	if d := must[[]grid.Discovered](t)(r.engine.Discovered(t.Context(), 10)); len(d) != 1 || d[0].Frames != 2 {
-		t.Fatalf("discovered is %+v: want sn:new with two frames", d)
+	r.say("sn:new", `{"smoke.alarm":true,"seq":2}`) // sent again
+	if d := must[[]grid.Discovered](t)(r.engine.Discovered(t.Context(), 10)); len(d) != 1 || d[0].Frames != 3 {
+		t.Fatalf("discovered is %+v: want sn:new with three frames", d)
 	}
 	// Nobody knows where it is: the operator is told that it says fire, no unit is called.
 	if a := r.alarms(state.Query{}); len(a) != 1 || a[0].Type != grid.EventSafetyUnreadable || a[0].Priority != 1 {
@@ -339,8 +340,8 @@ func TestUnknownDeviceIsDiscoveredAndItsActiveAlarmIsRaisedWhenClaimed(t *testin
 	reg := placed(grid.Smoke, "S9", "sn:new", r.now())
 	r.put(grid.Registration{Points: reg.Points})
 	n, err := r.engine.Claim(t.Context(), reg.Devices[0], reg.Installations)
-	if err != nil || n != 2 {
-		t.Fatalf("claim processed %d frames (%v): want 2", n, err)
+	if err != nil || n != 3 {
+		t.Fatalf("claim took %d frames (%v): want 3", n, err)
 	}
 	r.settle()
 	if a := r.alarms(state.Query{Type: string(grid.EventSmokeAlarm)}); len(a) != 1 || a[0].Ticket == "" {
@@ -349,8 +350,8 @@ func TestUnknownDeviceIsDiscoveredAndItsActiveAlarmIsRaisedWhenClaimed(t *testin
 	if a := r.alarms(state.Query{Type: string(grid.EventSafetyUnreadable)}); a[0].Active {
 		t.Error("the detector can be read now and the fault is still active")
 	}
-	if got := r.ledger(); got[grid.Quarantined] != 0 || got[grid.Processed] != 2 {
-		t.Errorf("ledger is %v: want both frames processed", got)
+	if got := r.ledger(); got[grid.Quarantined] != 0 || got[grid.Processed] != 2 || got[grid.Duplicate] != 1 {
+		t.Errorf("ledger is %v: want both frames processed and the repeat a duplicate", got)
 	}
 }
 
