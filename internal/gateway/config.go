@@ -229,7 +229,7 @@ func (c *Config) validateMQTT(v *problems) {
 		v.want(!seen[m.Name], "%s.name is %q again: want each broker under its own name", at, m.Name)
 		seen[m.Name] = true
 		u, err := url.Parse(m.URL)
-		v.want(err == nil && u.Host != "" && oneOf(u.Scheme, "mqtt", "mqtts", "tcp", "ssl", "ws", "wss"), "%s.url is %q: want mqtt://host:1883 or mqtts://host:8883", at, m.URL)
+		v.want(err == nil && u.Host != "" && oneOf(u.Scheme, "mqtt", "mqtts", "tcp", "tls", "ssl"), "%s.url is %q: want mqtt://host:1883 or mqtts://host:8883", at, m.URL)
 		v.want(len(m.Topics) > 0, "%s.topics is empty: want at least one, for example gridgate/up/#", at)
 		v.want((m.TLS.Cert == "") == (m.TLS.Key == ""), "%s.tls: want cert and key together", at)
 	}
