@@ -113,7 +113,7 @@ func (l *Load) Registry() (Registry, error) {
 	return Registry{
 		Points: func(yield func(grid.Point) bool) {
 			for i := range l.Devices {
-				if !yield(pointAt(i, m.Kind, 1)) {
+				if !yield(pointAt(i, m.Kind, 20)) {
 					return
 				}
 			}

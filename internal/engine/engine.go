@@ -42,6 +42,7 @@ type Journal interface {
 type Store interface {
 	Commit(ctx context.Context, b *state.Batch) error
 	Load(ctx context.Context) (*state.Loaded, error)
+	LoadRegistry(ctx context.Context, to state.Registry) error
 	Applied(ctx context.Context, key string) (state.Applied, bool, error)
 	Point(ctx context.Context, id string) (grid.Point, error)
 	Ticket(ctx context.Context, id string) (grid.Ticket, error)

@@ -109,12 +109,8 @@ type pointUndo struct {
 
 // grow makes the tables as long as the registry's.
 func (s *soft) grow(m *registry.Memory) {
-	for len(s.devs) < m.Devices() {
-		s.devs = append(s.devs, deviceSoft{})
-	}
-	for len(s.points) < m.Points() {
-		s.points = append(s.points, pointSoft{})
-	}
+	s.devs = append(s.devs, make([]deviceSoft, m.Devices()-len(s.devs))...)
+	s.points = append(s.points, make([]pointSoft, m.Points()-len(s.points))...)
 }
 
 // touchDevice returns the row to change and remembers how it was.

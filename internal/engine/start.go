@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"runtime/debug"
 	"strings"
 	"time"
 
@@ -50,6 +51,7 @@ func (e *Engine) start(ctx context.Context) error {
 		return errors.Join(err, ckpt.close())
 	}
 	e.armAll()
+	debug.FreeOSMemory() // what reading a large registry leaves behind is never needed again
 	e.log.Info("engine started", "devices", e.memory.Devices(), "points", e.memory.Points(), "in", e.Now().Sub(began))
 	return nil
 }
@@ -61,19 +63,9 @@ func (e *Engine) load(ctx context.Context, l *state.Loaded) error {
 		e.cursors[lane].Lane = grid.Lane(lane)
 		e.received[lane] = l.EngineTime
 	}
-	e.memory.Reserve(len(l.Devices), len(l.Points))
-	for i := range l.Points {
-		e.memory.PutPoint(l.Points[i])
+	if err := e.loadRegistry(ctx); err != nil {
+		return err
 	}
-	for i := range l.Devices {
-		e.memory.PutDevice(l.Devices[i], e.isSafety(l.Devices[i].Profile))
-	}
-	for i := range l.Installations {
-		if err := e.putInstallation(l.Installations[i]); err != nil {
-			e.log.Error("stored installation is left out", "err", err)
-		}
-	}
-	e.soft.grow(e.memory)
 	for i := range l.Units {
 		e.units[l.Units[i].ID] = &l.Units[i]
 	}
@@ -93,6 +85,24 @@ func (e *Engine) load(ctx context.Context, l *state.Loaded) error {
 		}
 	}
 	return e.loadPending(ctx)
+}
+
+// loadRegistry puts the registered rows into memory.
+func (e *Engine) loadRegistry(ctx context.Context) error {
+	err := e.store.LoadRegistry(ctx, state.Registry{
+		Count:  func(points, devices int) { e.memory.Reserve(devices, points) },
+		Point:  func(p *grid.Point) { e.memory.PutPoint(*p) },
+		Device: func(d *grid.Device) { e.memory.PutDevice(*d, e.isSafety(d.Profile)) },
+		Installation: func(in *grid.Installation) {
+			if err := e.putInstallation(*in); err != nil {
+				e.log.Error("stored installation is left out", "err", err)
+			}
+		},
+	})
+	if err == nil {
+		e.soft.grow(e.memory)
+	}
+	return err
 }
 
 func (e *Engine) loadAlarm(a *grid.Alarm) {

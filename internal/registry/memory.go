@@ -1,6 +1,7 @@
 package registry
 
 import (
+	"slices"
 	"sync"
 	"time"
 
@@ -15,10 +16,10 @@ import (
 // the writer.
 type Memory struct {
 	mu     sync.RWMutex // guards byID and devices against Lane's readers
-	byID   map[grid.Identity]DeviceNo
+	byID   index        // of devs
 	devs   []DeviceRow
 	extra  map[DeviceNo][]channelRow // devices with more than the main channel
-	byName map[string]PointNo
+	byName index                     // of points
 	points []PointRow
 	strs   interner
 	places []grid.Scope
@@ -81,28 +82,29 @@ func number[T comparable](of []T, v T) uint8 {
 
 // NewMemory makes empty tables.
 func NewMemory() *Memory {
-	return &Memory{
-		byID:   make(map[grid.Identity]DeviceNo),
+	m := &Memory{
 		extra:  make(map[DeviceNo][]channelRow),
-		byName: make(map[string]PointNo),
 		strs:   newInterner(),
 		scopes: make(map[grid.Scope]uint32),
 	}
+	m.byID = newIndex(func(n uint32) string { return string(m.devs[n].Identity) })
+	m.byName = newIndex(func(n uint32) string { return m.points[n].ID })
+	return m
 }
 
 // Reserve makes room for that many devices and points, for a quick start.
 func (m *Memory) Reserve(devices, points int) {
-	m.byID = make(map[grid.Identity]DeviceNo, devices)
-	m.devs = make([]DeviceRow, 0, devices)
-	m.byName = make(map[string]PointNo, points)
-	m.points = make([]PointRow, 0, points)
+	m.byID.reserve(devices)
+	m.devs = slices.Grow(m.devs, devices)
+	m.byName.reserve(points)
+	m.points = slices.Grow(m.points, points)
 }
 
 // Lane tells by which lane a known device's frames go. Safe for concurrent use.
 func (m *Memory) Lane(id grid.Identity) (lane grid.Lane, known bool) {
 	m.mu.RLock()
 	defer m.mu.RUnlock()
-	n, ok := m.byID[id]
+	n, ok := m.Device(id)
 	if !ok {
 		return grid.Bulk, false
 	}
@@ -113,7 +115,7 @@ func (m *Memory) Lane(id grid.Identity) (lane grid.Lane, known bool) {
 func (m *Memory) ProfileOf(id grid.Identity) (profile string, known bool) {
 	m.mu.RLock()
 	defer m.mu.RUnlock()
-	n, ok := m.byID[id]
+	n, ok := m.Device(id)
 	if !ok {
 		return "", false
 	}
@@ -126,25 +128,25 @@ func (m *Memory) Points() int  { return len(m.points) }
 
 // Device finds a device by identity.
 func (m *Memory) Device(id grid.Identity) (DeviceNo, bool) {
-	n, ok := m.byID[id]
-	return n, ok
+	n, ok := m.byID.find(string(id))
+	return DeviceNo(n), ok
 }
 
 // Point finds a point by id.
 func (m *Memory) Point(id string) (PointNo, bool) {
-	n, ok := m.byName[id]
-	return n, ok
+	n, ok := m.byName.find(id)
+	return PointNo(n), ok
 }
 
 // PutPoint adds or changes a point and returns its place.
 func (m *Memory) PutPoint(p grid.Point) PointNo {
 	m.mu.Lock() // the strings are shared with ProfileOf's readers
 	defer m.mu.Unlock()
-	n, ok := m.byName[p.ID]
+	n, ok := m.Point(p.ID)
 	if !ok {
 		n = PointNo(len(m.points))
 		m.points = append(m.points, PointRow{ID: p.ID, device: DeviceNo(None)})
-		m.byName[p.ID] = n
+		m.byName.add(p.ID, uint32(n))
 	}
 	row := &m.points[n]
 	row.scope = m.scope(p.Scope)
@@ -171,11 +173,11 @@ func (m *Memory) scope(s grid.Scope) uint32 {
 func (m *Memory) PutDevice(d grid.Device, safety bool) DeviceNo {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	n, ok := m.byID[d.Identity]
+	n, ok := m.Device(d.Identity)
 	if !ok {
 		n = DeviceNo(len(m.devs))
 		m.devs = append(m.devs, DeviceRow{Identity: d.Identity, main: PointNo(None), lane: grid.Bulk})
-		m.byID[d.Identity] = n
+		m.byID.add(string(d.Identity), uint32(n))
 	}
 	row := &m.devs[n]
 	row.profile = m.strs.add(d.Profile)
@@ -195,11 +197,11 @@ func (m *Memory) PutDevice(d grid.Device, safety bool) DeviceNo {
 func (m *Memory) PutInstallation(in grid.Installation, safety bool) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	dev, ok := m.byID[in.Device]
+	dev, ok := m.Device(in.Device)
 	if !ok {
 		return grid.Errorf(grid.NotFound, "installation of %s: device is not registered", in.Device)
 	}
-	pt, ok := m.byName[in.Point]
+	pt, ok := m.Point(in.Point)
 	if !ok {
 		return grid.Errorf(grid.NotFound, "installation of %s: point %q is not registered", in.Device, in.Point)
 	}

@@ -23,15 +23,11 @@ type Progress struct {
 	Ledger     []grid.LedgerRow
 }
 
-// Loaded is everything the engine keeps in memory.
+// Loaded is what the engine keeps in memory, beside the registry.
 type Loaded struct {
 	Progress
 
-	Points        []grid.Point        // by id
-	Devices       []grid.Device       // by identity
-	Installations []grid.Installation // by device, channel and From; past ones too
-	Units         []grid.Unit         // with secrets, without tokens
-
+	Units   []grid.Unit   // with secrets, without tokens
 	Alarms  []grid.Alarm  // active, returned within KeepReturned of the engine's time, or behind an open ticket
 	Tickets []grid.Ticket // that have not ended, with their assignments
 
@@ -40,42 +36,70 @@ type Loaded struct {
 	Meta     map[string]string
 }
 
-// Load reads everything the engine keeps in memory, as of one commit.
+// Load reads what the engine keeps in memory, as of one commit.
 func (s *Store) Load(ctx context.Context) (*Loaded, error) {
 	s.mu.Lock() // the parts are read on several connections: no commit comes between
 	defer s.mu.Unlock()
 	l := &Loaded{Meta: map[string]string{}}
 	var err error
-	if l.Progress, err = s.Progress(ctx); err != nil {
-		return nil, fmt.Errorf("load state: %w", err)
+	if l.Progress, err = s.Progress(ctx); err == nil {
+		err = s.reader(ctx, func(c driver.Conn) error { return l.rest(ctx, c) })
 	}
-	parts := []func(driver.Conn) error{
-		func(c driver.Conn) (err error) { l.Points, err = whole(ctx, c, &pointTable); return err },
-		func(c driver.Conn) (err error) { l.Devices, err = whole(ctx, c, &deviceTable); return err },
-		func(c driver.Conn) (err error) { l.Installations, err = whole(ctx, c, &installationTable); return err },
-		func(c driver.Conn) error { return l.rest(ctx, c) },
-	}
-	errs := make([]error, len(parts))
-	var wg sync.WaitGroup
-	for i, part := range parts {
-		wg.Go(func() { errs[i] = s.reader(ctx, part) })
-	}
-	wg.Wait()
-	if err := errors.Join(errs...); err != nil {
+	if err != nil {
 		return nil, fmt.Errorf("load state: %w", err)
 	}
 	return l, nil
 }
 
-// whole reads all of a large table by its key, counting first: to grow a list of a
-// million rows takes longer than to read them.
-func whole[T any](ctx context.Context, c driver.Conn, t *table[T]) ([]T, error) {
-	var n int64
-	err := each(ctx, c, "SELECT count(*) FROM "+t.name, nil, func(r *row) error { n = r.num(); return r.err })
-	if err != nil {
-		return nil, fmt.Errorf("read %s: %w", t.name, err)
+// Registry takes registered rows one by one: a million of them need not stand in memory
+// beside what is made of them. A row is valid during the call.
+type Registry struct {
+	Count        func(points, devices int) // first, for making room
+	Point        func(*grid.Point)         // by id; without name, address and position
+	Device       func(*grid.Device)        // by identity, while points come too
+	Installation func(*grid.Installation)  // by device, channel and From, past ones too; after points and devices
+}
+
+// LoadRegistry reads everything that is registered, as of one commit.
+func (s *Store) LoadRegistry(ctx context.Context, to Registry) error {
+	s.mu.Lock() // as in Load
+	defer s.mu.Unlock()
+	var wg sync.WaitGroup
+	var points, devices int64
+	var errs [3]error
+	errs[0] = s.reader(ctx, func(c driver.Conn) error {
+		const q = "SELECT (SELECT count(*) FROM points), (SELECT count(*) FROM devices)"
+		return each(ctx, c, q, nil, func(r *row) error { points, devices = r.num(), r.num(); return r.err })
+	})
+	to.Count(int(points), int(devices))
+	wg.Go(func() { errs[1] = stream(ctx, s, &placeTable, to.Point) })
+	wg.Go(func() { errs[2] = stream(ctx, s, &deviceTable, to.Device) })
+	wg.Wait()
+	err := errors.Join(errs[:]...)
+	if err == nil {
+		err = stream(ctx, s, &installationTable, to.Installation)
 	}
-	return appendAll(ctx, c, make([]T, 0, n), t, "ORDER BY "+t.key)
+	if err != nil {
+		return fmt.Errorf("load the registry: %w", err)
+	}
+	return nil
+}
+
+// stream hands out all rows of t by its key.
+func stream[T any](ctx context.Context, s *Store, t *table[T], to func(*T)) error {
+	return s.reader(ctx, func(c driver.Conn) error {
+		err := each(ctx, c, "SELECT "+t.selects()+" FROM "+t.name+" ORDER BY "+t.key, nil, func(r *row) error {
+			v := t.scan(r)
+			if r.err == nil {
+				to(&v)
+			}
+			return r.err
+		})
+		if err != nil {
+			return fmt.Errorf("read %s: %w", t.name, err)
+		}
+		return nil
+	})
 }
 
 // rest reads the small parts.

@@ -151,7 +151,6 @@ func TestSmallPartsComeBackWhenLoaded(t *testing.T) {
 	b.Ledger[1].Counts = [grid.Outcomes]int64{1, 0, 0, 8, 0}
 	want := &Loaded{
 		Progress: Progress{Cursors: b.Cursors, EngineTime: b.EngineTime, InfluxMark: b.InfluxMark, Ledger: b.Ledger},
-		Points:   []grid.Point{}, Devices: []grid.Device{}, Installations: []grid.Installation{},
 		Down:     []DownSpan{{From: t0, To: t0.Add(time.Hour)}, {Source: "embedded", From: t0.Add(time.Minute), To: t0.Add(2 * time.Minute)}},
 		Suspects: b.Suspects[1:], Meta: map[string]string{"epoch": "3", "config": "c2"},
 	}

@@ -95,3 +95,18 @@ func commit(t *testing.T, s *Store, b *Batch) {
 		t.Fatal(err)
 	}
 }
+
+// loadRegistry reads everything that is registered.
+func loadRegistry(t testing.TB, s *Store) (r grid.Registration) {
+	t.Helper()
+	err := s.LoadRegistry(t.Context(), Registry{
+		Count:        func(int, int) {},
+		Point:        func(p *grid.Point) { r.Points = append(r.Points, *p) },
+		Device:       func(d *grid.Device) { r.Devices = append(r.Devices, *d) },
+		Installation: func(in *grid.Installation) { r.Installations = append(r.Installations, *in) },
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return r
+}

@@ -108,6 +108,18 @@ var pointTable = table[grid.Point]{
 	},
 }
 
+// placeTable reads of a point what tells where its tickets go.
+var placeTable = table[grid.Point]{
+	name: "points", key: "id",
+	cols: "id, kind, " + allScope + ", building, rules",
+	scan: func(r *row) grid.Point {
+		return grid.Point{
+			ID: r.text(), Kind: grid.Kind(r.text()), Scope: r.scope(), Cell: r.text(), Mode: grid.Mode(r.text()),
+			Building: r.text(), Rules: r.text(),
+		}
+	},
+}
+
 var deviceTable = table[grid.Device]{
 	name: "devices", key: "identity",
 	cols: "identity, profile, state, mode, interval, installed, source",

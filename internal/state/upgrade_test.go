@@ -64,10 +64,14 @@ func readable(t *testing.T, s *Store) {
 	unit.Token = ""
 	if d := cmp.Diff(&Loaded{
 		Progress: Progress{Cursors: want.Cursors, EngineTime: want.EngineTime, InfluxMark: want.InfluxMark, Ledger: want.Ledger},
-		Points:   want.Points, Devices: want.Devices, Installations: want.Installations, Units: []grid.Unit{unit},
-		Alarms: want.Alarms, Tickets: ownTicket(want), Down: want.Down, Suspects: want.Suspects, Meta: want.Meta,
+		Units:    []grid.Unit{unit}, Alarms: want.Alarms, Tickets: ownTicket(want), Down: want.Down, Suspects: want.Suspects, Meta: want.Meta,
 	}, l); d != "" {
 		t.Errorf("loaded (+):\n%s", d)
+	}
+	p := want.Points[0]
+	place := grid.Point{ID: p.ID, Kind: p.Kind, Scope: p.Scope, Cell: p.Cell, Mode: p.Mode, Building: p.Building, Rules: p.Rules}
+	if d := cmp.Diff(grid.Registration{Points: []grid.Point{place}, Devices: want.Devices, Installations: want.Installations}, loadRegistry(t, s)); d != "" {
+		t.Errorf("registry (+):\n%s", d)
 	}
 	for name, list := range lists(s) {
 		if got, err := list(t.Context(), Query{Scope: yuyuan}); err != nil || !cmp.Equal(got, []string{"ours"}) {
