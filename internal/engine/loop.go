@@ -1,8 +1,10 @@
 package engine
 
 import (
+	"cmp"
 	"context"
 	"errors"
+	"slices"
 	"time"
 
 	"gridgate/internal/grid"
@@ -294,6 +296,7 @@ func (b *batch) fireTimers(t *turn) {
 			break
 		}
 		n -= len(entries)
+		e.inOrder(entries)
 		t.fired = append(t.fired, firedTimers{tick, entries})
 		for _, entry := range entries {
 			if b.careful {
@@ -310,6 +313,21 @@ func (b *batch) fireTimers(t *turn) {
 		b.rows.EngineTime = b.time
 		b.putMeta(metaAlive, b.time.Format(time.RFC3339Nano))
 	}
+}
+
+// inOrder sorts timers of one tick: what follows from them must not depend on who was
+// armed first. Of devices the longest silent comes first, so that each is judged by whom
+// its way in has brought since.
+func (e *Engine) inOrder(entries []timerEntry) {
+	heard := func(t timerEntry) int64 {
+		if t.kind == deviceTimer {
+			return e.soft.devs[t.no].heard
+		}
+		return 0
+	}
+	slices.SortFunc(entries, func(a, b timerEntry) int {
+		return cmp.Or(cmp.Compare(a.kind, b.kind), cmp.Compare(heard(a), heard(b)), cmp.Compare(a.no, b.no))
+	})
 }
 
 func (b *batch) fire(tick uint32, entry timerEntry, now time.Time) {
