@@ -290,6 +290,7 @@ func (b *batch) fireTimers(t *turn) {
 	if now.After(b.time) {
 		b.time = now
 	}
+	b.ticketClocks(wall)
 	for n := maxTimers; n > 0; {
 		tick, entries := e.timers.due(now, n)
 		if len(entries) == 0 {
@@ -306,7 +307,6 @@ func (b *batch) fireTimers(t *turn) {
 			}
 		}
 	}
-	b.ticketClocks(wall)
 	b.emptyReplays()
 	if b.time.Sub(e.lastAlive) >= aliveEvery {
 		e.lastAlive = b.time
