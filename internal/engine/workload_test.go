@@ -31,7 +31,6 @@ type sim struct {
 	seq      int
 	abnormal bool
 	known    bool
-	next     []string // said later: overtaken by the next frame
 }
 
 func newWorkload(seed uint64, steps int) *workload {
