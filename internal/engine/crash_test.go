@@ -43,6 +43,10 @@ func child(dir string) error {
 	if os.Getenv(poisonEnv) != "" {
 		opts.config = func(c *Config) { c.Profiles = poison{c.Profiles.(*profile.Set), func() { os.Exit(3) }} }
 	}
+	// A power loss before anything was synced takes the folder too.
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return err
+	}
 	n, err := startNode(dir, opts)
 	if err != nil {
 		return err

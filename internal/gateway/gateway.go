@@ -143,6 +143,10 @@ func (g *Gateway) open(ctx context.Context) error {
 	if err := os.MkdirAll(c.DataDir, 0o700); err != nil {
 		return fmt.Errorf("data_dir: %w", err)
 	}
+	// What is acknowledged lies in it: its own name must outlive a power loss too.
+	if err := syncDir(filepath.Dir(c.DataDir)); err != nil {
+		return fmt.Errorf("data_dir: %w", err)
+	}
 	token, err := auth.TokenFile(c.TokenPath())
 	if err != nil {
 		return err
@@ -168,6 +172,14 @@ func (g *Gateway) open(ctx context.Context) error {
 		return err
 	}
 	return g.makeAPI()
+}
+
+func syncDir(dir string) error {
+	d, err := os.Open(dir)
+	if err != nil {
+		return err
+	}
+	return errors.Join(d.Sync(), d.Close())
 }
 
 // rules reads what decides: profiles, rules and plans. version names the lot.
