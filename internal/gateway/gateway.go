@@ -174,14 +174,6 @@ func (g *Gateway) open(ctx context.Context) error {
 	return g.makeAPI()
 }
 
-func syncDir(dir string) error {
-	d, err := os.Open(dir)
-	if err != nil {
-		return err
-	}
-	return errors.Join(d.Sync(), d.Close())
-}
-
 // rules reads what decides: profiles, rules and plans. version names the lot.
 func (g *Gateway) rules() (*alarm.Rules, *ticket.Plans, string, error) {
 	rulesName, rulesFile, err := fileOr(g.cfg.Rules, "rules.yaml")
