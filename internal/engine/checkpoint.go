@@ -39,7 +39,7 @@ var crcTable = crc32.MakeTable(crc32.Castagnoli)
 
 type cursors [grid.Lanes]grid.Pos
 
-// checkpointer writes blocks. It belongs to one goroutine.
+// checkpointer writes blocks. One goroutine at a time uses it.
 type checkpointer struct {
 	dir   string
 	f     *os.File

@@ -119,6 +119,7 @@ type Engine struct {
 	ckpt        *checkpointer
 	cursors     cursors
 	ckptCursors cursors // of the newest checkpoint
+	saving      *saving // the checkpoint that is being written; nil: none
 	engineTime  time.Time
 	received    [grid.Lanes]time.Time // of the newest frame handled
 	influxMark  influx.Mark

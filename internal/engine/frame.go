@@ -2,7 +2,6 @@ package engine
 
 import (
 	"fmt"
-	"strings"
 	"time"
 
 	"gridgate/internal/alarm"
@@ -36,7 +35,7 @@ func (b *batch) settle(d *decoded, held *grid.QuarantinedFrame) grid.Outcome {
 	case f.Identity == "":
 		return b.hold(d, held, grid.BadEnvelope, f.Note)
 	}
-	source := sourcePath(f)
+	source, _ := e.paths.of(f)
 	b.heardPath(source, source, f.Received)
 	no, known := e.memory.Device(f.Identity)
 	if !known {
@@ -158,7 +157,9 @@ func (b *batch) heard(no registry.DeviceNo, d *decoded, joined bool) *deviceSoft
 			b.seriesHealth(no, true, f.Received)
 		}
 		soft.heard = at
-		if path := b.heardPath(devicePath(f), sourcePath(f), f.Received); soft.path != path {
+		source, path := e.paths.of(f)
+		b.heardPath(path, source, f.Received)
+		if soft.path != path {
 			b.moved(soft.path, path)
 			soft.path = path
 		}
@@ -350,15 +351,4 @@ func channelName(c string) string {
 		return grid.MainChannel
 	}
 	return c
-}
-
-// sourcePath and devicePath name by what way a frame came: the transport source, and
-// for radio the gateway that heard it best.
-func sourcePath(f *grid.Frame) string { return f.Transport + ":" + f.Source }
-
-func devicePath(f *grid.Frame) string {
-	if f.Gateway != "" {
-		return "gateway:" + strings.ToLower(f.Gateway)
-	}
-	return sourcePath(f)
 }

@@ -386,32 +386,58 @@ func (b *batch) putMeta(key, value string) {
 
 // checkpoint saves the soft state when it is time to.
 func (e *Engine) checkpoint() error {
-	if now := e.Now(); now.Sub(e.lastSaved) < e.CheckpointEvery {
-		return nil
-	} else {
-		e.lastSaved = now
+	if e.saving != nil && len(e.saving.done) == 0 {
+		return nil // the last one is still on its way to the disk
 	}
-	if len(e.soft.dirtyD)+len(e.soft.dirtyP) == 0 && e.ckptCursors == e.cursors {
+	if err := e.saved(); err != nil {
+		return err
+	}
+	now := e.Now()
+	if now.Sub(e.lastSaved) < e.CheckpointEvery {
 		return nil
 	}
-	return e.save()
+	e.lastSaved = now
+	if len(e.soft.dirtyD)+len(e.soft.dirtyP) > 0 || e.ckptCursors != e.cursors {
+		e.save()
+	}
+	return nil
 }
 
-func (e *Engine) save() error {
+// saving is a checkpoint on its way to the disk, and what it stands for.
+type saving struct {
+	cursors cursors
+	replays int // how many of the replays it has
+	done    chan error
+}
+
+// save encodes what has changed and begins to write it: no frame waits for the disk.
+func (e *Engine) save() {
 	all := e.ckpt.wantsRewrite()
 	body := e.encodeCheckpoint(all)
 	e.spare = body
-	var err error
-	if all {
-		err = e.ckpt.rewrite(body)
-	} else {
-		err = e.ckpt.append(body)
+	s := &saving{cursors: e.cursors, replays: len(e.replays.ids), done: make(chan error, 1)}
+	e.saving = s
+	go func() {
+		if all {
+			s.done <- e.ckpt.rewrite(body)
+		} else {
+			s.done <- e.ckpt.append(body)
+		}
+	}()
+}
+
+// saved waits for the checkpoint that is being written, if one is: from then on it counts.
+func (e *Engine) saved() error {
+	s := e.saving
+	if s == nil {
+		return nil
 	}
-	if err != nil {
+	e.saving = nil
+	if err := <-s.done; err != nil {
 		return err
 	}
-	e.ckptCursors = e.cursors
-	e.replays.done = len(e.replays.ids) > 0
+	e.ckptCursors = s.cursors
+	e.replays.done = s.replays > 0 && s.replays == len(e.replays.ids)
 	return nil
 }
 

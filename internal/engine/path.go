@@ -1,14 +1,22 @@
 package engine
 
-import "time"
+import (
+	"strings"
+	"time"
+
+	"gridgate/internal/grid"
+)
 
 // paths are the ways by which devices reach us: a radio gateway, or a transport source
 // (a broker, a listener, a port). When a way brings nothing from anyone, its devices
 // are not offline one by one: the way is silent.
 type paths struct {
-	all []path
-	no  map[string]uint32
+	all     []path
+	no      map[string]uint32
+	sources map[sourceKey]uint32 // every frame asks: its name is put together once
 }
+
+type sourceKey struct{ transport, source string }
 
 type path struct {
 	name    string
@@ -17,7 +25,24 @@ type path struct {
 	devices uint32 // how many devices were last heard by it
 }
 
-func newPaths() paths { return paths{all: []path{{}}, no: map[string]uint32{"": 0}} }
+func newPaths() paths {
+	return paths{all: []path{{}}, no: map[string]uint32{"": 0}, sources: map[sourceKey]uint32{}}
+}
+
+// of tells by what ways a frame came: the transport source, and for radio the gateway
+// that heard it best; without one that is the source too.
+func (p *paths) of(f *grid.Frame) (source, own uint32) {
+	key := sourceKey{f.Transport, f.Source}
+	source, ok := p.sources[key]
+	if !ok {
+		source = p.get(f.Transport + ":" + f.Source)
+		p.sources[key] = source
+	}
+	if f.Gateway == "" {
+		return source, source
+	}
+	return source, p.get("gateway:" + strings.ToLower(f.Gateway))
+}
 
 func (p *paths) get(name string) uint32 {
 	n, ok := p.no[name]
@@ -70,18 +95,16 @@ func (b *batch) moved(from, to uint32) {
 	b.undo = append(b.undo, func() { b.e.paths.all[from].devices, b.e.paths.all[to].devices = old[0], old[1] })
 }
 
-// heardPath notes that a path brought something, from whomever.
-func (b *batch) heardPath(name, source string, at time.Time) uint32 {
+// heardPath notes that path n, a part of a source or one itself, brought something, from whomever.
+func (b *batch) heardPath(n, source uint32, at time.Time) {
 	e := b.e
-	n := e.paths.get(name)
 	p := &e.paths.all[n]
-	p.source = source
+	p.source = e.paths.all[source].name
 	if e.silentPaths > 0 && at.UnixNano() > p.heard {
 		if old := p.heard; !b.quiet { // whoever takes the frame again is to see it speak again
 			b.undo = append(b.undo, func() { e.paths.all[n].heard = old })
 		}
-		b.pathSpeaks(name)
+		b.pathSpeaks(p.name)
 	}
 	e.paths.heard(n, at.UnixNano())
-	return n
 }

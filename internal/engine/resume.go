@@ -64,7 +64,8 @@ func (b *batch) resume(f *grid.Frame, q *grid.QuarantinedFrame, held bool) {
 	culprit := b.safely(func() {
 		if held {
 			if f.Identity != "" {
-				b.heardPath(sourcePath(f), sourcePath(f), f.Received)
+				source, _ := e.paths.of(f)
+				b.heardPath(source, source, f.Received)
 			}
 			return
 		}

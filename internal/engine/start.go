@@ -108,7 +108,7 @@ func (e *Engine) loadRegistry(ctx context.Context) error {
 func (e *Engine) loadAlarm(a *grid.Alarm) {
 	e.alarms[a.ID] = a
 	key := episodeKey{whereOf(a), a.Type}
-	if old := e.alarms[e.episodes[key]]; old == nil || !old.Raised.After(a.Raised) {
+	if old := e.alarms[e.episodes[key]]; old == nil || follows(a, old) {
 		e.episodes[key] = a.ID
 	}
 	switch {
@@ -120,6 +120,15 @@ func (e *Engine) loadAlarm(a *grid.Alarm) {
 			e.burning[e.memory.Building(e.memory.PointAt(pt))]++
 		}
 	}
+}
+
+// follows reports whether an episode came after another of its place and type, also when
+// both were raised in one instant.
+func follows(a, old *grid.Alarm) bool {
+	if a.Raised.Equal(old.Raised) {
+		return old.Previous != a.ID
+	}
+	return a.Raised.After(old.Raised)
 }
 
 // markOffline sets who is offline by the episodes: timers found it out, and they leave
@@ -373,5 +382,7 @@ func (e *Engine) stop() error {
 	b := e.begin(e.Now())
 	b.putMeta(metaClean, "1")
 	b.putMeta(metaAlive, e.Now().Format(time.RFC3339Nano))
-	return errors.Join(e.save(), e.finish(ctx, b))
+	err := e.saved()
+	e.save()
+	return errors.Join(err, e.saved(), e.finish(ctx, b))
 }

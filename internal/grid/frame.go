@@ -1,7 +1,7 @@
 package grid
 
 import (
-	"fmt"
+	"strconv"
 	"time"
 )
 
@@ -44,7 +44,9 @@ type Pos struct {
 	Seq   uint64
 }
 
-func (p Pos) String() string { return fmt.Sprintf("%s/%d/%d", p.Lane, p.Epoch, p.Seq) }
+func (p Pos) String() string {
+	return p.Lane.String() + "/" + strconv.FormatUint(uint64(p.Epoch), 10) + "/" + strconv.FormatUint(p.Seq, 10)
+}
 
 // IsZero reports whether the frame has not been through the journal.
 func (p Pos) IsZero() bool { return p.Seq == 0 }
