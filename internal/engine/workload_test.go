@@ -202,6 +202,8 @@ func (w *workload) report(s *sim, more string) wireFrame {
 	switch {
 	case !s.known:
 		class = "unknown"
+	case s.kind == grid.Smoke && s.abnormal:
+		class = "fire"
 	case !s.counted:
 		class = "content"
 	}
