@@ -105,7 +105,8 @@ func (b *batch) judge(pt registry.PointNo, rule uint8, d *decoded) {
 		b.clear(s, ep, c.input(), d)
 	}
 	b.wakePoint(pt, step.Wake)
-	if ep = e.episode(where, r.Type); ep != nil && ep.Ticket != "" {
+	// A new episode does not take the watch off the tickets of those before it.
+	for ep = e.episode(where, r.Type); ep != nil && e.tickets[ep.Ticket] != nil; ep = e.alarms[ep.Previous] {
 		b.check(ep.Ticket)
 	}
 }

@@ -540,3 +540,22 @@ func TestOfflineTicketClosesWithTheNextWordAfterItIsResolved(t *testing.T) {
 		t.Errorf("ticket is %s: the device was heard since it was resolved, want closed", s)
 	}
 }
+
+func TestTicketStaysUnderWatchWhenANewEpisodeIsRaised(t *testing.T) {
+	r := smokeRig(t)
+	r.say(smokeDev, `{"smoke.alarm":true,"seq":1}`)
+	first, station := r.theTicket().ID, byUnit("u-micro_fire_station")
+	r.say(smokeDev, `{"smoke.alarm":false,"seq":2}`)
+	r.after(45 * time.Minute) // past the time in which it would be the same episode
+	for _, v := range []grid.Verb{grid.VerbAccept, grid.VerbArrive, grid.VerbResolve} {
+		if _, err := r.move(grid.Move{Ticket: first, Verb: v, By: station, Reason: "nothing found"}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	r.after(time.Second)
+	r.say(smokeDev, `{"smoke.alarm":true,"seq":3}`)
+	r.after(6 * time.Minute)
+	if tk := must[grid.Ticket](t)(r.store.Ticket(t.Context(), first)); len(r.tickets()) != 2 || tk.Rework != 1 {
+		t.Errorf("the first of %d tickets is %s with %d reworks: want 2 tickets and one rework", len(r.tickets()), tk.State, tk.Rework)
+	}
+}
