@@ -180,7 +180,7 @@ func feed(t testing.TB, dir, delivered string, w *workload, k *killer) map[strin
 }
 
 func seedOf(t testing.TB) uint64 {
-	seed := uint64(time.Now().UnixNano() % 1e6)
+	seed := uint64(1) // the moments of death differ all the same
 	if s := os.Getenv(seedEnv); s != "" {
 		seed = must[uint64](t)(strconv.ParseUint(s, 10, 64))
 	}

@@ -48,7 +48,7 @@ func doors(from, to int) []string {
 func TestPointsComeBackAsTheyWereWritten(t *testing.T) {
 	onBoth(t, func(t *testing.T, p *peer) {
 		r := newRig(t, p.Config, t.TempDir(), WriterOptions{})
-		seed := uint64(time.Now().UnixNano())
+		seed := uint64(1)
 		rng := rand.New(rand.NewPCG(seed, 0))
 		want := map[int64]Line{}
 		var block []byte

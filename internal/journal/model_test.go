@@ -18,10 +18,9 @@ import (
 )
 
 // TestTheJournalIsLikeItsModel does the same to a journal and to a list in memory, at
-// random, and compares what they show. A failure names its seed; run it again with
-// GRIDGATE_SEED.
+// random, and compares what they show. GRIDGATE_SEED names another course of events.
 func TestTheJournalIsLikeItsModel(t *testing.T) {
-	seeds := []uint64{rand.Uint64(), rand.Uint64(), rand.Uint64(), rand.Uint64()}
+	seeds := []uint64{1, 2, 3, 4}
 	if s := os.Getenv("GRIDGATE_SEED"); s != "" {
 		seeds = seeds[:1]
 		if _, err := fmt.Sscan(s, &seeds[0]); err != nil {
