@@ -23,26 +23,35 @@ import (
 	"gridgate/simulator"
 )
 
-// bin is where the programs are that are measured.
-var bin = sync.OnceValues(func() (string, error) {
+// bin is where the programs are that are measured, built once.
+var bin string
+
+func TestMain(m *testing.M) {
 	dir, err := os.MkdirTemp("", "gridgate-figures-")
 	if err != nil {
-		return "", err
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
 	}
-	out, err := exec.Command("go", "build", "-trimpath", "-o", dir+"/", "gridgate/cmd/...").CombinedOutput()
+	bin = dir
+	code := m.Run()
+	os.RemoveAll(dir)
+	os.Exit(code)
+}
+
+var build = sync.OnceValue(func() error {
+	out, err := exec.Command("go", "build", "-trimpath", "-o", bin+"/", "gridgate/cmd/...").CombinedOutput()
 	if err != nil {
-		return "", fmt.Errorf("go build: %w: %s", err, out)
+		return fmt.Errorf("go build: %w: %s", err, out)
 	}
-	return dir, nil
+	return nil
 })
 
 func program(b *testing.B, name string) string {
 	b.Helper()
-	dir, err := bin()
-	if err != nil {
+	if err := build(); err != nil {
 		b.Fatal(err)
 	}
-	return filepath.Join(dir, name)
+	return filepath.Join(bin, name)
 }
 
 // gateway is a real gridgate with a folder, an InfluxDB and a unit of its own.

@@ -65,7 +65,7 @@ func (t through) cpuEach() float64   { return float64(t.cpu.Nanoseconds()) / 100
 func (t through) String() string {
 	s := join(rate(t.perSecond())+" until InfluxDB has acknowledged the last",
 		fmt.Sprintf("gateway %.1f µs CPU a frame", t.cpuEach()),
-		fmt.Sprintf("%s frames, %s alarms with tickets", thousands(int64(t.Acked)), thousands(int64(t.tickets))))
+		fmt.Sprintf("%s frames, %s tickets opened", thousands(int64(t.Acked)), thousands(int64(t.tickets))))
 	if t.balanced {
 		return s + ", ledger balances"
 	}
