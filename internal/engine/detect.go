@@ -7,6 +7,7 @@ import (
 	"gridgate/internal/alarm"
 	"gridgate/internal/grid"
 	"gridgate/internal/registry"
+	"gridgate/internal/state"
 )
 
 // episodeKey finds the newest episode of an event type at a place: a point's id,
@@ -18,6 +19,27 @@ type episodeKey struct {
 
 func (e *Engine) episode(where string, typ grid.EventType) *grid.Alarm {
 	return e.alarms[e.episodes[episodeKey{where, typ}]]
+}
+
+// forgetEvery is how often old episodes are let go from memory.
+const forgetEvery = time.Hour
+
+// forgetOld lets go of episodes that a restart would not load either: over for longer
+// than any re-alarm window, and their tickets ended. They stay in the store.
+func (e *Engine) forgetOld() {
+	if e.engineTime.Sub(e.lastForgot) < forgetEvery {
+		return
+	}
+	e.lastForgot = e.engineTime
+	for id, a := range e.alarms {
+		if a.Active || e.engineTime.Sub(a.Returned) <= state.KeepReturned || e.tickets[a.Ticket] != nil {
+			continue
+		}
+		delete(e.alarms, id)
+		if key := (episodeKey{whereOf(a), a.Type}); e.episodes[key] == id {
+			delete(e.episodes, key)
+		}
+	}
 }
 
 // sense judges the rules of a point that look at signals of which a frame brought news.

@@ -157,6 +157,7 @@ type Engine struct {
 	replayed    map[registry.PointNo]*decoded
 	lastSaved   time.Time
 	lastAlive   time.Time
+	lastForgot  time.Time
 
 	stats Stats
 	mu    sync.Mutex // guards stats

@@ -60,6 +60,7 @@ func (e *Engine) loop(ctx context.Context) error {
 				left = append(left, c)
 			}
 		}
+		e.forgetOld()
 		if err := errors.Join(e.fillGap(ctx), e.checkpoint()); err != nil {
 			return err
 		}

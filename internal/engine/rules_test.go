@@ -641,3 +641,38 @@ func TestPointsDecideTheLaneOfAProfileForManyKinds(t *testing.T) {
 		t.Errorf("%d alarms: a door that cannot be read is no safety matter", n)
 	}
 }
+
+func TestEpisodesThatAreLongOverLeaveMemoryAndStayInTheStore(t *testing.T) {
+	r := newRig(t)
+	r.place(grid.Door, "D1", doorDev)
+	r.say(doorDev, `{"door.open":true,"seq":1}`)
+	r.after(11 * time.Minute)
+	r.say(doorDev, `{"door.open":false,"seq":2}`)
+	r.after(time.Minute)
+	held := func() int {
+		n, err := as[int](r.engine.do(t.Context(), &command{name: "test", do: func(b *batch) (any, error) {
+			n := 0
+			for _, a := range b.e.alarms {
+				if a.Type == grid.EventDoorHeldOpen {
+					n++
+				}
+			}
+			return n, nil
+		}}))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return n
+	}
+	tk := r.theTicket()
+	must[grid.Ticket](t)(r.move(grid.Move{Ticket: tk.ID, Verb: grid.VerbForceClose, By: grid.Actor{Role: grid.RoleSupervisor, Name: "a"}, Second: "b", Reason: "drill"}))
+	for range 50 {
+		r.after(time.Hour)
+	}
+	if n := held(); n != 0 {
+		t.Errorf("%d episodes are in memory: they were over two days ago", n)
+	}
+	if n := len(r.alarms(state.Query{Type: string(grid.EventDoorHeldOpen)})); n != 1 {
+		t.Errorf("the store has %d episodes: want the one", n)
+	}
+}
