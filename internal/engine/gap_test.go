@@ -6,6 +6,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"gridgate/internal/grid"
 	"gridgate/internal/influx"
@@ -78,5 +79,33 @@ func TestPointsThatDidNotFitIntoTheQueueAreMadeAnewFromTheJournal(t *testing.T) 
 	a := r.alarms(state.Query{Type: string(grid.EventDataGap)})
 	if len(a) != 1 || a[0].Active {
 		t.Errorf("alarms are %+v: want one influx.gap, over", a)
+	}
+}
+
+func TestARestartTellsNobodyOfflineTwice(t *testing.T) {
+	kept := &shelf{}
+	r := newRig(t, func(c *Config) { kept.Series, c.Series = c.Series, kept })
+	r.place(grid.Door, "D1", doorDev)
+	r.say(doorDev, `{"door.open":false,"seq":1}`)
+	r.after(3 * time.Hour)
+	offline := func() (n int) {
+		for _, l := range kept.of("device_health") {
+			if strings.Contains(l, "online=false") {
+				n++
+			}
+		}
+		return n
+	}
+	if n := offline(); n != 1 {
+		t.Fatalf("%d points say offline: want one", n)
+	}
+	for range 3 {
+		r.restart()
+		// Its interval is another now, and with it the time at which it was due.
+		r.put(grid.Registration{Devices: []grid.Device{{Identity: doorDev, Profile: "gridgate/json", Mode: grid.Simulated, Interval: 50 * time.Minute}}})
+		r.after(time.Hour)
+	}
+	if n := offline(); n != 1 {
+		t.Errorf("%d points say offline after three restarts: want one", n)
 	}
 }

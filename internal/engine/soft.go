@@ -34,7 +34,7 @@ const (
 	newSession                       // the next counter begins a session: after a join or restart
 	dirty                            // to be written with the next checkpoint
 	clockOff                         // its clock was not believed the last time it said one
-	isOffline                        // an offline episode is active, or it is a member of a silent path
+	isOffline                        // an offline episode is active
 )
 
 // seen is one remembered frame, for telling a repeat from news.

@@ -97,8 +97,10 @@ func (b *batch) setOffline(no registry.DeviceNo, soft *deviceSoft, due time.Time
 	if !ok {
 		return
 	}
-	soft.flags |= isOffline
-	b.seriesHealth(no, false, due)
+	if soft.flags&isOffline == 0 { // asked again after a restart, it is no news
+		soft.flags |= isOffline
+		b.seriesHealth(no, false, due)
+	}
 	s.detail = fmt.Sprintf("device %s last heard %s", s.device, fromNanos(soft.heard).Format(time.RFC3339))
 	if never {
 		s.detail = fmt.Sprintf("device %s was never heard since it was installed", s.device)
