@@ -35,6 +35,7 @@ import (
 type Journal interface {
 	Next(ctx context.Context, lane grid.Lane, after uint64, max int) ([]grid.Frame, error)
 	Head(lane grid.Lane) grid.Pos
+	First(lane grid.Lane) uint64
 	Release(lane grid.Lane, upTo uint64)
 }
 
@@ -91,6 +92,7 @@ type Config struct {
 	QuarantineBytes int64         // 0: 1 GiB
 	ConfigVersion   string        // of rules, tickets and profiles: kept with the evidence
 	GapRoom         int64         // a gap is filled while the InfluxDB queue is shorter than this; 0: 64 MiB
+	SeriesLost      bool          // part of the InfluxDB queue is gone: the points of all that the journal keeps are made anew
 	Home            grid.Scope    // of what has no place: the district
 	Now             func() time.Time
 	Log             *slog.Logger
@@ -165,12 +167,11 @@ type Engine struct {
 
 // Stats are the engine's figures for metrics.
 type Stats struct {
-	Frames, Batches, Commands, FailedCommits   int64
-	LastBatch, LongestBatch                    time.Duration
-	CommitTime                                 time.Duration // sum
-	Cursors                                    [grid.Lanes]uint64
-	EngineTime                                 time.Time
-	Devices, Points, OpenTickets, ActiveAlarms int
+	Frames, Batches, Commands, FailedCommits int64
+	LastBatch, LongestBatch                  time.Duration
+	Cursors                                  [grid.Lanes]uint64
+	EngineTime                               time.Time
+	Devices, Points, OpenTickets             int
 }
 
 // New makes an engine. It does no I/O: Run does.

@@ -58,6 +58,22 @@ func (b *batch) recordGap() {
 	}
 }
 
+// reopenGap makes a gap of all that the journal keeps: nobody knows which points were in
+// the part of the queue that is gone. Those that InfluxDB has are written over.
+func (b *batch) reopenGap() {
+	e := b.e
+	var g gaps
+	for lane := range g {
+		if first, last := e.journal.First(grid.Lane(lane)), e.cursors[lane].Seq; first <= last {
+			g[lane] = gapRange{From: max(first, 1), To: last}
+		}
+	}
+	if g.open() {
+		b.setGap(g)
+		b.tellGap("raised")
+	}
+}
+
 func (b *batch) setGap(g gaps) {
 	e, old := b.e, b.e.gap
 	e.gap = g
@@ -72,7 +88,7 @@ func (b *batch) tellGap(action string) {
 	}
 	b.because(fmt.Sprintf("gap/%s/%s/%v", action, e.gap, b.cursors), b.now)
 	s := site{point: registry.PointNo(registry.None), where: "path:influxdb", rule: e.gapRule, device: "path:influxdb", mode: grid.Live}
-	s.detail = "points of journal range " + e.gap.String() + " are not in InfluxDB yet: its queue was full"
+	s.detail = "points of journal range " + e.gap.String() + " are perhaps not in InfluxDB yet: its queue was full, or part of it was lost"
 	ep := e.episode(s.where, e.gapRule.Type)
 	switch {
 	case action == "raised" && (ep == nil || !ep.Active):

@@ -2,6 +2,8 @@ package engine
 
 import (
 	"fmt"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -107,5 +109,33 @@ func TestARestartTellsNobodyOfflineTwice(t *testing.T) {
 	}
 	if n := offline(); n != 1 {
 		t.Errorf("%d points say offline after three restarts: want one", n)
+	}
+}
+
+func TestPointsOfALostQueueAreMadeAnewFromTheJournal(t *testing.T) {
+	var kept *shelf
+	r := newRig(t, func(c *Config) { kept = &shelf{Series: c.Series}; c.Series = kept })
+	r.place(grid.Door, "D1", doorDev)
+	r.place(grid.Smoke, "S1", smokeDev)
+	for i := range 20 {
+		r.clock.Add(1e9)
+		r.say(doorDev, fmt.Sprintf(`{"door.open":%t,"seq":%d}`, i%2 == 0, i+1))
+		r.say(smokeDev, fmt.Sprintf(`{"smoke.alarm":false,"seq":%d}`, i+1))
+	}
+	doors, smoke := kept.of("door"), kept.of("smoke")
+	r.close()
+	if err := os.RemoveAll(filepath.Join(r.dir, "queue")); err != nil { // as after a restore
+		t.Fatal(err)
+	}
+	r.open()
+	r.settle()
+	if got := kept.of("door"); len(doors) != 20 || !slices.Equal(got, doors) {
+		t.Errorf("%d points of the door were made anew: want the %d", len(got), len(doors))
+	}
+	if got := kept.of("smoke"); len(smoke) != 20 || !slices.Equal(got, smoke) {
+		t.Errorf("%d points of the detector were made anew: want the %d", len(got), len(smoke))
+	}
+	if a := r.alarms(state.Query{Type: string(grid.EventDataGap)}); len(a) != 1 || a[0].Active {
+		t.Errorf("alarms are %+v: want one influx.gap, over", a)
 	}
 }

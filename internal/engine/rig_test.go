@@ -3,6 +3,7 @@ package engine
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"path/filepath"
 	"slices"
@@ -83,7 +84,8 @@ func (r *rig) open() {
 	r.journal = must[*journal.Log](t)(journal.Open(filepath.Join(r.dir, "journal"), journal.Options{Now: r.now, MinFreeBulk: -1, MinFreeSafety: -1, ReserveBytes: -1}))
 	r.queue = must[*influx.Queue](t)(influx.OpenQueue(filepath.Join(r.dir, "queue"), influx.QueueOptions{Now: r.now}))
 	p := must[state.Progress](t)(r.store.Progress(ctx))
-	if err := r.queue.Cut(influx.Mark(p.InfluxMark)); err != nil {
+	var lost *influx.LostError
+	if err := r.queue.Cut(influx.Mark(p.InfluxMark)); err != nil && !errors.As(err, &lost) {
 		t.Fatal(err)
 	}
 	profiles, rules, plans := testRules(t)
@@ -98,7 +100,7 @@ func (r *rig) open() {
 			r.sent = append(r.sent, rows.Deliveries...)
 			r.moves = append(r.moves, rows.Moves...)
 		},
-		Now: r.now,
+		Now: r.now, SeriesLost: lost != nil,
 	}
 	r.change(&c)
 	r.engine = must[*Engine](t)(New(c))

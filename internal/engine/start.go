@@ -234,6 +234,9 @@ func (e *Engine) begun(ctx context.Context, l *state.Loaded) error {
 			b.addDown(state.DownSpan{From: alive, To: now})
 		}
 	}
+	if e.SeriesLost && e.series != nil {
+		b.reopenGap()
+	}
 	unclean := l.Meta[metaClean] == "0"
 	b.putMeta(metaClean, "0")
 	b.putMeta(metaAlive, now.Format(time.RFC3339Nano))

@@ -52,6 +52,7 @@ type Gateway struct {
 	store      *state.Store
 	journal    *journal.Log
 	queue      *influx.Queue
+	queueLost  bool // part of it: after a restore, or a damaged disk
 	server     *influx.Server
 	client     *influx.Client
 	writer     *influx.Writer
@@ -258,7 +259,8 @@ func (g *Gateway) openInflux(ctx context.Context) error {
 	g.closers = append(g.closers, g.queue.Close)
 	var lost *influx.LostError
 	if err := g.queue.Cut(influx.Mark(p.InfluxMark)); errors.As(err, &lost) {
-		g.log.Error("part of the influxdb queue is lost", "err", err)
+		g.queueLost = true
+		g.log.Error("part of the influxdb queue is lost, points are made anew from the journal", "err", err)
 	} else if err != nil {
 		return err
 	}
@@ -298,7 +300,7 @@ func (g *Gateway) makeEngine(rules *alarm.Rules, plans *ticket.Plans, version st
 	c := engine.Config{
 		Dir: g.cfg.DataDir, Journal: g.journal, Store: g.store, Profiles: g.profiles, Rules: rules, Plans: plans,
 		Body: g.body, Committed: g.committed, Decoders: g.cfg.Engine.Decoders, CheckpointEvery: g.cfg.Engine.CheckpointEvery,
-		ConfigVersion: version, Log: g.log,
+		ConfigVersion: version, SeriesLost: g.queueLost, Log: g.log,
 	}
 	if g.queue != nil {
 		c.Series = &series{Queue: g.queue, disk: func() journal.Space { return g.journal.Stats().Disk }, mark: int64(g.cfg.Journal.MinFreeInflux)}
