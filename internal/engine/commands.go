@@ -150,6 +150,7 @@ func (b *batch) put(points []grid.Point, devices []grid.Device, installations []
 	added := make(map[string]bool, len(points))
 	for i := range points {
 		added[points[i].ID] = true
+		points[i].Mode = cmp.Or(points[i].Mode, grid.Live)
 	}
 	for i := range installations {
 		in := &installations[i]
@@ -173,14 +174,15 @@ func (b *batch) put(points []grid.Point, devices []grid.Device, installations []
 			return grid.Errorf(grid.Invalid, "device %s: profile %q: %w", d.Identity, d.Profile, err)
 		}
 		known[d.Identity] = true
-		if at, ok := installed[d.Identity]; ok && (d.State == "" || d.State == grid.Registered) {
-			d.State, d.Installed = grid.Installed, at
+		if at, ok := installed[d.Identity]; ok && (d.State == "" || d.State == grid.Registered || d.State == grid.Installed) {
+			d.State, d.Installed = grid.Installed, cmp.Or(d.Installed, at)
 		}
 		if old, ok := e.memory.Device(d.Identity); ok {
 			b.keepState(d, e.memory.DeviceAt(old))
 		}
-		if d.State == "" {
-			d.State = grid.Registered
+		d.State, d.Mode = cmp.Or(d.State, grid.Registered), cmp.Or(d.Mode, grid.Live)
+		if d.State == grid.Installed {
+			d.Installed = cmp.Or(d.Installed, b.now) // or nobody would ever miss it
 		}
 		b.knownNow(d.Identity)
 	}
@@ -204,9 +206,7 @@ func (b *batch) put(points []grid.Point, devices []grid.Device, installations []
 // keepState leaves a device that is put again as it is, where the change does not say
 // otherwise: an import repeated takes nothing out of service and begins no supervision anew.
 func (b *batch) keepState(d *grid.Device, old *registry.DeviceRow) {
-	if d.State == "" {
-		d.State = old.State()
-	}
+	d.State, d.Mode = cmp.Or(d.State, old.State()), cmp.Or(d.Mode, old.Mode())
 	if d.Installed.IsZero() && d.State == grid.Installed {
 		d.Installed = fromNanos(old.Installed)
 	}

@@ -2,6 +2,7 @@ package engine
 
 import (
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 
@@ -674,5 +675,22 @@ func TestEpisodesThatAreLongOverLeaveMemoryAndStayInTheStore(t *testing.T) {
 	}
 	if n := len(r.alarms(state.Query{Type: string(grid.EventDoorHeldOpen)})); n != 1 {
 		t.Errorf("the store has %d episodes: want the one", n)
+	}
+}
+
+func TestClaimedDeviceIsSupervisedFromItsInstallation(t *testing.T) {
+	r := newRig(t)
+	r.units()
+	reg := placed(grid.Smoke, "S9", "sn:new", r.now())
+	r.put(grid.Registration{Points: reg.Points})
+	// As the API claims it: installed, and nobody said since when.
+	must[int](t)(r.engine.Claim(t.Context(), grid.Device{Identity: "sn:new", Profile: "gridgate/json", State: grid.Installed, Interval: time.Hour}, reg.Installations))
+	d := must[grid.Device](t)(r.store.Device(t.Context(), "sn:new"))
+	if !d.Installed.Equal(rigStart) || d.Mode != grid.Live {
+		t.Errorf("device is installed since %s and %q: want %s and live", d.Installed, d.Mode, rigStart)
+	}
+	r.after(2*time.Hour + 13*time.Minute)
+	if e := r.events(grid.EventDeviceOffline); len(e) != 1 || !strings.Contains(e[0].Detail, "never heard") {
+		t.Errorf("events are %+v: want the detector offline, never heard since it was installed", e)
 	}
 }
