@@ -116,6 +116,9 @@ type Frame struct {
 type Uplink struct {
 	Kind       UplinkKind
 	Port       int       // LoRaWAN FPort or the like; -1 when not said
+	Format     uint16    // CoAP content format of the payload, if HasFormat
+	HasFormat  bool      // 0 is a format of its own: text
+	Path       string    // LwM2M path that the payload is the value of, for example /3/0; "" when not said
 	Counter    uint32    // frame counter of the network
 	HasCounter bool      //
 	At         time.Time // when a gateway or network server heard it; zero when not said
@@ -124,6 +127,8 @@ type Uplink struct {
 	HasRSSI    bool      //
 	HasSNR     bool      //
 	Gateway    string    // the best gateway that heard it
+	BatteryPct float32   // what the network server says of the device's battery, if HasBattery
+	HasBattery bool      //
 	Model      string    // what the envelope says of the model, for guessing a profile
 	Payload    []byte    // for the profile; may alias Raw
 }

@@ -33,6 +33,8 @@ const (
 	DeviceRemove // removed from its base
 	EndOfLife    // to be replaced
 	HeatAlarm    // a heat detector's alarm, or the heat part of a combined one
+	SmokeDirty   // the chamber is dirty: to be cleaned
+	Interconnect // sounds because another detector does: never an alarm of its own
 	SignalCount  // how many there are, with NoSignal
 )
 
@@ -70,6 +72,8 @@ var Signals = [SignalCount]SignalSpec{
 	DeviceRemove:    {"removed", true, "", "", "removed"},
 	EndOfLife:       {"end_of_life", true, "", "", "end_of_life"},
 	HeatAlarm:       {"heat.alarm", true, "", "smoke", "heat"},
+	SmokeDirty:      {"smoke.dirty", true, "", "smoke", "dirty"},
+	Interconnect:    {"smoke.interconnect", true, "", "smoke", "interconnect"},
 }
 
 func (s Signal) String() string {

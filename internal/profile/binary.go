@@ -5,6 +5,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"gridgate/internal/grid"
 )
 
 // binary is the codec of fixed layouts: the first layout that fits a frame reads it.
@@ -57,7 +59,8 @@ func (l *layout) fits(port int, payload []byte, onlyPort bool) bool {
 	return true
 }
 
-func (c *binary) decode(r *run, port int, payload []byte) error {
+func (c *binary) decode(r *run, f *grid.Frame) error {
+	port, payload := f.Port, f.Payload
 	only := len(c.ports) == 1
 	for i := range c.layouts {
 		if l := &c.layouts[i]; l.fits(port, payload, only) {

@@ -23,12 +23,15 @@ type casesSpec struct {
 }
 
 type caseSpec struct {
-	Name  string    `yaml:"name"`
-	Port  *int      `yaml:"port"`
-	Hex   string    `yaml:"hex"`
-	Text  string    `yaml:"text"` // a payload of text, such as JSON
-	Want  *wantSpec `yaml:"want"`
-	Error string    `yaml:"error"` // the error has this in it
+	Name     string    `yaml:"name"`
+	Port     *int      `yaml:"port"`
+	Format   *uint16   `yaml:"format"`   // CoAP content format
+	Path     string    `yaml:"path"`     // LwM2M path that the payload is the value of
+	Received string    `yaml:"received"` // RFC 3339; for times that are relative to it
+	Hex      string    `yaml:"hex"`
+	Text     string    `yaml:"text"` // a payload of text, such as JSON
+	Want     *wantSpec `yaml:"want"`
+	Error    string    `yaml:"error"` // the error has this in it
 }
 
 // wantSpec is the whole of what must come out: a reading it does not name is a failure.
@@ -149,9 +152,19 @@ func Lint(fsys fs.FS, dir string) []error {
 }
 
 func (c *caseSpec) frame() (grid.Frame, error) {
-	f := grid.Frame{Uplink: grid.Uplink{Port: -1}}
+	f := grid.Frame{Uplink: grid.Uplink{Port: -1, Path: c.Path}}
 	if c.Port != nil {
 		f.Port = *c.Port
+	}
+	if c.Format != nil {
+		f.Format, f.HasFormat = *c.Format, true
+	}
+	if c.Received != "" {
+		at, err := time.Parse(time.RFC3339, c.Received)
+		if err != nil {
+			return f, fmt.Errorf("received is %q: want an RFC 3339 time", c.Received)
+		}
+		f.Received = at.UTC()
 	}
 	if c.Text != "" && c.Hex != "" {
 		return f, fmt.Errorf("hex and text: want one of them")

@@ -29,21 +29,11 @@ func compile(s *profileSpec) (*Profile, error) {
 		return nil, err
 	}
 	c := &compiler{order: s.Order, slots: map[string]int{}, fields: map[string]*field{}, vital: vitalFields(s.Signals)}
-	var err error
-	switch s.Codec {
-	case "binary":
-		p.codec, p.Ports, err = c.binary(s)
-	case "tlv":
-		p.codec, p.Ports, err = c.tlv(s)
-	case "json":
-		p.codec, p.Ports, err = c.json(s)
-	default:
-		err = fmt.Errorf("codec is %q: want binary, tlv or json", s.Codec)
-	}
+	kind, err := codecKindOf(s)
 	if err != nil {
 		return nil, err
 	}
-	if err := foreignKeys(s); err != nil {
+	if p.codec, p.Ports, err = kind.compile(c, s); err != nil {
 		return nil, err
 	}
 	if p.rules, err = c.rules(s.Signals); err != nil {
@@ -134,26 +124,6 @@ func (p *Profile) counter(c *compiler, s *counterSpec) error {
 		p.sequence = &sequence{slot: f.slot, name: f.name, bits: s.Bits}
 	default:
 		return fmt.Errorf("source is %q: want network, payload or none", s.Source)
-	}
-	return nil
-}
-
-// foreignKeys refuses keys of another codec: they would be read by nobody.
-func foreignKeys(s *profileSpec) error {
-	for _, k := range []struct {
-		key    string
-		given  bool
-		codecs string
-	}{
-		{"layouts", s.Layouts != nil, "binary"},
-		{"records", s.Records != nil, "tlv json"},
-		{"key", s.Key != keySpec{}, "tlv"},
-		{"fields", s.Fields != nil, "json"},
-		{"ports", s.Ports != nil, "tlv json"},
-	} {
-		if k.given && !slices.Contains(strings.Fields(k.codecs), s.Codec) {
-			return fmt.Errorf("%s has no place in a %s profile", k.key, s.Codec)
-		}
 	}
 	return nil
 }

@@ -5,6 +5,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"gridgate/internal/grid"
 	"time"
 	"unicode/utf8"
 
@@ -32,7 +34,8 @@ type jsonEach struct {
 	fields []jsonField
 }
 
-func (c *jsonCodec) decode(r *run, port int, payload []byte) error {
+func (c *jsonCodec) decode(r *run, f *grid.Frame) error {
+	port, payload := f.Port, f.Payload
 	if !portFits(c.ports, port, len(c.ports) == 1) {
 		return otherPort(r, port, c.ports, c.ignoreOther)
 	}

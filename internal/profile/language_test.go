@@ -458,7 +458,7 @@ func TestProfileErrorsNameTheKeyAndTheWish(t *testing.T) {
 		{head + strings.Replace(good, "temperature: x", "temperature: {expr: \"1..9\"}", 1), "expr"},
 		{head + strings.Replace(good, "temperature: x", "temperature: {expr: \"now()\"}", 1), "expr"},
 		{head + strings.Replace(good, "temperature: x", "temperature: {expr: \"y + 1\"}", 1), "unknown name y"},
-		{head + strings.Replace(good, "codec: binary", "codec: base64", 1), `codec is "base64": want binary, tlv or json`},
+		{head + strings.Replace(good, "codec: binary", "codec: base64", 1), `codec is "base64": want one of binary, tlv, json`},
 		{head + oneField("{name: x, type: u7}"), `type is "u7": want`},
 		{head + oneField("{name: x, order: bgi}"), `order is "bgi": want big or little`},
 		{head + oneField("{name: x, bits: 0-8}"), "bits is \"0-8\": want one bit or lowest-highest within 0-7"},

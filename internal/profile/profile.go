@@ -32,7 +32,7 @@ type Profile struct {
 	Version  string        // of the profile
 	Firmware string        // which firmware it holds for, in words
 	Source   string        // where the layout comes from, in words
-	Codec    string        // binary, tlv, json
+	Codec    string        // one of codecKinds
 	Kinds    []grid.Kind   // what points it serves
 	Interval time.Duration // a healthy device reports at least this often
 	Counter  CounterSpec   //
@@ -75,7 +75,8 @@ func (p *Profile) IsSmoke() bool { return slices.Contains(p.Kinds, grid.Smoke) }
 
 // codec is one way to fill the fields of a frame.
 type codec interface {
-	decode(r *run, port int, payload []byte) error
+	// decode reads f.Payload, which is not empty; f is neither kept nor changed.
+	decode(r *run, f *grid.Frame) error
 }
 
 // run is the working memory of one Decode; it is pooled.
@@ -120,7 +121,7 @@ var _ grid.Decoder = (*Profile)(nil)
 func (p *Profile) Decode(f grid.Frame) (grid.Decoded, error) {
 	r := p.newRun()
 	defer p.release(r)
-	if err := p.decode(r, f.Port, f.Payload); err != nil {
+	if err := p.decode(r, &f); err != nil {
 		return grid.Decoded{}, grid.Errorf(grid.Invalid, "profile %s: %w", p.ID, err)
 	}
 	d := grid.Decoded{Profile: p.tag, Restart: r.restart, Answer: r.answer && !r.report}
@@ -140,14 +141,14 @@ func (p *Profile) Decode(f grid.Frame) (grid.Decoded, error) {
 	return d, nil
 }
 
-func (p *Profile) decode(r *run, port int, payload []byte) error {
-	switch {
-	case len(payload) == 0:
+func (p *Profile) decode(r *run, f *grid.Frame) error {
+	switch n := len(f.Payload); {
+	case n == 0:
 		return fmt.Errorf("the payload is empty")
-	case len(payload) > maxPayload:
-		return fmt.Errorf("the payload has %d bytes: want at most %d", len(payload), maxPayload)
+	case n > maxPayload:
+		return fmt.Errorf("the payload has %d bytes: want at most %d", n, maxPayload)
 	}
-	if err := p.codec.decode(r, port, payload); err != nil {
+	if err := p.codec.decode(r, f); err != nil {
 		return err
 	}
 	if p.restart != nil && p.restart.ask(&r.top) {

@@ -25,6 +25,7 @@ type rule struct {
 }
 
 type source struct {
+	when          *test
 	slot          int // -1: by program
 	ranged        bool
 	lo, hi        float64 // range of the signal itself
@@ -80,6 +81,9 @@ func (rl *rule) read(r *run, s *scope) (value float64, suspect, ok bool) {
 }
 
 func (c *source) read(r *run, s *scope, condition bool) (v float64, suspect, said bool) {
+	if c.when != nil && !c.when.ask(s) {
+		return 0, false, false
+	}
 	if c.program != nil {
 		if v, said = c.evaluate(r, s); !said {
 			return 0, false, false
@@ -187,6 +191,9 @@ func (c *compiler) source(s *ruleSpec, condition bool) (source, error) {
 	var err error
 	if out.lo, out.hi, out.ranged, err = compileRange(s.Range); err != nil {
 		return out, err
+	}
+	if out.when, err = c.test(s.When); err != nil {
+		return out, fmt.Errorf("when: %w", err)
 	}
 	out.mul, out.div, out.add = scaling(s.Scale, s.Offset)
 	tests := 0

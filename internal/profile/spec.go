@@ -142,6 +142,7 @@ type recordSpec struct {
 // ruleSpec says how one signal is made: from a field, or by an expression of fields.
 type ruleSpec struct {
 	Field   string    `yaml:"field"`
+	When    *testSpec `yaml:"when"`  // only then; else the rule says nothing
 	Is      anyList   `yaml:"is"`    // condition: true for these
 	Clear   anyList   `yaml:"clear"` // condition: false for these only; else anything not in is
 	Not     anyList   `yaml:"not"`   // condition: true for all but these

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+
+	"gridgate/internal/grid"
 )
 
 // tlv is the codec of records behind one another, each with a key that says what it is
@@ -25,7 +27,8 @@ type tlvRecord struct {
 	items   []op
 }
 
-func (c *tlv) decode(r *run, port int, payload []byte) error {
+func (c *tlv) decode(r *run, f *grid.Frame) error {
+	port, payload := f.Port, f.Payload
 	if !portFits(c.ports, port, len(c.ports) == 1) {
 		return otherPort(r, port, c.ports, c.ignoreOther)
 	}
