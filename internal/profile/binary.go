@@ -2,6 +2,7 @@ package profile
 
 import (
 	"fmt"
+	"math/bits"
 	"slices"
 	"strconv"
 	"strings"
@@ -21,8 +22,10 @@ type layout struct {
 	name    string
 	ports   []int
 	lengths []int
+	longer  int
+	shorter int // 0: any
 	bytes   []byteIs
-	sum8    bool
+	check   check
 	restart bool
 	answer  bool
 	rest    bool // bytes after the last field are no news
@@ -30,8 +33,17 @@ type layout struct {
 }
 
 type byteIs struct {
-	at int // negative from the end
-	is []int
+	at    int // negative from the end
+	mask  int
+	shift int
+	is    []int
+	not   []int
+}
+
+// fits reports whether a byte is one of those that the layout waits for.
+func (b *byteIs) fits(c byte) bool {
+	v := (int(c) & b.mask) >> b.shift
+	return (b.is == nil || slices.Contains(b.is, v)) && !slices.Contains(b.not, v)
 }
 
 // portFits: a port that nobody said fits where there is only one to think of.
@@ -46,13 +58,16 @@ func (l *layout) fits(port int, payload []byte, onlyPort bool) bool {
 	if l.lengths != nil && !slices.Contains(l.lengths, len(payload)) {
 		return false
 	}
+	if n := len(payload); n <= l.longer || l.shorter > 0 && n >= l.shorter {
+		return false
+	}
 	for i := range l.bytes {
 		b := &l.bytes[i]
 		at := b.at
 		if at < 0 {
 			at += len(payload)
 		}
-		if at < 0 || at >= len(payload) || !slices.Contains(b.is, int(payload[at])) {
+		if at < 0 || at >= len(payload) || !b.fits(payload[at]) {
 			return false
 		}
 	}
@@ -92,6 +107,9 @@ func (c *binary) shortest(port int) (name string, bytes int) {
 		if l.lengths != nil {
 			n = slices.Min(l.lengths)
 		}
+		if l.longer > 0 {
+			n = max(n, l.longer+1)
+		}
 		for _, b := range l.bytes {
 			n = max(n, b.at+1)
 		}
@@ -123,13 +141,9 @@ func portName(port int) string {
 }
 
 func (l *layout) decode(r *run, payload []byte) error {
-	if l.sum8 {
-		var sum byte
-		for _, b := range payload {
-			sum += b
-		}
-		if sum != 0 {
-			return fmt.Errorf("layout %q: checksum is off by 0x%02x", l.name, sum)
+	if l.check != nil {
+		if err := l.check(payload); err != nil {
+			return fmt.Errorf("layout %q: %w", l.name, err)
 		}
 	}
 	r.restart, r.answer, r.report = l.restart, l.answer, !l.answer
@@ -174,6 +188,23 @@ func unknownPort(s string) (ignore bool, err error) {
 	return false, fmt.Errorf("unknown_port is %q: want error or ignore", s)
 }
 
+func (s *byteSpec) compile(at int) (byteIs, error) {
+	b := byteIs{at: at, mask: s.Mask, is: s.Is, not: s.Not}
+	if b.mask == 0 {
+		b.mask = 0xff
+	}
+	if b.mask < 0 || b.mask > 0xff || s.Is == nil && s.Not == nil {
+		return b, fmt.Errorf("when: byte %d: want a value, a list of them, or {mask: 0x01 … 0xFF, is: …}", at)
+	}
+	b.shift = bits.TrailingZeros(uint(b.mask))
+	for _, v := range slices.Concat(s.Is, s.Not) {
+		if v < 0 || v > b.mask>>b.shift {
+			return b, fmt.Errorf("when: byte %d is never %d: want 0 to %d", at, v, b.mask>>b.shift)
+		}
+	}
+	return b, nil
+}
+
 func (c *compiler) layout(s *layoutSpec) (layout, error) {
 	l := layout{name: s.Name, ports: s.When.Port, lengths: s.When.Length, restart: s.Restart, answer: s.Answer, rest: s.Rest == "ignore"}
 	if s.Name == "" {
@@ -182,21 +213,24 @@ func (c *compiler) layout(s *layoutSpec) (layout, error) {
 	if s.Rest != "" && s.Rest != "ignore" && s.Rest != "warn" {
 		return l, fmt.Errorf("rest is %q: want warn or ignore", s.Rest)
 	}
-	switch s.Check {
-	case "":
-	case "sum8":
-		l.sum8 = true
-	default:
-		return l, fmt.Errorf("check is %q: want sum8", s.Check)
+	var err error
+	if l.check, err = checkOf(s.Check); err != nil {
+		return l, err
 	}
 	if s.Answer && len(s.Fields) > 0 {
 		return l, fmt.Errorf("an answer carries no reading: want no fields")
 	}
-	for at, is := range s.When.Byte {
-		l.bytes = append(l.bytes, byteIs{at, is})
+	if l.longer, l.shorter = s.When.Longer, s.When.Shorter; l.longer < 0 || l.shorter < 0 || l.shorter > 0 && l.longer >= l.shorter-1 {
+		return l, fmt.Errorf("when: longer %d and shorter %d leave no length between them", l.longer, l.shorter)
+	}
+	for at, b := range s.When.Byte {
+		is, err := b.compile(at)
+		if err != nil {
+			return l, err
+		}
+		l.bytes = append(l.bytes, is)
 	}
 	slices.SortFunc(l.bytes, func(a, b byteIs) int { return a.at - b.at })
-	var err error
 	l.items, err = c.items(s.Fields, false)
 	return l, err
 }

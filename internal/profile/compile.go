@@ -2,8 +2,11 @@ package profile
 
 import (
 	"fmt"
+	"maps"
+	"reflect"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -21,6 +24,7 @@ type compiler struct {
 	slots  map[string]int
 	fields map[string]*field // one of the places a field is read, for its enum and range
 	vital  map[string]bool   // fields a fire hangs on
+	steps  int               // items compiled so far
 }
 
 func compile(s *profileSpec) (*Profile, error) {
@@ -40,6 +44,7 @@ func compile(s *profileSpec) (*Profile, error) {
 		return nil, err
 	}
 	for _, r := range p.rules {
+		p.cost += len(r.sources)
 		if !slices.Contains(p.Signals, r.signal) {
 			p.Signals = append(p.Signals, r.signal)
 		}
@@ -187,23 +192,6 @@ func (c *compiler) test(s *testSpec) (*test, error) {
 	return t, err
 }
 
-func (c *compiler) clock(s *timeSpec) (*clock, error) {
-	if s == nil {
-		return nil, nil
-	}
-	f, err := c.lookup(s.Field)
-	if err != nil {
-		return nil, fmt.Errorf("time: %w", err)
-	}
-	switch s.Unit {
-	case "", "s":
-		return &clock{f.slot, 1}, nil
-	case "ms":
-		return &clock{f.slot, 1000}, nil
-	}
-	return nil, fmt.Errorf("time: unit is %q: want s or ms", s.Unit)
-}
-
 // record compiles what a record has of its own; its clock follows once its fields are known.
 func (c *compiler) record(history bool, at *timeSpec, channel string, fields []itemSpec) (record, error) {
 	r := record{own: history || at != nil || channel != "", history: history, channel: channel}
@@ -228,18 +216,23 @@ func (c *compiler) items(specs []itemSpec, inRecord bool) ([]op, error) {
 
 func (c *compiler) item(s *itemSpec, inRecord bool) (op, error) {
 	steps := 0
-	for _, given := range []bool{s.Field.Name != "", s.Skip != 0, s.If != nil, s.Repeat != nil} {
+	if c.steps++; c.steps > maxItems {
+		return op{}, fmt.Errorf("more than %d fields: want fewer", maxItems)
+	}
+	for _, given := range []bool{s.Field.Name != "", s.Flags != nil, s.Skip != 0, s.If != nil, s.Repeat != nil} {
 		if given {
 			steps++
 		}
 	}
 	switch {
 	case steps != 1:
-		return op{}, fmt.Errorf("fields: each wants exactly one of name, skip, if, repeat")
+		return op{}, fmt.Errorf("fields: each wants exactly one of name, flags, skip, if, repeat")
 	case s.Field.Path != nil:
 		return op{}, fmt.Errorf("field %q: path is for json: want at, or nothing", s.Field.Name)
 	case s.Items != nil && s.If == nil && s.Repeat == nil:
 		return op{}, fmt.Errorf("field %q: fields go under if or repeat", s.Field.Name)
+	case s.Flags != nil:
+		return c.flags(s)
 	case s.Skip < 0:
 		return op{}, fmt.Errorf("skip is %d: want 1 or more", s.Skip)
 	case s.Skip > 0:
@@ -253,6 +246,31 @@ func (c *compiler) item(s *itemSpec, inRecord bool) (op, error) {
 	}
 	f, err := c.field(&s.Field)
 	return op{kind: opField, field: f}, err
+}
+
+// flags makes a field of each bit that has a name; they are all read at one place.
+func (c *compiler) flags(s *itemSpec) (op, error) {
+	place := s.Field
+	at, kind, order := place.At, place.Type, place.Order
+	place.At, place.Type, place.Order = nil, "", ""
+	if !reflect.ValueOf(place).IsZero() {
+		return op{}, fmt.Errorf("flags: want only type, at and order beside them")
+	}
+	o := op{kind: opFlags}
+	for _, bit := range slices.Sorted(maps.Keys(s.Flags)) {
+		f, err := c.field(&fieldSpec{Name: s.Flags[bit], At: at, Type: kind, Order: order, Bits: strconv.Itoa(bit)})
+		if err != nil {
+			return o, fmt.Errorf("flags: %w", err)
+		}
+		if f.kind != unsigned {
+			return o, fmt.Errorf("flags: type is %q: want u8 … u64", kind)
+		}
+		o.flags = append(o.flags, f)
+	}
+	if len(o.flags) == 0 {
+		return o, fmt.Errorf("flags: want at least one, for example {0: open}")
+	}
+	return o, nil
 }
 
 func (c *compiler) conditional(s *itemSpec, inRecord bool) (op, error) {

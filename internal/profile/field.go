@@ -1,12 +1,14 @@
 package profile
 
 import (
+	"bytes"
 	"fmt"
 	"math"
 	"math/bits"
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 )
 
 // scope holds the decoded fields of a frame, or of one record in it, by slot.
@@ -28,8 +30,12 @@ type number uint8
 const (
 	unsigned number = iota
 	signed
+	magnitude // the top bit is the sign, the rest the number
 	float
 	bcd
+	ascii    // a number in letters: "-12.5"
+	calendar // year since 2000, month, day, hour, minute, second: seconds since 1970
+	bcdCalendar
 )
 
 // field is a compiled fieldSpec: how to take one value out of bytes, and what makes it
@@ -210,31 +216,36 @@ func scaling(scale, offset float64) (mul, div, add float64) {
 	return scale, 1, offset
 }
 
+// typeWish is what a field's type may be.
+const typeWish = "u8 … u64, i8 … i64, sm8 … sm64, f32, f64, bcd8 … bcd64, ascii8 … ascii128, ymdhms or bcd_ymdhms"
+
+// numberTypes are the types that have a width behind them, in bits.
+var numberTypes = map[string]struct {
+	kind          number
+	lowest, above int
+}{
+	"u": {unsigned, 8, 64}, "i": {signed, 8, 64}, "sm": {magnitude, 8, 64}, "f": {float, 32, 64}, "bcd": {bcd, 8, 64}, "ascii": {ascii, 8, 128},
+}
+
 func (f *field) setType(t string) error {
-	if t == "" {
+	f.mask = ^uint64(0)
+	switch t {
+	case "":
 		t = "u8"
+	case "ymdhms":
+		f.kind, f.size = calendar, 6
+		return nil
+	case "bcd_ymdhms":
+		f.kind, f.size = bcdCalendar, 6
+		return nil
 	}
 	letters := strings.TrimRight(t, "0123456789")
 	width, err := strconv.Atoi(t[len(letters):])
-	if err != nil || width%8 != 0 || width < 8 || width > 64 {
-		return fmt.Errorf("type is %q: want u8 … u64, i8 … i64, f32, f64 or bcd8 … bcd64", t)
+	known, ok := numberTypes[letters]
+	if err != nil || !ok || width%8 != 0 || width < known.lowest || width > known.above || known.kind == float && width != 32 && width != 64 {
+		return fmt.Errorf("type is %q: want %s", t, typeWish)
 	}
-	f.size, f.width, f.mask = width/8, uint(width), ^uint64(0)
-	switch letters {
-	case "u":
-		f.kind = unsigned
-	case "i":
-		f.kind = signed
-	case "bcd":
-		f.kind = bcd
-	case "f":
-		f.kind = float
-		if width != 32 && width != 64 {
-			return fmt.Errorf("type is %q: want f32 or f64", t)
-		}
-	default:
-		return fmt.Errorf("type is %q: want u8 … u64, i8 … i64, f32, f64 or bcd8 … bcd64", t)
-	}
+	f.kind, f.size, f.width = known.kind, width/8, uint(width)
 	return nil
 }
 
@@ -242,8 +253,8 @@ func (f *field) setBits(span string, mask uint64) error {
 	if span == "" && mask == 0 {
 		return nil
 	}
-	if f.kind == float {
-		return fmt.Errorf("bits of a float mean nothing")
+	if f.kind >= float && f.kind != bcd {
+		return fmt.Errorf("bits of a float, a text or a date mean nothing")
 	}
 	if span != "" && mask != 0 {
 		return fmt.Errorf("bits and mask: want one of them")
@@ -273,6 +284,38 @@ func (f *field) setBits(span string, mask uint64) error {
 
 // raw reads the bytes of the field; len(b) is f.size.
 func (f *field) raw(b []byte) (float64, bool) {
+	switch f.kind {
+	case ascii:
+		return fromASCII(b)
+	case calendar, bcdCalendar:
+		return fromCalendar(b, f.kind == bcdCalendar)
+	}
+	u := f.bitsOf(b)
+	switch f.kind {
+	case signed:
+		if f.width < 64 && u>>(f.width-1) != 0 {
+			u |= ^uint64(0) << f.width
+		}
+		return float64(int64(u)), true
+	case magnitude:
+		sign := uint64(1) << (f.width - 1)
+		if u&sign != 0 {
+			return -float64(u &^ sign), true
+		}
+		return float64(u), true
+	case float:
+		if f.size == 4 {
+			return float64(math.Float32frombits(uint32(u))), true
+		}
+		return math.Float64frombits(u), true
+	case bcd:
+		return fromBCD(u)
+	}
+	return float64(u), true
+}
+
+// bitsOf gathers the bytes in their order and cuts out the bits of the field.
+func (f *field) bitsOf(b []byte) uint64 {
 	var u uint64
 	if f.little {
 		for i := len(b) - 1; i >= 0; i-- {
@@ -283,22 +326,35 @@ func (f *field) raw(b []byte) (float64, bool) {
 			u = u<<8 | uint64(c)
 		}
 	}
-	u = u >> f.shift & f.mask
-	switch f.kind {
-	case signed:
-		if f.width < 64 && u>>(f.width-1) != 0 {
-			u |= ^uint64(0) << f.width
-		}
-		return float64(int64(u)), true
-	case float:
-		if f.size == 4 {
-			return float64(math.Float32frombits(uint32(u))), true
-		}
-		return math.Float64frombits(u), true
-	case bcd:
-		return fromBCD(u)
+	return u >> f.shift & f.mask
+}
+
+// fromASCII reads a number that is written out, with spaces or zero bytes around it.
+func fromASCII(b []byte) (float64, bool) {
+	v, err := strconv.ParseFloat(strings.Trim(string(b), " \x00"), 64)
+	return v, err == nil
+}
+
+// fromCalendar reads a date of six bytes. A date that is in no calendar is no value; bytes
+// that are all 00 or all FF are what devices send that have no clock yet: that is 1970.
+func fromCalendar(b []byte, isBCD bool) (float64, bool) {
+	if n := bytes.Count(b, b[:1]); n == len(b) && (b[0] == 0 || b[0] == 0xff) {
+		return 0, true
 	}
-	return float64(u), true
+	var part [6]int
+	for i, c := range b {
+		part[i] = int(c)
+		if isBCD {
+			v, ok := fromBCD(uint64(c))
+			if !ok {
+				return 0, false
+			}
+			part[i] = int(v)
+		}
+	}
+	at := time.Date(2000+part[0], time.Month(part[1]), part[2], part[3], part[4], part[5], 0, time.UTC)
+	same := at.Year() == 2000+part[0] && at.Month() == time.Month(part[1]) && at.Day() == part[2] && at.Hour() == part[3] && at.Minute() == part[4]
+	return float64(at.Unix()), same
 }
 
 func fromBCD(u uint64) (float64, bool) {

@@ -16,12 +16,14 @@ const (
 	opSkip
 	opIf
 	opRepeat
+	opFlags
 )
 
 // op is a compiled itemSpec.
 type op struct {
 	kind   opKind
 	field  field
+	flags  []field
 	skip   int
 	test   test
 	sub    []op
@@ -89,12 +91,23 @@ type window struct {
 
 // exec runs items over a window from cursor and returns where it stands after them.
 func (r *run) exec(ops []op, w *window, s *scope, cursor int) (int, error) {
+	if err := r.step(len(ops)); err != nil {
+		return cursor, err
+	}
 	for i := range ops {
 		o := &ops[i]
 		var err error
 		switch o.kind {
 		case opField:
 			cursor, err = r.readField(&o.field, w, s, cursor)
+		case opFlags:
+			after := cursor
+			for n := range o.flags {
+				if after, err = r.readField(&o.flags[n], w, s, cursor); err != nil {
+					break
+				}
+			}
+			cursor = after
 		case opSkip:
 			cursor += o.skip
 			if cursor > w.end {

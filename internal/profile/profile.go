@@ -3,7 +3,6 @@ package profile
 import (
 	"encoding/json"
 	"fmt"
-	"math"
 	"slices"
 	"sync"
 	"time"
@@ -13,6 +12,12 @@ import (
 
 // maxPayload bounds what a profile looks at; no device of our kinds sends more.
 const maxPayload = 64 << 10
+
+// Bounds of what one frame may cost, however a profile is written.
+const (
+	maxSteps    = 50_000 // items read and rules asked
+	maxReadings = 2_048
+)
 
 // maxWarnings bounds what one frame can say about itself.
 const maxWarnings = 8
@@ -43,6 +48,7 @@ type Profile struct {
 	tag      string // "<id>@<version>", on everything it decodes
 	codec    codec
 	rules    []rule
+	cost     int // steps that asking the rules once takes
 	slots    int
 	clock    *clock
 	sequence *sequence
@@ -82,9 +88,12 @@ type codec interface {
 // run is the working memory of one Decode; it is pooled.
 type run struct {
 	p        *Profile
+	frame    grid.Frame // here, so that it needs no allocation of its own
+	steps    int        // taken so far
 	top, rec scope
 	readings []grid.Reading
 	past     bool           // the frame's own readings are of the past
+	over     bool           // it says more than a frame may
 	restart  bool           //
 	answer   bool           // the frame holds answers to downlinks
 	report   bool           // the frame holds something else than answers
@@ -98,6 +107,14 @@ func (r *run) warn(format string, args ...any) {
 	}
 }
 
+// step counts n items or rules; a profile that reads the same bytes over and over ends here.
+func (r *run) step(n int) error {
+	if r.steps += n; r.steps > maxSteps {
+		return fmt.Errorf("the frame takes more than %d steps to read", maxSteps)
+	}
+	return nil
+}
+
 func (p *Profile) newRun() *run {
 	if r, ok := p.runs.Get().(*run); ok {
 		return r
@@ -107,8 +124,9 @@ func (p *Profile) newRun() *run {
 
 func (p *Profile) release(r *run) {
 	r.top.clear()
+	r.frame, r.steps = grid.Frame{}, 0
 	r.readings = r.readings[:0]
-	r.past, r.restart, r.answer, r.report, r.warnings = false, false, false, false, nil
+	r.past, r.over, r.restart, r.answer, r.report, r.warnings = false, false, false, false, false, nil
 	p.runs.Put(r)
 }
 
@@ -121,7 +139,8 @@ var _ grid.Decoder = (*Profile)(nil)
 func (p *Profile) Decode(f grid.Frame) (grid.Decoded, error) {
 	r := p.newRun()
 	defer p.release(r)
-	if err := p.decode(r, &f); err != nil {
+	r.frame = f
+	if err := p.decode(r, &r.frame); err != nil {
 		return grid.Decoded{}, grid.Errorf(grid.Invalid, "profile %s: %w", p.ID, err)
 	}
 	d := grid.Decoded{Profile: p.tag, Restart: r.restart, Answer: r.answer && !r.report}
@@ -136,7 +155,7 @@ func (p *Profile) Decode(f grid.Frame) (grid.Decoded, error) {
 	}
 	d.Warnings = r.warnings
 	if p.clock != nil {
-		d.DeviceTime = p.clock.read(&r.top)
+		d.DeviceTime = p.clock.read(r, &r.top, 0)
 	}
 	return d, nil
 }
@@ -157,37 +176,17 @@ func (p *Profile) decode(r *run, f *grid.Frame) error {
 	if p.history != nil && p.history.ask(&r.top) {
 		r.past = true
 	}
-	if r.answer && !r.report {
+	if r.answer && !r.report && !r.over {
 		return nil
 	}
 	r.emit(&r.top, &record{history: r.past}, 0)
+	if r.over {
+		return fmt.Errorf("the frame gives more than %d readings, or takes more than %d steps to read", maxReadings, maxSteps)
+	}
 	if len(r.readings) == 0 && len(r.warnings) > 0 && !r.restart {
 		return fmt.Errorf("nothing could be read: %s", r.warnings[0])
 	}
 	return nil
-}
-
-// clock reads a device time out of a field.
-type clock struct {
-	slot   int
-	perSec float64
-}
-
-// lastTime is the end of what RFC 3339 can write.
-const lastTime = 253402300799
-
-// read gives the device's time, zero where it says none. Wrong clocks are not judged
-// here: 1970 and next year are ordinary.
-func (c *clock) read(s *scope) time.Time {
-	if !s.has[c.slot] {
-		return time.Time{}
-	}
-	sec := s.val[c.slot] / c.perSec
-	if sec < 0 || sec > lastTime {
-		return time.Time{}
-	}
-	whole := int64(sec)
-	return time.Unix(whole, int64(math.Round((sec-float64(whole))*1e6))*1e3).UTC()
 }
 
 // sequence reads the device's own counter.

@@ -43,8 +43,13 @@ type need struct {
 	slot int
 }
 
-// emit makes readings of the fields of a scope.
+// emit makes readings of the fields of a scope. Past the bounds of a frame it makes none,
+// and the frame is an error.
 func (r *run) emit(s *scope, rec *record, n int) {
+	if r.step(r.p.cost) != nil || len(r.readings) > maxReadings {
+		r.over = true
+		return
+	}
 	for i := range r.p.rules {
 		rl := &r.p.rules[i]
 		v, suspect, ok := rl.read(r, s)
@@ -57,7 +62,7 @@ func (r *run) emit(s *scope, rec *record, n int) {
 				reading.Channel = rec.channelOf(n)
 			}
 			if rec.clock != nil {
-				reading.At = rec.clock.read(s)
+				reading.At = rec.clock.read(r, s, n)
 			}
 			// A record of a cached frame is of the past as well.
 			reading.History = reading.History || r.past
@@ -160,6 +165,7 @@ func (c *compiler) rules(spec map[string]rulesSpec) ([]rule, error) {
 	if len(spec) == 0 {
 		return nil, fmt.Errorf("signals: want at least one, for example door.open")
 	}
+	count := 0
 	var rules []rule
 	for name, list := range spec {
 		signal, err := grid.ParseSignal(name)
@@ -167,6 +173,9 @@ func (c *compiler) rules(spec map[string]rulesSpec) ([]rule, error) {
 			return nil, fmt.Errorf("signals: %w", err)
 		}
 		condition := grid.Signals[signal].Bool
+		if count += len(list); count > maxRules {
+			return nil, fmt.Errorf("signals: more than %d rules: want fewer", maxRules)
+		}
 		for i := range list {
 			src, err := c.source(&list[i], condition)
 			if err != nil {
@@ -239,6 +248,9 @@ func (c *compiler) source(s *ruleSpec, condition bool) (source, error) {
 // program compiles an expression of fields. Only arithmetic, comparison and a few
 // functions are let in, so that it always ends and allocates next to nothing.
 func (c *compiler) program(out *source, code string, condition bool) error {
+	if len(code) > maxExpr {
+		return fmt.Errorf("expr %q has %d letters: want at most %d", truncate(code, 20), len(code), maxExpr)
+	}
 	env := map[string]any{}
 	for name := range c.slots {
 		env[name] = 0.0

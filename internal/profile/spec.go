@@ -37,6 +37,7 @@ type profileSpec struct {
 	Layouts []layoutSpec `yaml:"layouts"` // binary
 	Ports   []int        `yaml:"ports"`   // tlv, json: where reports come; none: anywhere
 	Key     keySpec      `yaml:"key"`     // tlv
+	Header  []itemSpec   `yaml:"header"`  // tlv: what stands before the first record
 	Records []recordSpec `yaml:"records"` // tlv: by key; json: by array
 	Fields  []fieldSpec  `yaml:"fields"`  // json
 
@@ -51,8 +52,13 @@ type counterSpec struct {
 
 // timeSpec says which field is the device's clock, for a frame or for a record.
 type timeSpec struct {
-	Field string `yaml:"field"`
-	Unit  string `yaml:"unit"` // s (default) or ms since 1970 UTC
+	Field string  `yaml:"field"` // of the record, or of the frame around it
+	Unit  string  `yaml:"unit"`  // s (default), ms, min or h
+	Since string  `yaml:"since"` // what it counts from, a day or an RFC 3339 time; default: 1970 UTC
+	Zone  string  `yaml:"zone"`  // what the device's clock is ahead of UTC, for example +08:00
+	Ago   bool    `yaml:"ago"`   // it counts back from when the frame came
+	Now   anyList `yaml:"now"`   // values that mean: when the frame came
+	Step  string  `yaml:"step"`  // from one record to the next, for example -10m
 }
 
 // testSpec is a question about one field.
@@ -71,7 +77,7 @@ type identifySpec struct {
 type layoutSpec struct {
 	Name    string     `yaml:"name"`
 	When    whenSpec   `yaml:"when"`
-	Check   string     `yaml:"check"`   // sum8: all bytes add up to 0 modulo 256
+	Check   string     `yaml:"check"`   // how the bytes are proved: sum8, add8, xor8, crc8, crc16_modbus, crc16_ccitt
 	Restart bool       `yaml:"restart"` // a start-up frame
 	Answer  bool       `yaml:"answer"`  // answers a downlink: carries no reading
 	Rest    string     `yaml:"rest"`    // warn (default) or ignore: bytes after the last field
@@ -79,18 +85,36 @@ type layoutSpec struct {
 }
 
 type whenSpec struct {
-	Port   intList         `yaml:"port"`
-	Length intList         `yaml:"length"`
-	Byte   map[int]intList `yaml:"byte"` // offset (negative: from the end) → values
+	Port    intList          `yaml:"port"`
+	Length  intList          `yaml:"length"`
+	Longer  int              `yaml:"longer"`  // more bytes than this
+	Shorter int              `yaml:"shorter"` // fewer bytes than this
+	Byte    map[int]byteSpec `yaml:"byte"`    // offset (negative: from the end) → its values, or {mask, is, not}
 }
 
-// itemSpec is one step of a binary layout: a field, or `skip`, or `if`, or `repeat`.
+// byteSpec is what a byte must be: a value, a list of them, or a part of it.
+type byteSpec struct {
+	Mask int     `yaml:"mask"` // these bits of it, shifted down to the lowest; default: all
+	Is   intList `yaml:"is"`   // one of these
+	Not  intList `yaml:"not"`  // none of these
+}
+
+func (b *byteSpec) UnmarshalYAML(unmarshal func(any) error) error {
+	if unmarshal(&b.Is) == nil {
+		return nil
+	}
+	type plain byteSpec // without this method
+	return unmarshal((*plain)(b))
+}
+
+// itemSpec is one step of a binary layout: a field, or `flags`, `skip`, `if` or `repeat`.
 type itemSpec struct {
-	Field  fieldSpec   `yaml:",inline"`
-	Skip   int         `yaml:"skip"`
-	If     *testSpec   `yaml:"if"`
-	Repeat *repeatSpec `yaml:"repeat"`
-	Items  []itemSpec  `yaml:"fields"` // of if and repeat
+	Field  fieldSpec      `yaml:",inline"`
+	Flags  map[int]string `yaml:"flags"`  // bit → name: a field of one bit each; type, at and order as for a field
+	Skip   int            `yaml:"skip"`   // this many bytes
+	If     *testSpec      `yaml:"if"`     // the fields are there only then
+	Repeat *repeatSpec    `yaml:"repeat"` // the fields come again and again
+	Items  []itemSpec     `yaml:"fields"` // of if and repeat
 }
 
 type repeatSpec struct {
@@ -120,7 +144,7 @@ type fieldSpec struct {
 
 type keySpec struct {
 	Size   int    `yaml:"size"`   // bytes before the value: 1 or 2 (default: channel and type)
-	Length string `yaml:"length"` // none (default) or u8: a length byte follows the key
+	Length string `yaml:"length"` // none (default), u8 or u16: the length of the value follows the key
 }
 
 // recordSpec is a TLV record (keys) or each element of a JSON array (each). A record with
@@ -229,14 +253,14 @@ func (p *pathSpec) UnmarshalYAML(unmarshal func(any) error) error {
 	return nil
 }
 
-// maxFile bounds a profile or its cases; people may hand them in over the API.
-const maxFile = 1 << 20
-
 // parseStrict reads YAML into v; unknown keys are errors that name the line and a key
 // that is meant.
 func parseStrict(raw []byte, v any) (err error) {
 	if len(raw) > maxFile {
 		return fmt.Errorf("has %d bytes: want at most %d", len(raw), maxFile)
+	}
+	if err := boundYAML(raw); err != nil {
+		return err
 	}
 	defer func() {
 		// The parser panics on some malformed tags (found by FuzzParse).

@@ -16,7 +16,8 @@ type tlv struct {
 	ports       []int
 	ignoreOther bool
 	keySize     int
-	hasLength   bool
+	lengthSize  int // 0: records have no length
+	header      []op
 	records     map[uint16]*tlvRecord
 }
 
@@ -32,11 +33,12 @@ func (c *tlv) decode(r *run, f *grid.Frame) error {
 	if !portFits(c.ports, port, len(c.ports) == 1) {
 		return otherPort(r, port, c.ports, c.ignoreOther)
 	}
-	for at, n := 0, 1; at < len(payload); n++ {
-		body := at + c.keySize
-		if c.hasLength {
-			body++
-		}
+	w := window{payload: payload, end: len(payload)}
+	if _, err := r.exec(c.header, &w, &r.top, 0); err != nil {
+		return err
+	}
+	for at, n := w.last, 1; at < len(payload); n++ {
+		body := at + c.keySize + c.lengthSize
 		if body > len(payload) {
 			return fmt.Errorf("record %d: bytes %d to %d are outside a payload of %d", n, at, body-1, len(payload))
 		}
@@ -44,7 +46,7 @@ func (c *tlv) decode(r *run, f *grid.Frame) error {
 		if err != nil {
 			return err
 		}
-		if !known && !c.hasLength {
+		if !known && c.lengthSize == 0 {
 			r.warn("key %x at byte %d is unknown: bytes %d to %d are not read", payload[at:at+c.keySize], at, at, len(payload)-1)
 			return nil
 		}
@@ -56,8 +58,12 @@ func (c *tlv) decode(r *run, f *grid.Frame) error {
 // record reads the record whose key is at at and whose value begins at body.
 func (c *tlv) record(r *run, payload []byte, at, body, n int) (end int, known bool, err error) {
 	w := window{payload: payload, start: body, end: len(payload), last: body}
-	if c.hasLength {
-		if w.end = body + int(payload[body-1]); w.end > len(payload) {
+	if c.lengthSize > 0 {
+		length := int(payload[body-1])
+		if c.lengthSize == 2 {
+			length |= int(payload[body-2]) << 8
+		}
+		if w.end = body + length; w.end > len(payload) {
 			return 0, false, fmt.Errorf("record %d: bytes %d to %d are outside a payload of %d", n, body, w.end-1, len(payload))
 		}
 	}
@@ -67,7 +73,7 @@ func (c *tlv) record(r *run, payload []byte, at, body, n int) (end int, known bo
 	}
 	rec := c.records[key]
 	if rec == nil {
-		if c.hasLength {
+		if c.lengthSize > 0 {
 			r.warn("key %x at byte %d is unknown", payload[at:at+c.keySize], at)
 		}
 		return w.end, false, nil
@@ -84,7 +90,7 @@ func (c *tlv) record(r *run, payload []byte, at, body, n int) (end int, known bo
 	if rec.own {
 		r.emit(s, &rec.record, n)
 	}
-	if c.hasLength {
+	if c.lengthSize > 0 {
 		return w.end, true, nil
 	}
 	return w.last, true, nil
@@ -102,19 +108,24 @@ func (c *compiler) tlv(s *profileSpec) (codec, []int, error) {
 	switch s.Key.Length {
 	case "", "none":
 	case "u8":
-		out.hasLength = true
+		out.lengthSize = 1
+	case "u16":
+		out.lengthSize = 2
 	default:
-		return nil, nil, fmt.Errorf("key: length is %q: want none or u8", s.Key.Length)
+		return nil, nil, fmt.Errorf("key: length is %q: want none, u8 or u16", s.Key.Length)
 	}
 	if len(s.Records) == 0 {
 		return nil, nil, fmt.Errorf("records: a tlv profile wants at least one")
+	}
+	var err error
+	if out.header, err = c.items(s.Header, false); err != nil {
+		return nil, nil, fmt.Errorf("header: %w", err)
 	}
 	for i := range s.Records {
 		if err := c.tlvRecord(out, &s.Records[i]); err != nil {
 			return nil, nil, fmt.Errorf("records: %s: %w", s.Records[i].title(), err)
 		}
 	}
-	var err error
 	out.ignoreOther, err = unknownPort(s.UnknownPort)
 	return out, s.Ports, err
 }
@@ -135,7 +146,7 @@ func (c *compiler) tlvRecord(t *tlv, s *recordSpec) error {
 		return fmt.Errorf("skip is %d: want 0 or more", s.Skip)
 	case s.Skip > 0 && len(s.Fields) > 0:
 		return fmt.Errorf("skip and fields: want one of them")
-	case s.Skip == 0 && len(s.Fields) == 0 && !t.hasLength:
+	case s.Skip == 0 && len(s.Fields) == 0 && t.lengthSize == 0:
 		return fmt.Errorf("want fields, or skip with the length of the value")
 	case s.Answer && len(s.Fields) > 0:
 		return fmt.Errorf("an answer carries no reading: want skip, not fields")
