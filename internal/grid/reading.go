@@ -145,6 +145,12 @@ type Decoded struct {
 	Restart     bool      // a start-up frame: counters begin anew
 	Answer      bool      // answers a downlink: counted as ignored
 	Warnings    []string  // what was left out and why
+
+	// Labels are the names the device itself has for its channels; nil when it says none.
+	Labels map[string]string
+	// ContentKey tells a repeat from news where the payload also holds what changes with
+	// every sending, such as its send time; 0: the whole payload tells.
+	ContentKey uint32
 }
 
 // LiveValue is the newest value of one signal at a point, as the engine holds it in memory.
