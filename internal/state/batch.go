@@ -37,6 +37,8 @@ type Batch struct {
 	Suspects   []Suspect
 	Meta       map[string]string
 	Audit      []Audit
+	Versions   []grid.ProfileVersion // of firmware profiles; one that is there already stays as it is
+	Rollouts   []grid.RolloutStep    // new steps
 }
 
 // Evidence is one frame that stands behind a P1 or P2 event, kept with its case.

@@ -253,6 +253,8 @@ func (w *writer) batch(b *Batch, e engineRow) {
 		put(w, &metaTable, metaRow{key, value})
 	}
 	put(w, &auditTable, b.Audit...)
+	put(w, &versionTable, b.Versions...)
+	put(w, &rolloutTable, b.Rollouts...)
 }
 
 // The scope of an installation is that of its point, and a device is seen by whoever sees

@@ -29,6 +29,8 @@ type Query struct {
 	Type   string // of event, alarm, ticket or delivery; quarantine: the reason; audit: the action
 	Text   string // contained in the names, ids and details a person looks for
 
+	Profile string // of device; quarantine: of the frame's device
+
 	Since, Until time.Time // by the list's own time: Since ≤ t < Until
 	Limit        int       // 0: 50; at most 1,000
 	Cursor       string    // Page.Next of the page before
@@ -75,7 +77,7 @@ var (
 		time:  "installed",
 		text:  []string{"identity", "profile"},
 		filters: map[string]string{
-			"id": "identity = ?", "device": "identity = ?", "cell": "cell = ?", "state": "state = ?", "type": "profile = ?",
+			"id": "identity = ?", "device": "identity = ?", "cell": "cell = ?", "state": "state = ?", "type": "profile = ?", "profile": "profile = ?",
 			"point": "identity IN (SELECT device FROM installations WHERE point = ? AND ended = 0)",
 			"kind": "identity IN (SELECT i.device FROM installations i JOIN points p ON p.id = i.point " +
 				"WHERE i.ended = 0 AND p.kind = ?)",
@@ -142,7 +144,7 @@ var (
 		text: []string{"id", "identity", "detail"},
 		filters: map[string]string{
 			"id": "id = ?", "cell": "cell = ?", "type": "reason = ?", "device": "identity = ?", "state": "state = ?",
-			"state=waiting": "state = 'waiting'",
+			"state=waiting": "state = 'waiting'", "profile": "identity IN (SELECT identity FROM devices WHERE profile = ?)",
 		},
 	}
 	auditList = list{
@@ -293,7 +295,7 @@ func (q Query) where(l *list) (where, error) {
 func (q Query) filters(l *list, w *where) error {
 	for _, f := range []struct{ name, value string }{
 		{"id", q.ID}, {"cell", q.Cell}, {"kind", q.Kind}, {"state", q.State}, {"point", q.Point},
-		{"device", q.Device}, {"ticket", q.Ticket}, {"type", q.Type},
+		{"device", q.Device}, {"ticket", q.Ticket}, {"type", q.Type}, {"profile", q.Profile},
 	} {
 		if f.value == "" {
 			continue
