@@ -26,7 +26,8 @@ type vectorSpec struct {
 }
 
 type vectorFieldSpec struct {
-	Signal   string  `yaml:"signal"`
+	Signal   string  `yaml:"signal"` // or signal@channel; without a channel: the first there is
+	Expr     string  `yaml:"expr"`   // of the maker's fields, instead of the one that has the name
 	Sequence bool    `yaml:"sequence"`
 	Is       anyList `yaml:"is"`    // conditions: the maker's words for true
 	Scale    float64 `yaml:"scale"` // the maker's value × scale is ours
@@ -146,8 +147,11 @@ func (v *vector) run(m vectorModel) VectorResult {
 // no canonical signal.
 func (v *vector) compare(spec *vectorSpec, d *grid.Decoded) (compared int, err error) {
 	for name, f := range spec.Fields {
-		published, ok := v.Expected[name]
-		if !ok || published == nil {
+		published, ok, err := f.published(name, v.Expected)
+		if err != nil {
+			return compared, fmt.Errorf("%s: %w", name, err)
+		}
+		if !ok {
 			continue
 		}
 		want, err := f.want(published)
@@ -173,8 +177,9 @@ func (f *vectorFieldSpec) got(d *grid.Decoded) (float64, bool) {
 	if f.Sequence {
 		return float64(d.Sequence), d.HasSequence
 	}
+	signal, channel, named := strings.Cut(f.Signal, "@")
 	for _, r := range d.Readings {
-		if r.Signal.String() == f.Signal && !r.History {
+		if r.Signal.String() == signal && !r.History && (!named || r.Channel == channel) {
 			return r.Value, true
 		}
 	}
