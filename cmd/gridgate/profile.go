@@ -145,12 +145,19 @@ func profileDirs(dir string) (root string, dirs []string, err error) {
 
 func (a *app) profileTest() *cobra.Command {
 	var all bool
+	var vectors string
 	cmd := &cobra.Command{
 		Use: "test [<vendor/model>…]", Short: "Run the cases beside the profiles (default: all)",
-		RunE: func(_ *cobra.Command, ids []string) error {
+		RunE: func(cmd *cobra.Command, ids []string) error {
 			set, err := a.profiles()
 			if err != nil {
 				return err
+			}
+			if vectors != "" {
+				if len(ids) > 0 {
+					return usage(cmd, errors.New("--vectors compares all models: want no profile beside it"))
+				}
+				return a.showVectors(set, vectors)
 			}
 			results, err := set.RunCases(ids...)
 			if err != nil {
@@ -180,5 +187,6 @@ func (a *app) profileTest() *cobra.Command {
 		},
 	}
 	cmd.Flags().BoolVarP(&all, "verbose", "v", false, "print the good ones too")
+	cmd.Flags().StringVar(&vectors, "vectors", "", "compare with the published messages in `folder` instead (devices.jsonl)")
 	return cmd
 }
