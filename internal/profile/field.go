@@ -58,7 +58,7 @@ type field struct {
 	enum          *enum
 	ranged        bool
 	lo, hi        float64
-	vital         bool // a fire hangs on it: unreadable is an error, not a warning
+	vital         bool // a fire hangs on it: unreadable is an error, unless the frame says fire elsewhere
 }
 
 // enum is the closed list of what a field may say. Numbers stand for themselves; texts
@@ -396,7 +396,8 @@ func (f *field) store(r *run, s *scope, v float64) error {
 
 func (f *field) unreadable(r *run, why string) error {
 	if f.vital {
-		return fmt.Errorf("field %q: %s", f.name, why)
+		r.hide(fmt.Errorf("field %q: %s", f.name, why))
+		return nil
 	}
 	r.warn("field %q: %s", f.name, why)
 	return nil

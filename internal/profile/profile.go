@@ -97,6 +97,7 @@ type run struct {
 	restart  bool           //
 	answer   bool           // the frame holds answers to downlinks
 	report   bool           // the frame holds something else than answers
+	hidden   error          // a field that a fire hangs on could not be read
 	warnings []string       // escapes with the result
 	env      map[string]any // of expressions
 }
@@ -125,7 +126,7 @@ func (p *Profile) newRun() *run {
 func (p *Profile) release(r *run) {
 	r.top.clear()
 	r.frame, r.steps = grid.Frame{}, 0
-	r.readings = r.readings[:0]
+	r.readings, r.hidden = r.readings[:0], nil
 	r.past, r.over, r.restart, r.answer, r.report, r.warnings = false, false, false, false, false, nil
 	p.runs.Put(r)
 }
@@ -182,6 +183,9 @@ func (p *Profile) decode(r *run, f *grid.Frame) error {
 	r.emit(&r.top, &record{history: r.past}, 0)
 	if r.over {
 		return fmt.Errorf("the frame gives more than %d readings, or takes more than %d steps to read", maxReadings, maxSteps)
+	}
+	if err := r.unhide(); err != nil {
+		return err
 	}
 	if len(r.readings) == 0 && len(r.warnings) > 0 && !r.restart {
 		return fmt.Errorf("nothing could be read: %s", r.warnings[0])
