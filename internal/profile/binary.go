@@ -92,6 +92,10 @@ func (c *binary) noLayout(r *run, port int, payload []byte) error {
 	if name, want := c.shortest(port); len(payload) < want {
 		return fmt.Errorf("layout %q: bytes %d to %d are outside a payload of %d", name, len(payload), want-1, len(payload))
 	}
+	return noLayoutFits(port, payload)
+}
+
+func noLayoutFits(port int, payload []byte) error {
 	return fmt.Errorf("no layout is for port %s with %d bytes beginning %x", portName(port), len(payload), payload[:min(4, len(payload))])
 }
 

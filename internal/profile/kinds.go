@@ -18,7 +18,7 @@ type codecKind struct {
 // codecKinds are all the kinds there are, each in a file of its own name.
 var codecKinds = []codecKind{
 	{"binary", []string{"layouts"}, (*compiler).binary},
-	{"tlv", []string{"records", "key", "header", "ports"}, (*compiler).tlv},
+	{"tlv", []string{"records", "layouts", "key", "header", "ports"}, (*compiler).tlv},
 	{"json", []string{"fields", "records", "ports"}, (*compiler).json},
 }
 

@@ -34,7 +34,7 @@ type profileSpec struct {
 	Order       string `yaml:"order"`        // big (default) or little: byte order of fields that do not say
 	UnknownPort string `yaml:"unknown_port"` // error (default) or ignore
 
-	Layouts []layoutSpec `yaml:"layouts"` // binary
+	Layouts []layoutSpec `yaml:"layouts"` // binary; tlv: frames that are no records
 	Ports   []int        `yaml:"ports"`   // tlv, json: where reports come; none: anywhere
 	Key     keySpec      `yaml:"key"`     // tlv
 	Header  []itemSpec   `yaml:"header"`  // tlv: what stands before the first record

@@ -3,6 +3,7 @@ package profile
 import (
 	"encoding/hex"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -11,9 +12,12 @@ import (
 
 // tlv is the codec of records behind one another, each with a key that says what it is
 // and, by that, how long it is. So a record with an unknown key cannot be skipped: what
-// came before it is kept, and a warning says where reading ended.
+// came before it is kept, and a warning says where reading ended. A frame that one of the
+// layouts fits is no records at all: a start-up or an answer in a form of its own.
 type tlv struct {
-	ports       []int
+	ports       []int // of records
+	allPorts    []int // and of layouts
+	layouts     []layout
 	ignoreOther bool
 	keySize     int
 	lengthSize  int // 0: records have no length
@@ -30,8 +34,18 @@ type tlvRecord struct {
 
 func (c *tlv) decode(r *run, f *grid.Frame) error {
 	port, payload := f.Port, f.Payload
-	if !portFits(c.ports, port, len(c.ports) == 1) {
-		return otherPort(r, port, c.ports, c.ignoreOther)
+	only := len(c.allPorts) == 1
+	for i := range c.layouts {
+		if l := &c.layouts[i]; l.fits(port, payload, only) {
+			return l.decode(r, payload)
+		}
+	}
+	switch {
+	case portFits(c.ports, port, only):
+	case slices.Contains(c.allPorts, port):
+		return noLayoutFits(port, payload)
+	default:
+		return otherPort(r, port, c.allPorts, c.ignoreOther)
 	}
 	w := window{payload: payload, end: len(payload)}
 	if _, err := r.exec(c.header, &w, &r.top, 0); err != nil {
@@ -97,7 +111,7 @@ func (c *tlv) record(r *run, payload []byte, at, body, n int) (end int, known bo
 }
 
 func (c *compiler) tlv(s *profileSpec) (codec, []int, error) {
-	out := &tlv{ports: s.Ports, keySize: 2, records: map[uint16]*tlvRecord{}}
+	out := &tlv{ports: s.Ports, allPorts: slices.Clone(s.Ports), keySize: 2, records: map[uint16]*tlvRecord{}}
 	switch s.Key.Size {
 	case 0, 2:
 	case 1:
@@ -126,8 +140,20 @@ func (c *compiler) tlv(s *profileSpec) (codec, []int, error) {
 			return nil, nil, fmt.Errorf("records: %s: %w", s.Records[i].title(), err)
 		}
 	}
+	for i := range s.Layouts {
+		l, err := c.layout(&s.Layouts[i])
+		if err != nil {
+			return nil, nil, fmt.Errorf("layouts: %q: %w", s.Layouts[i].Name, err)
+		}
+		out.layouts = append(out.layouts, l)
+		if len(s.Ports) > 0 {
+			out.allPorts = append(out.allPorts, l.ports...)
+		}
+	}
+	slices.Sort(out.allPorts)
+	out.allPorts = slices.Compact(out.allPorts)
 	out.ignoreOther, err = unknownPort(s.UnknownPort)
-	return out, s.Ports, err
+	return out, out.allPorts, err
 }
 
 func (s *recordSpec) title() string {
