@@ -75,27 +75,29 @@ func New(cfg Config, log *slog.Logger) *Broker {
 	b := &Broker{
 		cfg:   cfg,
 		log:   log.With("transport", cfg.Name),
-		wire:  intake.Wire{Transport: "mqtt", Source: cfg.Name, MaxPayload: cfg.MaxPayload, Identify: cfg.Identify, Now: cfg.Now},
 		users: make(map[string]*User),
 		ready: make(chan struct{}),
 		tails: make(map[string]*session),
+	}
+	b.wire = intake.Wire{
+		Transport: "mqtt", Source: cfg.Name, MaxPayload: cfg.MaxPayload, Identify: cfg.Identify, Remember: cfg.Remember, Ask: b.ask, Now: cfg.Now,
 	}
 	b.tally.Log = b.log
 	if len(cfg.Users) == 0 && !cfg.Anonymous {
 		b.token = rand.Text()
 		cfg.Users = []User{{Name: "gridgate", Password: b.token}}
 	}
-	b.anyone = withRights(User{Name: "anyone"})
+	b.anyone = cfg.withRights(User{Name: "anyone"})
 	for _, u := range cfg.Users {
-		u = withRights(u)
+		u = cfg.withRights(u)
 		b.users[u.Name] = &u
 	}
 	return b
 }
 
-func withRights(u User) User {
+func (c *Config) withRights(u User) User {
 	if u.Publish == nil {
-		u.Publish = DevicePublish()
+		u.Publish = append(DevicePublish(), c.Uplinks...)
 	}
 	if u.Subscribe == nil {
 		u.Subscribe = DeviceSubscribe()
@@ -220,6 +222,17 @@ func (b *Broker) forward(pk *packets.Packet) {
 	case b.outgoing <- pk:
 	default:
 		b.tally.Fault("subscribers are too slow", grid.Errorf(grid.Unavailable, "broker %s: %d stored frames wait for subscribers: those after them are not forwarded", b.cfg.Name, maxOutgoing))
+	}
+}
+
+// ask brings a question of Remember to the device that is to answer it. Without room it is
+// given up: it is asked again.
+func (b *Broker) ask(topic string, payload []byte) {
+	select {
+	case b.outgoing <- &packets.Packet{
+		FixedHeader: packets.FixedHeader{Type: packets.Publish}, TopicName: topic, Payload: payload, ProtocolVersion: 4, Created: b.cfg.Now().Unix(),
+	}:
+	default:
 	}
 }
 

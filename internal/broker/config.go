@@ -27,6 +27,7 @@ type Config struct {
 	GiveUp      time.Duration `yaml:"give_up"`      // after this long without a durable journal a connection is closed; default 30s
 
 	Identify intake.Identify  `yaml:"-"` // must be set
+	Remember intake.Remember  `yaml:"-"` // may be nil
 	Now      func() time.Time `yaml:"-"` // default time.Now
 }
 
@@ -35,7 +36,8 @@ type User struct {
 	Name     string `yaml:"name"`
 	Password string `yaml:"password"`
 
-	// Topic filters; both default to a device's rights, DevicePublish and DeviceSubscribe.
+	// Topic filters; both default to a device's rights, DevicePublish with the uplinks, and
+	// DeviceSubscribe.
 	Publish   []string `yaml:"publish"`
 	Subscribe []string `yaml:"subscribe"`
 }
@@ -53,7 +55,7 @@ func DevicePublish() []string {
 
 // DeviceSubscribe is what a device may subscribe to.
 func DeviceSubscribe() []string {
-	return []string{"gridgate/down/#", "application/#", "zigbee2mqtt/#"}
+	return []string{"gridgate/down/#", "application/#", "zigbee2mqtt/#", "v3/#", "cmnd/#", "spBv1.0/#"}
 }
 
 func (c Config) withDefaults() Config {

@@ -2,8 +2,9 @@ package envelope
 
 import (
 	"encoding/base64"
+	"encoding/hex"
+	"errors"
 	"fmt"
-	"math"
 	"strings"
 	"time"
 
@@ -12,10 +13,15 @@ import (
 	"gridgate/internal/grid"
 )
 
-// chirpStackTopic begins application/<application>/device/<eui>/event/<kind>.
+// chirpStackTopic begins application/<application>/device/<eui>/event/<kind>, the same in
+// versions 3 and 4. A configured topic may have another form: then its last level is the
+// kind of event, and the identity is in the message.
 const chirpStackTopic = "application/"
 
 func splitChirpStack(topic string) (eui, event, note string) {
+	if !strings.HasPrefix(topic, chirpStackTopic) {
+		return "", topic[strings.LastIndexByte(topic, '/')+1:], ""
+	}
 	part := strings.Split(topic, "/")
 	if len(part) != 6 || part[2] != "device" || part[4] != "event" {
 		return "", "", fmt.Sprintf("topic %q: want application/<application>/device/<eui>/event/<kind>", truncate(topic))
@@ -23,31 +29,67 @@ func splitChirpStack(topic string) (eui, event, note string) {
 	return part[3], part[5], ""
 }
 
-func identifyChirpStack(topic string) (grid.Identity, string) {
-	eui, _, note := splitChirpStack(topic)
-	if note != "" {
-		return "", note
+func identifyChirpStack(topic string, payload []byte) (id grid.Identity, note string, lasting bool) {
+	eui, event, note := splitChirpStack(topic)
+	switch {
+	case note != "":
+		return "", note, false
+	case eui != "" || strings.HasPrefix(topic, chirpStackTopic):
+		id, note = makeIdentity("eui", eui)
+		return id, note, true
+	case isJSON(payload):
+		id, note = identifyJSON(payload, func(root *fastjson.Value) (grid.Identity, string) {
+			eui := stringAt(root, "deviceInfo", "devEui")
+			if eui == "" {
+				eui = hexOfBase64(stringAt(root, "devEUI"))
+			}
+			return makeIdentity("eui", eui)
+		})
+		return id, note, false
 	}
-	return makeIdentity("eui", eui)
+	var m chirpStackMessage
+	if err := m.read(event, payload); err != nil {
+		return "", err.Error(), false
+	}
+	id, note = makeIdentity("eui", m.eui)
+	return id, note, false
 }
 
-// openChirpStack reads a message of ChirpStack v4. It leaves out what is zero or false:
-// a missing fCnt is 0, a missing fPort is 0, missing data is none.
+// isJSON decides between the two forms in which ChirpStack may send on one and the same
+// topic, by the first byte alone: a JSON object begins with a brace. As protobuf a brace
+// would begin field 15 as a group, which no message of ChirpStack has.
+func isJSON(payload []byte) bool { return len(payload) > 0 && payload[0] == '{' }
+
+// openChirpStack reads a message of ChirpStack: version 4 or 3, JSON or protobuf. All of
+// them leave out what is zero or false: a missing fCnt is 0, a missing fPort is 0, missing
+// data is none.
 func openChirpStack(f *grid.Frame) error {
 	_, event, note := splitChirpStack(f.Address)
 	if note != "" {
-		return fmt.Errorf("%s", note)
+		return errors.New(note)
 	}
+	f.Kind = chirpStackKind(event)
+	// What the network says of a device is no word of the device itself.
+	f.NotHeard = f.Kind == grid.Answer || f.Kind == grid.Status && event != "status"
+	if isJSON(f.Raw) {
+		return openChirpStackJSON(f, event)
+	}
+	return openChirpStackProtobuf(f, event)
+}
+
+func chirpStackKind(event string) grid.UplinkKind {
 	switch event {
 	case "up":
-		f.Kind = grid.Report
+		return grid.Report
 	case "join":
-		f.Kind = grid.Join
+		return grid.Join
 	case "ack", "txack":
-		f.Kind = grid.Answer
-	default: // status, log, location, integration, and what may come
-		f.Kind = grid.Status
+		return grid.Answer
 	}
+	return grid.Status // status, log, error, location, integration, and what may come
+}
+
+func openChirpStackJSON(f *grid.Frame, event string) error {
 	parser := parsers.Get()
 	defer parsers.Put(parser)
 	root, err := parse(parser, f.Raw)
@@ -55,98 +97,84 @@ func openChirpStack(f *grid.Frame) error {
 		return err
 	}
 	f.At = parseTime(root.GetStringBytes("time"))
-	f.Model = string(root.GetStringBytes("deviceInfo", "deviceProfileName"))
-	bestGateway(f, root.GetArray("rxInfo"))
-	if f.Kind != grid.Report {
+	if f.Model = stringAt(root, "deviceInfo", "deviceProfileName"); f.Model == "" {
+		f.Model = stringAt(root, "deviceProfileName") // version 3
+	}
+	heardByJSON(f, root.GetArray("rxInfo"))
+	switch {
+	case event == "status":
+		statusJSON(f, root)
+		return nil
+	case event == "ack":
+		f.NotHeard = !root.GetBool("acknowledged")
+		return nil
+	case f.Kind != grid.Report:
 		return nil
 	}
 	if f.Counter, err = uint32At(root, "fCnt"); err != nil {
 		return err
 	}
 	f.HasCounter = true
-	port, err := uint32At(root, "fPort")
-	if err != nil || port > 255 {
-		return fmt.Errorf("fPort is %s: want 0 to 255", root.Get("fPort"))
-	}
-	f.Port = int(port)
-	if f.Payload, err = base64At(root, "data"); err != nil {
+	if f.Port, err = portAt(root, "fPort"); err != nil {
 		return err
 	}
-	if len(f.Payload) == 0 {
-		f.Kind = grid.Status // the radio spoke, the device said nothing
+	payload, err := base64At(root, "data")
+	if err != nil {
+		return err
 	}
+	report(f, payload)
 	return nil
 }
 
-// uint32At reads a whole number; absent is 0.
-func uint32At(root *fastjson.Value, key string) (uint32, error) {
-	v := root.Get(key)
-	if v == nil || v.Type() == fastjson.TypeNull {
-		return 0, nil
-	}
-	n, err := v.Uint64()
-	if err != nil || n > math.MaxUint32 {
-		return 0, fmt.Errorf("%s is %s: want 0 to %d", key, truncate(v.String()), uint32(math.MaxUint32))
-	}
-	return uint32(n), nil
-}
-
-// base64At reads bytes; absent is none.
-func base64At(root *fastjson.Value, key string) ([]byte, error) {
-	v := root.Get(key)
-	if v == nil || v.Type() == fastjson.TypeNull {
-		return nil, nil
-	}
-	text, err := v.StringBytes()
-	if err != nil {
-		return nil, fmt.Errorf("%s is a JSON %s: want base64", key, v.Type())
-	}
-	out := make([]byte, base64.StdEncoding.DecodedLen(len(text)))
-	n, err := base64.StdEncoding.Decode(out, text)
-	if err != nil {
-		return nil, fmt.Errorf("%s: want base64: %w", key, err)
-	}
-	return out[:n], nil
-}
-
-// parseTime gives a time, zero where there is none that can be read: a malformed time is
-// no reason to lose a frame.
-func parseTime(text []byte) time.Time {
-	if len(text) == 0 || len(text) > 40 {
-		return time.Time{}
-	}
-	t, err := time.Parse(time.RFC3339Nano, string(text))
-	if err != nil {
-		return time.Time{}
-	}
-	return t.UTC()
-}
-
-// bestGateway keeps what the gateway with the strongest signal said.
-func bestGateway(f *grid.Frame, heard []*fastjson.Value) {
+// heardByJSON keeps what the gateway with the strongest signal said. In version 3 the
+// names are others, and identifiers are base64 or hexadecimal.
+func heardByJSON(f *grid.Frame, heard []*fastjson.Value) {
 	for _, rx := range heard {
 		rssi, hasRSSI := floatAt(rx, "rssi")
-		if f.Gateway != "" && !(hasRSSI && (!f.HasRSSI || rssi > f.RSSIdBm)) {
+		if f.At.IsZero() {
+			f.At = rxTime(rx)
+		}
+		if !isBetter(f, rssi, hasRSSI) {
 			continue
 		}
-		f.Gateway = string(rx.GetStringBytes("gatewayId"))
-		f.RSSIdBm, f.HasRSSI = rssi, hasRSSI
-		snr, said := floatAt(rx, "snr")
-		f.SNRdB, f.HasSNR = snr, said || rx.Get("snr") == nil && hasRSSI // a zero is left out
-		if f.At.IsZero() {
-			f.At = parseTime(rx.GetStringBytes("nsTime"))
+		f.Gateway = stringAt(rx, "gatewayId")
+		key := "snr"
+		if f.Gateway == "" {
+			f.Gateway, key = hexOfBase64(stringAt(rx, "gatewayID")), "loRaSNR"
 		}
+		f.RSSIdBm, f.HasRSSI = rssi, hasRSSI
+		snr, said := floatAt(rx, key)
+		f.SNRdB, f.HasSNR = snr, said || rx.Get(key) == nil && hasRSSI // a zero is left out
 	}
 }
 
-func floatAt(v *fastjson.Value, key string) (float32, bool) {
-	n := v.Get(key)
-	if n == nil || n.Type() != fastjson.TypeNumber {
-		return 0, false
+func rxTime(rx *fastjson.Value) time.Time {
+	for _, key := range []string{"nsTime", "gwTime", "time"} {
+		if t := parseTime(rx.GetStringBytes(key)); !t.IsZero() {
+			return t
+		}
 	}
-	x, err := n.Float64()
-	if err != nil || math.IsNaN(x) || math.Abs(x) > 1e6 {
-		return 0, false
+	return time.Time{}
+}
+
+func statusJSON(f *grid.Frame, root *fastjson.Value) {
+	if root.GetBool("externalPowerSource") || root.GetBool("batteryLevelUnavailable") {
+		return
 	}
-	return float32(x), true
+	pct, said := floatAt(root, "batteryLevel")
+	if said || root.Get("batteryLevel") == nil { // a zero is left out
+		setBattery(f, pct)
+	}
+	f.SNRdB, f.HasSNR = floatAt(root, "margin")
+}
+
+// hexOfBase64 gives an EUI in hexadecimal: protobuf-JSON has it in base64, which for
+// eight bytes is twelve characters and ends in "=".
+func hexOfBase64(s string) string {
+	if len(s) == 12 && strings.HasSuffix(s, "=") {
+		if b, err := base64.StdEncoding.DecodeString(s); err == nil {
+			return hex.EncodeToString(b)
+		}
+	}
+	return s
 }

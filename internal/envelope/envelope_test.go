@@ -52,7 +52,8 @@ func TestIdentifyReadsWhoSentAMessageFromItsTopic(t *testing.T) {
 		{"application/1/device/24e124136b50221/event/up", "", ChirpStack, "want 16 hex digits"},
 		{"application/1/gateway/24e124136b502217/event/up", "", ChirpStack, "want application/"},
 		{"application/1/device/24e124136b502217/event", "", ChirpStack, "want application/"},
-		{"tele/door/SENSOR", "", "", "is of no known envelope"},
+		{"sensors/door/7", "", "", "is of no known envelope"},
+		{"gridgate/down/eui:24e124136b502217", "", "", "is of no known envelope"},
 		{"", "", "", "is of no known envelope"},
 	} {
 		id, envelope, note := Identify(c.topic, nil)
@@ -171,11 +172,11 @@ func TestZigbeePayloadIsTheMessageItself(t *testing.T) {
 
 func TestWhatCannotBeOpenedIsAPermanentErrorThatSaysWhy(t *testing.T) {
 	for raw, want := range map[string]string{
-		"":                                     "is no JSON",
+		"":                                     "is empty: want JSON or protobuf",
 		"{":                                    "is no JSON",
 		`{"fCnt":1`:                            "is no JSON",
-		"[]":                                   "want an object",
-		`"up"`:                                 "want an object",
+		"[]":                                   "is no protobuf message",
+		`"up"`:                                 "is no protobuf message",
 		"{\"data\":\"\xff\"}":                  "is not UTF-8",
 		`{"data":"%%"}`:                        "want base64",
 		`{"data":7}`:                           "want base64",
@@ -183,7 +184,8 @@ func TestWhatCannotBeOpenedIsAPermanentErrorThatSaysWhy(t *testing.T) {
 		`{"fCnt":1e30,"data":"AQ=="}`:          "fCnt is",
 		`{"fCnt":"7","data":"AQ=="}`:           "fCnt is",
 		`{"fPort":700,"data":"AQ=="}`:          "fPort is 700: want 0 to 255",
-		strings.Repeat("[", 100_000):           "is no JSON",
+		strings.Repeat("[", 100_000):           "is no protobuf message",
+		`{"a":` + strings.Repeat("[", 100_000): "is no JSON",
 		strings.Repeat(`{"a":`, 5_000):         "is no JSON",
 		"{" + strings.Repeat(" ", 1<<20) + "}": "want at most 262144",
 	} {

@@ -76,13 +76,19 @@ func isEUI(s string) bool {
 	return true
 }
 
-// validRune: hardware has plain numbers; people name Zigbee devices as they like.
+// isNamed reports whether people name devices of a kind as they like: those of Zigbee
+// bridges, Tasmota, Sparkplug and The Things Stack. Hardware has plain numbers.
+func isNamed(kind string) bool {
+	return kind == "z2m" || kind == "tasmota" || kind == "spb" || kind == "tts"
+}
+
+// validRune says what a name may have in it.
 func validRune(kind string, r rune) bool {
 	switch {
 	case r == '#' || r == '+' || r == '?' || r == '%':
 		return false
 	case r < utf8.RuneSelf:
-		return r > ' ' && r != 0x7f && r != '"' && r != '\\' || r == ' ' && kind == "z2m"
+		return r > ' ' && r != 0x7f && r != '"' && r != '\\' || r == ' ' && isNamed(kind)
 	}
-	return kind == "z2m" && (unicode.IsLetter(r) || unicode.IsDigit(r) || unicode.IsMark(r))
+	return isNamed(kind) && (unicode.IsLetter(r) || unicode.IsDigit(r) || unicode.IsMark(r))
 }

@@ -2,37 +2,58 @@ package envelope
 
 import (
 	"fmt"
+	"net/url"
 	"strings"
 
 	"gridgate/internal/grid"
 )
 
-// zigbee2MQTTTopic begins zigbee2mqtt/<name>; a name may have slashes in it.
+// zigbee2MQTTTopic begins zigbee2mqtt/<name>; a name may have slashes in it. Another base
+// topic can be configured: then it is part of the identity, since two bridges may each
+// have a "kitchen".
 const zigbee2MQTTTopic = "zigbee2mqtt/"
 
-const availability = "/availability"
+const (
+	availability  = "/availability"
+	bridgeDevices = "bridge/devices"
 
-func identifyZigbee2MQTT(topic string) (grid.Identity, string) {
-	name := strings.TrimPrefix(topic, zigbee2MQTTTopic)
-	if name == "bridge" || strings.HasPrefix(name, "bridge/") {
-		return "", fmt.Sprintf("topic %q is of the bridge, not of a device", truncate(topic))
+	ofBridge = "is of the bridge, not of a device"
+)
+
+func identifyZigbee2MQTT(base, topic string) (grid.Identity, string) {
+	name := strings.TrimPrefix(topic, base)
+	if isBridge(name) {
+		return "", fmt.Sprintf("topic %q %s", truncate(topic), ofBridge)
 	}
 	for _, suffix := range []string{"/set", "/get"} {
 		if strings.HasSuffix(name, suffix) || strings.Contains(name, suffix+"/") {
 			return "", fmt.Sprintf("topic %q is a command to a device", truncate(topic))
 		}
 	}
-	return makeIdentity("z2m", strings.TrimSuffix(name, availability))
+	name = strings.TrimSuffix(name, availability)
+	if base != zigbee2MQTTTopic && name != "" {
+		name = base + name
+	}
+	return makeIdentity("z2m", name)
 }
 
-// openZigbee2MQTT: the payload is the message itself; its profile reads it as JSON.
+func isBridge(name string) bool { return name == "bridge" || strings.HasPrefix(name, "bridge/") }
+
+// openZigbee2MQTT: the payload is the message itself; its profile reads it as JSON. What
+// the bridge says of the model stands in the address (see Memory).
 func openZigbee2MQTT(f *grid.Frame) error {
-	name := strings.TrimPrefix(f.Address, zigbee2MQTTTopic)
+	topic, query, _ := strings.Cut(f.Address, "?")
 	switch {
-	case strings.HasPrefix(name, "bridge/"), strings.HasSuffix(name, availability), len(f.Raw) == 0:
+	case strings.HasSuffix(topic, availability):
+		f.Kind = grid.Status
+		f.NotHeard = !strings.Contains(string(f.Raw[:min(len(f.Raw), 64)]), "online")
+	case len(f.Raw) == 0:
 		f.Kind = grid.Status
 	default:
 		f.Payload = f.Raw
+	}
+	if said, err := url.ParseQuery(query); err == nil {
+		f.Model = said.Get("model")
 	}
 	return nil
 }

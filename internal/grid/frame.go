@@ -86,7 +86,8 @@ const (
 	Unacknowledged
 	// Refused: too large or otherwise not kept whole; Raw holds its beginning and Note says why.
 	Refused
-	// Marker: written by the gateway itself, carries no reading.
+	// Marker: of no device and without a reading: written by the gateway itself, or by a
+	// bridge about itself.
 	Marker
 )
 
@@ -127,6 +128,7 @@ type Uplink struct {
 	HasRSSI    bool      //
 	HasSNR     bool      //
 	Gateway    string    // the best gateway that heard it
+	NotHeard   bool      // the network speaks of the device, which did not speak itself
 	BatteryPct float32   // what the network server says of the device's battery, if HasBattery
 	HasBattery bool      //
 	Model      string    // what the envelope says of the model, for guessing a profile

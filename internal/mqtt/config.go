@@ -38,6 +38,7 @@ type Config struct {
 	GiveUp      time.Duration `yaml:"give_up"`      // after this long without a durable journal the connection is closed; default 30s
 
 	Identify intake.Identify  `yaml:"-"` // must be set
+	Remember intake.Remember  `yaml:"-"` // may be nil
 	Now      func() time.Time `yaml:"-"` // default time.Now
 }
 

@@ -84,17 +84,23 @@ func (l *link) serve(ctx context.Context) error {
 	}
 	tick := time.NewTicker(l.t.cfg.CanaryEvery)
 	defer tick.Stop()
+	sing := canary
 	for {
-		if canary {
+		if sing {
 			// Paho takes it within the write timeout; its answer comes to receive.
 			l.client.Publish(l.t.canary, 0, false, strconv.FormatInt(time.Now().UnixNano(), 10))
 		}
+		sing = false
 		select {
 		case <-ctx.Done():
 			return nil
 		case err := <-l.lost:
 			return err
+		case q := <-l.t.asks:
+			l.client.Publish(q.topic, 0, false, q.payload)
+			continue
 		case <-tick.C:
+			sing = canary
 		}
 		if err := l.deaf(); canary && err != nil {
 			return err

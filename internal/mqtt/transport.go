@@ -38,6 +38,7 @@ type Transport struct {
 	wire   intake.Wire
 	tally  intake.Tally
 
+	asks    chan ask // to be published by the present connection
 	window  *intake.Queue[receipt]
 	unacked *intake.Queue[struct{}]
 	link    atomic.Pointer[link] // the present connection
@@ -69,8 +70,11 @@ func New(cfg Config, log *slog.Logger) *Transport {
 		cfg:    cfg,
 		canary: "gridgate/canary/" + cfg.ClientID,
 		log:    log.With("transport", cfg.Name),
-		wire:   intake.Wire{Transport: "mqtt", Source: cfg.Name, MaxPayload: cfg.MaxPayload, Identify: cfg.Identify, Now: cfg.Now},
+		asks:   make(chan ask, maxAsks),
 		status: Status{Since: cfg.Now().UTC()},
+	}
+	t.wire = intake.Wire{
+		Transport: "mqtt", Source: cfg.Name, MaxPayload: cfg.MaxPayload, Identify: cfg.Identify, Remember: cfg.Remember, Ask: t.ask, Now: cfg.Now,
 	}
 	t.peer, _, _ = cfg.address() // Run says what is wrong with it
 	t.tally.Log = t.log
@@ -138,6 +142,25 @@ func (t *Transport) disconnected(ctx context.Context, err error) {
 	t.mu.Unlock()
 	if ctx.Err() == nil {
 		t.tally.Fault("not connected to broker", grid.Errorf(grid.Unavailable, "mqtt %s: broker %s: %w", t.cfg.Name, t.peer, err))
+	}
+}
+
+// maxAsks bounds the questions that wait to be published.
+const maxAsks = 64
+
+// ask is a message that Remember wants published: a question to a device. It is asked
+// again when the answer stays away, so it is not worth keeping.
+type ask struct {
+	topic   string
+	payload []byte
+}
+
+// ask has a message published by the connection's own goroutine: the handler, which makes
+// frames, must not wait for Paho.
+func (t *Transport) ask(topic string, payload []byte) {
+	select {
+	case t.asks <- ask{topic, payload}:
+	default:
 	}
 }
 
