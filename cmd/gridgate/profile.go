@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -32,22 +33,34 @@ func (a *app) profiles() (*profile.Set, error) {
 }
 
 func (a *app) profileList() *cobra.Command {
-	return &cobra.Command{
+	var vendor, model, firmware string
+	cmd := &cobra.Command{
 		Use: "list", Short: "List the profiles", Args: args(cobra.NoArgs),
-		RunE: func(*cobra.Command, []string) error {
+		Example: "  gridgate profile list --vendor bosch --model tps110 --firmware 0.29.2",
+		RunE: func(cmd *cobra.Command, _ []string) error {
 			set, err := a.profiles()
 			if err != nil {
 				return err
 			}
-			return a.show(set.List(), func() {
+			list := set.List()
+			if firmware != "" && model == "" {
+				return usage(cmd, errors.New("want --model beside --firmware"))
+			}
+			list = slices.DeleteFunc(list, func(p *profile.Profile) bool { return !p.IsOf(vendor, model, firmware) })
+			return a.show(list, func() {
 				var rows [][]string
-				for _, p := range set.List() {
-					rows = append(rows, []string{p.ID, p.Version, strings.Trim(fmt.Sprint(p.Kinds), "[]"), p.Interval.String()})
+				for _, p := range list {
+					rows = append(rows, []string{p.ID, p.Version, strings.Trim(fmt.Sprint(p.Kinds), "[]"), p.Codec, p.Interval.String(), p.Range.String()})
 				}
-				a.table("no profiles", []string{"PROFILE", "VERSION", "KINDS", "INTERVAL"}, rows)
+				a.table("no profiles", []string{"PROFILE", "VERSION", "KINDS", "CODEC", "INTERVAL", "FIRMWARE"}, rows)
 			})
 		},
 	}
+	f := cmd.Flags()
+	f.StringVar(&vendor, "vendor", "", "only of this `vendor`")
+	f.StringVar(&model, "model", "", "only for this `model`, by any name its envelopes give it")
+	f.StringVar(&firmware, "firmware", "", "only for this `version` of the firmware")
+	return cmd
 }
 
 func (a *app) profileDecode() *cobra.Command {
@@ -98,14 +111,22 @@ func (a *app) profileLint() *cobra.Command {
 			if err != nil {
 				return err
 			}
+			set, err := a.profiles()
+			if err != nil {
+				return err
+			}
 			found := map[string][]string{}
 			bad := 0
 			for _, dir := range dirs {
 				found[dir] = []string{}
-				for _, err := range profile.Lint(os.DirFS(root), dir) {
+				for _, err := range profile.Lint(os.DirFS(root), dir, set.Sources()...) {
 					found[dir] = append(found[dir], err.Error())
 					bad++
 				}
+			}
+			for dir, err := range overlaps(set, root, dirs) {
+				found[dir] = append(found[dir], err.Error())
+				bad++
 			}
 			err = a.show(found, func() {
 				for _, dir := range dirs {
@@ -121,6 +142,20 @@ func (a *app) profileLint() *cobra.Command {
 			return err
 		},
 	}
+}
+
+// overlaps gives, by folder, the profiles under root that are for the same vendor, model
+// and firmware as others of set or of root.
+func overlaps(set *profile.Set, root string, dirs []string) map[string]error {
+	found := map[string]error{}
+	if both, err := profile.Load(append(set.Sources(), os.DirFS(root))...); err == nil {
+		for id, err := range both.Overlaps() {
+			if slices.Contains(dirs, id) {
+				found[id] = err
+			}
+		}
+	}
+	return found
 }
 
 // profileDirs finds the profiles in dir: itself, or <vendor>/<model> below it.

@@ -37,8 +37,7 @@ func IDOf(files map[string]string) (string, error) {
 	if err := yaml.NewDecoder(strings.NewReader(text)).Decode(&head); err != nil {
 		return "", grid.Errorf(grid.Invalid, "%s: %w", profileFile, err)
 	}
-	vendor, model, ok := strings.Cut(head.Profile, "/")
-	if !ok || vendor == "" || model == "" || strings.ContainsAny(head.Profile, "@.") || strings.Contains(model, "/") {
+	if !idForm.MatchString(head.Profile) {
 		return "", grid.Errorf(grid.Invalid, `%s: profile is %q: want "<vendor>/<model>"`, profileFile, head.Profile)
 	}
 	return head.Profile, nil
@@ -76,10 +75,10 @@ func (s *Set) LintFiles(files map[string]string) (id string, wrong []error) {
 	return id, s.lintCandidate(folder, id)
 }
 
-func (s *Set) lintCandidate(folder memoryFS, id string) []error { return Lint(folder, id) }
+func (s *Set) lintCandidate(folder memoryFS, id string) []error { return Lint(folder, id, s.from...) }
 
 func (s *Set) compileCandidate(folder memoryFS, id string) (*Profile, error) {
-	return load(folder, path.Join(id, profileFile))
+	return load(folder, path.Join(id, profileFile), s.from...)
 }
 
 func (s *Set) folderOf(files map[string]string) (string, memoryFS, error) {
@@ -105,7 +104,7 @@ func (s *Set) folderOf(files map[string]string) (string, memoryFS, error) {
 
 // With is s with some profiles put in the place of those of the same id, or added.
 func (s *Set) With(profiles ...*Profile) *Set {
-	out := &Set{byID: maps.Clone(s.byID), folder: s.folder}
+	out := &Set{byID: maps.Clone(s.byID), folder: s.folder, from: s.from}
 	for _, p := range profiles {
 		out.byID[p.ID] = p
 	}

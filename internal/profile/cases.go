@@ -131,9 +131,10 @@ func readCases(fsys fs.FS, dir string) (*casesSpec, error) {
 
 // Lint reads the profile in the folder dir of fsys and its cases, and runs them. It
 // gives everything that is wrong, each with file, key and wish; none: it may be used.
-func Lint(fsys fs.FS, dir string) []error {
+// What the profile extends is beside it or in one of bases.
+func Lint(fsys fs.FS, dir string, bases ...fs.FS) []error {
 	file := path.Join(dir, profileFile)
-	p, err := load(fsys, file)
+	p, err := load(fsys, file, bases...)
 	if err != nil {
 		return []error{err}
 	}

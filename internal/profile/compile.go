@@ -28,7 +28,7 @@ type compiler struct {
 }
 
 func compile(s *profileSpec) (*Profile, error) {
-	p := &Profile{ID: s.Profile, Vendor: s.Vendor, Model: s.Model, Version: s.Version, Firmware: s.Firmware, Source: s.Source, Codec: s.Codec}
+	p := &Profile{ID: s.Profile, Vendor: s.Vendor, Model: s.Model, Version: s.Version, Firmware: s.Firmware, Extends: s.Extends, Source: s.Source, Codec: s.Codec}
 	if err := p.head(s); err != nil {
 		return nil, err
 	}
@@ -78,6 +78,9 @@ func (p *Profile) head(s *profileSpec) error {
 		return fmt.Errorf("kinds: want at least one of door, parking, manhole, smoke")
 	}
 	var err error
+	if p.Range, err = compileFirmware(s.Range); err != nil {
+		return err
+	}
 	if p.Interval, err = time.ParseDuration(s.Interval); err != nil || p.Interval < time.Second {
 		return fmt.Errorf("interval is %q: want how often a healthy device reports, for example 6h", s.Interval)
 	}
@@ -227,8 +230,8 @@ func (c *compiler) item(s *itemSpec, inRecord bool) (op, error) {
 	switch {
 	case steps != 1:
 		return op{}, fmt.Errorf("fields: each wants exactly one of name, flags, skip, if, repeat")
-	case s.Field.Path != nil:
-		return op{}, fmt.Errorf("field %q: path is for json: want at, or nothing", s.Field.Name)
+	case s.Field.Path != nil || s.Field.Group != "":
+		return op{}, fmt.Errorf("field %q: path is for json and group for text: want at, or nothing", s.Field.Name)
 	case s.Items != nil && s.If == nil && s.Repeat == nil:
 		return op{}, fmt.Errorf("field %q: fields go under if or repeat", s.Field.Name)
 	case s.Flags != nil:

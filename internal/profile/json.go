@@ -52,6 +52,11 @@ func (c *jsonCodec) decode(r *run, f *grid.Frame) error {
 		return fmt.Errorf("the payload is a JSON %s: want an object", root.Type())
 	}
 	r.report = true
+	return c.readValues(r, root)
+}
+
+// readValues takes the fields and the records out of a value.
+func (c *jsonCodec) readValues(r *run, root *fastjson.Value) error {
 	if err := readFields(r, c.fields, root, &r.top); err != nil {
 		return err
 	}
@@ -147,29 +152,34 @@ func (f *jsonField) text(r *run, s *scope, text string) error {
 }
 
 func (c *compiler) json(s *profileSpec) (codec, []int, error) {
-	out := &jsonCodec{ports: s.Ports}
-	var err error
+	out := &jsonCodec{}
+	return out, s.Ports, c.jsonValues(out, s)
+}
+
+// jsonValues compiles what is taken out of a JSON value.
+func (c *compiler) jsonValues(out *jsonCodec, s *profileSpec) (err error) {
+	out.ports = s.Ports
 	if out.fields, err = c.jsonFields(s.Fields); err != nil {
-		return nil, nil, err
+		return err
 	}
 	for i := range s.Records {
 		e, err := c.jsonEach(&s.Records[i])
 		if err != nil {
-			return nil, nil, fmt.Errorf("records: %s: %w", s.Records[i].title(), err)
+			return fmt.Errorf("records: %s: %w", s.Records[i].title(), err)
 		}
 		out.each = append(out.each, e)
 	}
 	if len(out.fields)+len(out.each) == 0 {
-		return nil, nil, fmt.Errorf("fields: a json profile wants at least one")
+		return fmt.Errorf("fields: a %s profile wants at least one", s.Codec)
 	}
 	out.ignoreOther, err = unknownPort(s.UnknownPort)
-	return out, s.Ports, err
+	return err
 }
 
 func (c *compiler) jsonEach(s *recordSpec) (jsonEach, error) {
 	e := jsonEach{path: s.Each}
 	if s.Each == nil || s.Keys != nil || s.Skip != 0 || s.Restart || s.Answer {
-		return e, fmt.Errorf("want each, and no keys, skip, restart or answer, in a json profile")
+		return e, fmt.Errorf("want each, and no keys, skip, restart or answer, where records are of JSON")
 	}
 	plain := make([]fieldSpec, len(s.Fields))
 	for i, item := range s.Fields {
@@ -194,8 +204,8 @@ func (c *compiler) jsonFields(specs []fieldSpec) ([]jsonField, error) {
 	var out []jsonField
 	for i := range specs {
 		s := &specs[i]
-		if s.At != nil || s.Bits != "" || s.Mask != 0 || s.Order != "" {
-			return nil, fmt.Errorf("field %q: at, bits, mask and order are for bytes: want path", s.Name)
+		if s.At != nil || s.Bits != "" || s.Mask != 0 || s.Order != "" || s.Group != "" {
+			return nil, fmt.Errorf("field %q: at, bits, mask and order are for bytes, group for text: want path", s.Name)
 		}
 		if s.Type != "" && s.Type != "time" {
 			return nil, fmt.Errorf("field %q: type is %q: want time, or none", s.Name, s.Type)

@@ -20,6 +20,8 @@ var codecKinds = []codecKind{
 	{"binary", []string{"layouts"}, (*compiler).binary},
 	{"tlv", []string{"records", "layouts", "key", "header", "ports"}, (*compiler).tlv},
 	{"json", []string{"fields", "records", "ports"}, (*compiler).json},
+	{"text", []string{"lines", "encoding", "unknown_line", "ports"}, (*compiler).text},
+	{"gbt26875", []string{"gbt26875"}, (*compiler).gbt26875},
 }
 
 // codecKindOf finds the kind of a profile and refuses keys that only other kinds

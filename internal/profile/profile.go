@@ -36,6 +36,8 @@ type Profile struct {
 	Model    string        //
 	Version  string        // of the profile
 	Firmware string        // which firmware it holds for, in words
+	Range    Firmware      // and as versions
+	Extends  string        // the profile it changes, if any
 	Source   string        // where the layout comes from, in words
 	Codec    string        // one of codecKinds
 	Kinds    []grid.Kind   // what points it serves
@@ -66,6 +68,8 @@ func (p *Profile) MarshalJSON() ([]byte, error) {
 		Model    string        `json:"model"`
 		Version  string        `json:"version"`
 		Firmware string        `json:"firmware,omitempty"`
+		Range    Firmware      `json:"firmware_range,omitzero"`
+		Extends  string        `json:"extends,omitempty"`
 		Kinds    []grid.Kind   `json:"kinds"`
 		Codec    string        `json:"codec"`
 		Interval string        `json:"interval"`
@@ -73,7 +77,7 @@ func (p *Profile) MarshalJSON() ([]byte, error) {
 		Signals  []grid.Signal `json:"signals"`
 		Ports    []int         `json:"ports,omitempty"`
 		Source   string        `json:"source"`
-	}{p.ID, p.Vendor, p.Model, p.Version, p.Firmware, p.Kinds, p.Codec, p.Interval.String(), p.Counter, p.Signals, p.Ports, p.Source})
+	}{p.ID, p.Vendor, p.Model, p.Version, p.Firmware, p.Range, p.Extends, p.Kinds, p.Codec, p.Interval.String(), p.Counter, p.Signals, p.Ports, p.Source})
 }
 
 // IsSmoke reports whether the profile serves smoke points.
@@ -100,6 +104,9 @@ type run struct {
 	hidden   error          // a field that a fire hangs on could not be read
 	warnings []string       // escapes with the result
 	env      map[string]any // of expressions
+
+	labels     map[string]string // escapes with the result; nil: none
+	contentKey uint32            // 0: none
 }
 
 func (r *run) warn(format string, args ...any) {
@@ -128,6 +135,7 @@ func (p *Profile) release(r *run) {
 	r.frame, r.steps = grid.Frame{}, 0
 	r.readings, r.hidden = r.readings[:0], nil
 	r.past, r.over, r.restart, r.answer, r.report, r.warnings = false, false, false, false, false, nil
+	r.labels, r.contentKey = nil, 0
 	p.runs.Put(r)
 }
 
@@ -144,7 +152,7 @@ func (p *Profile) Decode(f grid.Frame) (grid.Decoded, error) {
 	if err := p.decode(r, &r.frame); err != nil {
 		return grid.Decoded{}, grid.Errorf(grid.Invalid, "profile %s: %w", p.ID, err)
 	}
-	d := grid.Decoded{Profile: p.tag, Restart: r.restart, Answer: r.answer && !r.report}
+	d := grid.Decoded{Profile: p.tag, Restart: r.restart, Answer: r.answer && !r.report, Labels: r.labels, ContentKey: r.contentKey}
 	if len(r.readings) > 0 {
 		d.Readings = slices.Clone(r.readings)
 	}

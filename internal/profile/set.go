@@ -23,13 +23,14 @@ type Set struct {
 	list   []*Profile // by id
 	byID   map[string]*Profile
 	folder map[string]fs.FS // id → where its files are
+	from   []fs.FS          // what was loaded
 }
 
 // Load reads every <vendor>/<model>/profile.yaml of each file system; a profile of a
 // later one takes the place of an earlier one with the same id. Any file that is not
 // right fails the load; the error tells all of them, each with file, key and wish.
 func Load(fsys ...fs.FS) (*Set, error) {
-	s := &Set{byID: map[string]*Profile{}, folder: map[string]fs.FS{}}
+	s := &Set{byID: map[string]*Profile{}, folder: map[string]fs.FS{}, from: fsys}
 	var wrong []error
 	for _, f := range fsys {
 		files, err := fs.Glob(f, "*/*/"+profileFile)
@@ -37,7 +38,7 @@ func Load(fsys ...fs.FS) (*Set, error) {
 			return nil, fmt.Errorf("profiles: %w", err)
 		}
 		for _, file := range files {
-			p, err := load(f, file)
+			p, err := load(f, file, fsys...)
 			if err != nil {
 				wrong = append(wrong, err)
 				continue
@@ -54,12 +55,13 @@ func Load(fsys ...fs.FS) (*Set, error) {
 	return s, nil
 }
 
-func load(fsys fs.FS, file string) (*Profile, error) {
-	raw, err := fs.ReadFile(fsys, file)
+// load compiles one file; what it extends is beside it or in one of bases.
+func load(fsys fs.FS, file string, bases ...fs.FS) (*Profile, error) {
+	spec, err := readSpec(fsys, file, bases...)
 	if err != nil {
-		return nil, fmt.Errorf("profiles: %w", err)
+		return nil, grid.Errorf(grid.Invalid, "%s: %w", file, err)
 	}
-	p, err := Parse(raw)
+	p, err := compile(spec)
 	if err != nil {
 		return nil, grid.Errorf(grid.Invalid, "%s: %w", file, err)
 	}
@@ -70,13 +72,16 @@ func load(fsys fs.FS, file string) (*Profile, error) {
 	return p, nil
 }
 
-// Parse compiles one profile. Its error names the key and the wish.
+// Parse compiles one profile that extends none. Its error names the key and the wish.
 func Parse(raw []byte) (*Profile, error) {
-	var spec profileSpec
-	if err := parseStrict(raw, &spec); err != nil {
+	spec, err := parseSpec(raw)
+	if err != nil {
 		return nil, err
 	}
-	return compile(&spec)
+	if spec.Extends != "" {
+		return nil, fmt.Errorf("extends is %q: want it in a folder beside the profile it extends", spec.Extends)
+	}
+	return compile(spec)
 }
 
 // Get finds a profile by id. "<id>@<version>", as a frame names it, finds it too.
@@ -90,3 +95,6 @@ func (s *Set) Get(id string) (*Profile, error) {
 
 // List gives all profiles by id.
 func (s *Set) List() []*Profile { return slices.Clone(s.list) }
+
+// Sources gives what the set was loaded from, in order.
+func (s *Set) Sources() []fs.FS { return slices.Clone(s.from) }

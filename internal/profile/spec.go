@@ -15,14 +15,16 @@ import (
 // it to people; a key that is not here is an error.
 
 type profileSpec struct {
-	Profile  string   `yaml:"profile"`  // "<vendor>/<model>", the folder it lies in
-	Version  string   `yaml:"version"`  // of this file; a frame names the version that decoded it
-	Vendor   string   `yaml:"vendor"`   // as people write it
-	Model    string   `yaml:"model"`    // as people write it
-	Firmware string   `yaml:"firmware"` // which firmware this layout holds for, in words
-	Kinds    []string `yaml:"kinds"`    // door, parking, manhole, smoke
-	Source   string   `yaml:"source"`   // where the layout comes from, in words
-	Interval string   `yaml:"interval"` // longest time between two reports of a healthy device
+	Profile  string        `yaml:"profile"`        // "<vendor>/<model>", the folder it lies in
+	Extends  string        `yaml:"extends"`        // another profile that this one changes: keys given here replace its keys, signals are added
+	Version  string        `yaml:"version"`        // of this file; a frame names the version that decoded it
+	Vendor   string        `yaml:"vendor"`         // as people write it
+	Model    string        `yaml:"model"`          // as people write it
+	Firmware string        `yaml:"firmware"`       // which firmware this layout holds for, in words
+	Range    *firmwareSpec `yaml:"firmware_range"` // the same for the gateway, where the layout changed with a version
+	Kinds    []string      `yaml:"kinds"`          // door, parking, manhole, smoke
+	Source   string        `yaml:"source"`         // where the layout comes from, in words
+	Interval string        `yaml:"interval"`       // longest time between two reports of a healthy device
 
 	Counter  counterSpec  `yaml:"counter"`
 	Time     *timeSpec    `yaml:"time"`
@@ -41,7 +43,19 @@ type profileSpec struct {
 	Records []recordSpec `yaml:"records"` // tlv: by key; json: by array
 	Fields  []fieldSpec  `yaml:"fields"`  // json
 
+	GBT26875 *gbt26875Spec `yaml:"gbt26875"` // gbt26875: how the maker departs from the standard
+
+	Lines       []lineSpec `yaml:"lines"`        // text: the kinds of lines, the first that matches reads a line
+	Encoding    string     `yaml:"encoding"`     // text: utf-8 (default) or gb18030
+	UnknownLine string     `yaml:"unknown_line"` // text: warn (default), error or ignore: a line of no kind
+
 	Signals map[string]rulesSpec `yaml:"signals"`
+}
+
+// firmwareSpec is a range of versions: 0.9 is before 0.29, which is before 0.29.2.
+type firmwareSpec struct {
+	From  string `yaml:"from"`  // this version and later ones
+	Below string `yaml:"below"` // only versions before this one
 }
 
 type counterSpec struct {
@@ -140,6 +154,7 @@ type fieldSpec struct {
 	Enum   map[any]string `yaml:"enum"`   // raw value → word; anything else is a warning and not said
 	Range  []float64      `yaml:"range"`  // outside: kept and marked
 	Path   pathSpec       `yaml:"path"`   // json
+	Group  string         `yaml:"group"`  // text: a group of match, or a key of pairs; default: the name
 }
 
 type keySpec struct {
