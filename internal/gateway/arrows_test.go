@@ -24,9 +24,10 @@ var arrows = map[string][]string{
 	"internal/engine": {
 		"internal/alarm", "internal/envelope", "internal/influx", "internal/profile", "internal/registry", "internal/state", "internal/ticket",
 	},
-	"internal/api":    {"internal/state"}, // the shapes of what it reads
-	"internal/broker": {"internal/intake"},
-	"internal/mqtt":   {"internal/intake"},
+	"internal/profile": {"internal/gb26875"},
+	"internal/api":     {"internal/state"}, // the shapes of what it reads
+	"internal/broker":  {"internal/intake"},
+	"internal/mqtt":    {"internal/intake"},
 	"internal/gateway": {
 		"configs", "firmware-profiles",
 		"internal/alarm", "internal/api", "internal/auth", "internal/broker", "internal/dispatch", "internal/engine", "internal/envelope",

@@ -43,6 +43,8 @@ type identity struct {
 	models []string // lower case, letters and digits only
 	eui    []string // lower-case hex
 	names  []string // lower case
+
+	schemes []string
 }
 
 func compileIdentity(s *identifySpec, model string) (identity, error) {
@@ -65,6 +67,7 @@ func compileIdentity(s *identifySpec, model string) (identity, error) {
 		}
 		id.names = append(id.names, strings.ToLower(n))
 	}
+	id.schemes = s.Schemes
 	return id, nil
 }
 
@@ -98,6 +101,9 @@ func (s *Set) byIdentity(id grid.Identity) (best []*Profile, sign string) {
 
 // knows gives the longest part of an identity that a profile recognises.
 func (id *identity) knows(kind, rest string) (sign string) {
+	if slices.Contains(id.schemes, kind) {
+		return kind
+	}
 	switch kind {
 	case "eui":
 		for _, e := range id.eui {
@@ -119,13 +125,15 @@ func (id *identity) knows(kind, rest string) (sign string) {
 // where several or none would do, and whether it can only be a smoke detector. It does
 // not decode and is cheap enough for every frame of an unknown device.
 func (s *Set) GuessIdentity(id grid.Identity) (profile string, smoke bool) {
-	best, _ := s.byIdentity(id)
+	best, sign := s.byIdentity(id)
 	if len(best) == 0 {
 		return "", false
 	}
 	smoke = true
 	for _, p := range best {
-		smoke = smoke && p.onlySmoke()
+		// A fire alarm system is one, whatever else hangs on it.
+		ofFireAlarm := p.IsSmoke() && slices.Contains(p.identify.schemes, sign)
+		smoke = smoke && (p.onlySmoke() || ofFireAlarm)
 	}
 	if len(best) == 1 {
 		profile = best[0].ID
@@ -152,9 +160,12 @@ func (s *Set) Guess(f grid.Frame) []Guess {
 			add(scoreModel, fmt.Sprintf("the envelope names the model %q", f.Model))
 		}
 		if slices.Contains(known, p) {
-			if strings.HasPrefix(string(f.Identity), "eui:") {
+			switch {
+			case strings.HasPrefix(string(f.Identity), "eui:"):
 				add(scoreEUI, "its EUI begins with "+sign)
-			} else {
+			case slices.Contains(p.identify.schemes, sign):
+				add(scoreEUI, "it is known by "+sign)
+			default:
 				add(scoreName, fmt.Sprintf("its name has %q in it", sign))
 			}
 		}

@@ -22,6 +22,7 @@ var codecKinds = []codecKind{
 	{"json", []string{"fields", "records", "ports"}, (*compiler).json},
 	{"text", []string{"lines", "encoding", "unknown_line", "ports"}, (*compiler).text},
 	{"gbt26875", []string{"gbt26875"}, (*compiler).gbt26875},
+	{"modbus", []string{"modbus"}, (*compiler).modbus},
 }
 
 // codecKindOf finds the kind of a profile and refuses keys that only other kinds

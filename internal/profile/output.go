@@ -18,11 +18,13 @@ type Output struct {
 	Answer   bool           `json:"answer,omitempty"`
 	Profile  string         `json:"profile"`
 	Warnings []string       `json:"warnings"`
+
+	Labels map[string]string `json:"labels,omitempty"` // what the device calls its channels
 }
 
 // NewOutput gives the printed form of a decoded frame.
 func NewOutput(d grid.Decoded) Output {
-	out := Output{Readings: d.Readings, Restart: d.Restart, Answer: d.Answer, Profile: d.Profile, Warnings: d.Warnings}
+	out := Output{Readings: d.Readings, Restart: d.Restart, Answer: d.Answer, Profile: d.Profile, Warnings: d.Warnings, Labels: d.Labels}
 	if out.Readings == nil {
 		out.Readings = []grid.Reading{}
 	}

@@ -97,6 +97,7 @@ type run struct {
 	top, rec scope
 	readings []grid.Reading
 	past     bool           // the frame's own readings are of the past
+	at       time.Time      // when the frame's own readings were taken, where its format says so
 	over     bool           // it says more than a frame may
 	restart  bool           //
 	answer   bool           // the frame holds answers to downlinks
@@ -132,7 +133,7 @@ func (p *Profile) newRun() *run {
 
 func (p *Profile) release(r *run) {
 	r.top.clear()
-	r.frame, r.steps = grid.Frame{}, 0
+	r.frame, r.steps, r.at = grid.Frame{}, 0, time.Time{}
 	r.readings, r.hidden = r.readings[:0], nil
 	r.past, r.over, r.restart, r.answer, r.report, r.warnings = false, false, false, false, false, nil
 	r.labels, r.contentKey = nil, 0
@@ -188,7 +189,7 @@ func (p *Profile) decode(r *run, f *grid.Frame) error {
 	if r.answer && !r.report && !r.over {
 		return nil
 	}
-	r.emit(&r.top, &record{history: r.past}, 0)
+	r.emit(&r.top, &record{history: r.past, at: r.at}, 0)
 	if r.over {
 		return fmt.Errorf("the frame gives more than %d readings, or takes more than %d steps to read", maxReadings, maxSteps)
 	}

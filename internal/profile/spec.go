@@ -44,6 +44,7 @@ type profileSpec struct {
 	Fields  []fieldSpec  `yaml:"fields"`  // json
 
 	GBT26875 *gbt26875Spec `yaml:"gbt26875"` // gbt26875: how the maker departs from the standard
+	Modbus   *modbusSpec   `yaml:"modbus"`   // modbus: what is read, and where the fields are
 
 	Lines       []lineSpec `yaml:"lines"`        // text: the kinds of lines, the first that matches reads a line
 	Encoding    string     `yaml:"encoding"`     // text: utf-8 (default) or gb18030
@@ -86,6 +87,8 @@ type identifySpec struct {
 	Models []string `yaml:"models"` // other names of the model in envelopes
 	EUI    []string `yaml:"eui"`    // how EUIs of this maker or model begin
 	Names  []string `yaml:"names"`  // words in a Zigbee2MQTT name
+
+	Schemes []string `yaml:"schemes"` // kinds of identity that only such devices have, for example gb26875
 }
 
 type layoutSpec struct {
