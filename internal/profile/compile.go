@@ -40,6 +40,9 @@ func compile(s *profileSpec) (*Profile, error) {
 	if p.codec, p.Ports, err = kind.compile(c, s); err != nil {
 		return nil, err
 	}
+	if p.codec, err = c.inResource(p.codec, s); err != nil {
+		return nil, fmt.Errorf("lwm2m: %w", err)
+	}
 	if p.rules, err = c.rules(s.Signals); err != nil {
 		return nil, err
 	}
@@ -150,6 +153,9 @@ func vitalFields(signals map[string]rulesSpec) map[string]bool {
 func (c *compiler) field(s *fieldSpec) (field, error) {
 	if !nameForm.MatchString(s.Name) {
 		return field{}, fmt.Errorf("field %q: want a name of a-z, 0-9 and _", s.Name)
+	}
+	if s.UOM != "" || s.AnyOf != nil || s.Invert != "" {
+		return field{}, fmt.Errorf("field %q: uom, any_of and invert are for senml and lwm2m", s.Name)
 	}
 	slot, ok := c.slots[s.Name]
 	if !ok {

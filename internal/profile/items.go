@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+	"time"
 )
 
 // maxRecords bounds what one frame may repeat.
@@ -42,6 +43,7 @@ type record struct {
 	own     bool
 	history bool
 	clock   *clock
+	at      time.Time // where the format says it
 	channel string
 }
 

@@ -20,6 +20,8 @@ var codecKinds = []codecKind{
 	{"binary", []string{"layouts"}, (*compiler).binary},
 	{"tlv", []string{"records", "layouts", "key", "header", "ports"}, (*compiler).tlv},
 	{"json", []string{"fields", "records", "ports"}, (*compiler).json},
+	{"senml", []string{"fields", "format", "ignore"}, (*compiler).senml},
+	{"lwm2m", []string{"fields", "records", "format", "path", "ignore"}, (*compiler).lwm2m},
 	{"text", []string{"lines", "encoding", "unknown_line", "ports"}, (*compiler).text},
 	{"gbt26875", []string{"gbt26875"}, (*compiler).gbt26875},
 	{"modbus", []string{"modbus"}, (*compiler).modbus},

@@ -56,13 +56,15 @@ func (r *run) emit(s *scope, rec *record, n int) {
 		if !ok {
 			continue
 		}
-		reading := grid.Reading{Signal: rl.signal, Channel: rl.channel, Value: v, History: rec.history, Suspect: suspect}
+		reading := grid.Reading{Signal: rl.signal, Channel: rl.channel, Value: v, At: rec.at, History: rec.history, Suspect: suspect}
 		if rec.own {
 			if rec.channel != "" {
 				reading.Channel = rec.channelOf(n)
 			}
 			if rec.clock != nil {
-				reading.At = rec.clock.read(r, s, n)
+				if at := rec.clock.read(r, s, n); !at.IsZero() {
+					reading.At = at
+				}
 			}
 			// A record of a cached frame is of the past as well.
 			reading.History = reading.History || r.past

@@ -41,7 +41,11 @@ type profileSpec struct {
 	Key     keySpec      `yaml:"key"`     // tlv
 	Header  []itemSpec   `yaml:"header"`  // tlv: what stands before the first record
 	Records []recordSpec `yaml:"records"` // tlv: by key; json: by array
-	Fields  []fieldSpec  `yaml:"fields"`  // json
+	Fields  []fieldSpec  `yaml:"fields"`  // json, senml, lwm2m
+	Format  string       `yaml:"format"`  // senml, lwm2m: of payloads whose content format nobody says
+	Path    string       `yaml:"path"`    // lwm2m: what a payload is the value of, where nobody says it
+	Ignore  []string     `yaml:"ignore"`  // senml, lwm2m: names that are no news
+	LwM2M   *lwm2mSpec   `yaml:"lwm2m"`   // other codecs: the payload comes inside a resource
 
 	GBT26875 *gbt26875Spec `yaml:"gbt26875"` // gbt26875: how the maker departs from the standard
 	Modbus   *modbusSpec   `yaml:"modbus"`   // modbus: what is read, and where the fields are
@@ -156,7 +160,10 @@ type fieldSpec struct {
 	Absent anyList        `yaml:"absent"` // raw values that mean "not said"
 	Enum   map[any]string `yaml:"enum"`   // raw value → word; anything else is a warning and not said
 	Range  []float64      `yaml:"range"`  // outside: kept and marked
-	Path   pathSpec       `yaml:"path"`   // json
+	Path   pathSpec       `yaml:"path"`   // json; senml, lwm2m: the name, with * or # for what may be anything
+	UOM    string         `yaml:"uom"`    // senml, lwm2m: what the value must be measured in; units of its kind are converted
+	AnyOf  anyList        `yaml:"any_of"` // senml, lwm2m: true when one of its values is one of these
+	Invert string         `yaml:"invert"` // senml, lwm2m: a field that turns this one round when it is true
 	Group  string         `yaml:"group"`  // text: a group of match, or a key of pairs; default: the name
 }
 
