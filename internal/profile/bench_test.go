@@ -35,6 +35,9 @@ func BenchmarkDecode(b *testing.B) {
 	b.Run("tlv", func(b *testing.B) { // WS301, three records
 		benchDecode(b, "milesight/ws301", 85, "\x01\x75\x64\x03\x00\x01\x04\x00\x01")
 	})
+	b.Run("text", func(b *testing.B) { // a panel's line
+		benchDecode(b, "gridgate/lines", -1, "FIRE L1-023 D420 2026/05/01 12:30:05 ROOM 3-201\r\n")
+	})
 	b.Run("json", func(b *testing.B) {
 		benchDecode(b, "zigbee2mqtt/smoke", -1, `{"battery":100,"battery_low":false,"linkquality":120,"smoke":true,"tamper":false,"test":false,"voltage":3100}`)
 	})

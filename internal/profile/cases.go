@@ -37,7 +37,8 @@ type caseSpec struct {
 // wantSpec is the whole of what must come out: a reading it does not name is a failure.
 type wantSpec struct {
 	Readings map[string]any `yaml:"readings"` // signal, or signal@channel → value
-	History  []pastSpec     `yaml:"history"`
+	Timed    []pastSpec     `yaml:"timed"`    // live readings that have a time of their own
+	History  []pastSpec     `yaml:"history"`  // readings of the past
 	Suspect  []string       `yaml:"suspect"` // which of the readings are marked
 	Sequence *uint32        `yaml:"sequence"`
 	Time     string         `yaml:"time"` // RFC 3339
@@ -51,6 +52,7 @@ type pastSpec struct {
 	Value   any    `yaml:"value"`
 	At      string `yaml:"at"`
 	Channel string `yaml:"channel"`
+	Suspect bool   `yaml:"suspect"`
 }
 
 // CaseResult is how one case of a profile went.
@@ -255,8 +257,11 @@ func (w *wantSpec) compareReadings(got []grid.Reading) error {
 		name, channel, _ := strings.Cut(key, "@")
 		want = append(want, describe(name, channel, v, "", false, slices.Contains(w.Suspect, key)))
 	}
+	for _, h := range w.Timed {
+		want = append(want, describe(h.Signal, h.Channel, h.Value, h.At, false, h.Suspect))
+	}
 	for _, h := range w.History {
-		want = append(want, describe(h.Signal, h.Channel, h.Value, h.At, true, false))
+		want = append(want, describe(h.Signal, h.Channel, h.Value, h.At, true, h.Suspect))
 	}
 	slices.Sort(have)
 	slices.Sort(want)
