@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"maps"
 	"math"
 	"os"
 	"path/filepath"
@@ -23,6 +24,8 @@ type vectorSpec struct {
 	Models []string                   `yaml:"models"` // "<vendor> <model>" as published
 	Fields map[string]vectorFieldSpec `yaml:"fields"` // the maker's name → what we make of it
 	Refuse map[string]string          `yaml:"refuse"` // hex → why the published truth is none and must be an error
+
+	Wrong map[string]map[string]string `yaml:"wrong"` // hex → the maker's name → why that one value is none
 }
 
 type vectorFieldSpec struct {
@@ -136,7 +139,7 @@ func (v *vector) run(m vectorModel) VectorResult {
 		r.State, r.Reason = VectorFailed, "decodes: want an error"
 	default:
 		r.State = VectorPassed
-		if r.Compared, err = v.compare(m.spec, &d); err != nil {
+		if r.Compared, r.Reason, err = v.compare(m.spec, m.spec.Wrong[hex.EncodeToString(payload)], &d); err != nil {
 			r.State, r.Reason = VectorFailed, err.Error()
 		}
 	}
@@ -144,33 +147,54 @@ func (v *vector) run(m vectorModel) VectorResult {
 }
 
 // compare checks every published field that the profile maps. What we do not map is of
-// no canonical signal.
-func (v *vector) compare(spec *vectorSpec, d *grid.Decoded) (compared int, err error) {
-	for name, f := range spec.Fields {
-		published, ok, err := f.published(name, v.Expected)
-		if err != nil {
-			return compared, fmt.Errorf("%s: %w", name, err)
-		}
-		if !ok {
+// no canonical signal. A value that is called wrong must differ; note says so.
+func (v *vector) compare(spec *vectorSpec, wrong map[string]string, d *grid.Decoded) (compared int, note string, err error) {
+	for _, name := range slices.Sorted(maps.Keys(spec.Fields)) {
+		got, want, ok, err := v.both(name, spec.Fields[name], d)
+		why, isWrong := wrong[name]
+		same := math.Abs(got-want) <= 1e-6*max(1, math.Abs(want))
+		switch {
+		case err != nil:
+			return compared, "", fmt.Errorf("%s: %w", name, err)
+		case !ok && isWrong:
+			return compared, "", fmt.Errorf("%s: is called wrong, and is not published", name)
+		case !ok:
 			continue
-		}
-		want, err := f.want(published)
-		if err != nil {
-			return compared, fmt.Errorf("%s: %w", name, err)
-		}
-		got, ok := f.got(d)
-		if !ok {
-			return compared, fmt.Errorf("%s: got nothing: want %v", name, want)
-		}
-		if math.Abs(got-want) > 1e-6*max(1, math.Abs(want)) {
-			return compared, fmt.Errorf("%s: got %v: want %v", name, got, want)
+		case same && isWrong:
+			return compared, "", fmt.Errorf("%s: is called wrong, and %v is right", name, want)
+		case isWrong:
+			note += fmt.Sprintf("%s: published as %v, is %v: %s. ", name, want, got, why)
+			continue
+		case !same:
+			return compared, "", fmt.Errorf("%s: got %v: want %v", name, got, want)
 		}
 		compared++
 	}
-	if compared == 0 && len(d.Readings) > 0 && !d.Restart {
-		return 0, fmt.Errorf("got %d readings and nothing to compare them with", len(d.Readings))
+	for name := range wrong {
+		if _, ok := spec.Fields[name]; !ok {
+			return compared, "", fmt.Errorf("%s: is called wrong, and is compared with nothing", name)
+		}
 	}
-	return compared, nil
+	if compared == 0 && len(d.Readings) > 0 && !d.Restart {
+		return 0, "", fmt.Errorf("got %d readings and nothing to compare them with", len(d.Readings))
+	}
+	return compared, strings.TrimSpace(note), nil
+}
+
+// both gives what was decoded and what is published; ok is false where nothing is.
+func (v *vector) both(name string, f vectorFieldSpec, d *grid.Decoded) (got, want float64, ok bool, err error) {
+	published, ok, err := f.published(name, v.Expected)
+	if err != nil || !ok {
+		return 0, 0, false, err
+	}
+	if want, err = f.want(published); err != nil {
+		return 0, 0, false, err
+	}
+	got, ok = f.got(d)
+	if !ok {
+		return 0, 0, false, fmt.Errorf("got nothing: want %v", want)
+	}
+	return got, want, true, nil
 }
 
 func (f *vectorFieldSpec) got(d *grid.Decoded) (float64, bool) {
@@ -233,7 +257,7 @@ func WriteVectorTable(w io.Writer, results []VectorResult) error {
 		}
 		rows[i].count[r.State]++
 		total.count[r.State]++
-		if r.State == VectorFailed || r.State == VectorRefused {
+		if r.Reason != "" {
 			rows[i].notes = append(rows[i].notes, fmt.Sprintf("%s: port %d %s: %s", r.State, r.Port, r.Hex, r.Reason))
 		}
 	}
