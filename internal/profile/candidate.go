@@ -78,7 +78,7 @@ func (s *Set) LintFiles(files map[string]string) (id string, wrong []error) {
 func (s *Set) lintCandidate(folder memoryFS, id string) []error { return Lint(folder, id, s.from...) }
 
 func (s *Set) compileCandidate(folder memoryFS, id string) (*Profile, error) {
-	return load(folder, path.Join(id, profileFile), s.from...)
+	return load(s.workers, folder, path.Join(id, profileFile), s.from...)
 }
 
 func (s *Set) folderOf(files map[string]string) (string, memoryFS, error) {
@@ -104,7 +104,7 @@ func (s *Set) folderOf(files map[string]string) (string, memoryFS, error) {
 
 // With is s with some profiles put in the place of those of the same id, or added.
 func (s *Set) With(profiles ...*Profile) *Set {
-	out := &Set{byID: maps.Clone(s.byID), folder: s.folder, from: s.from}
+	out := &Set{byID: maps.Clone(s.byID), folder: s.folder, from: s.from, workers: s.workers}
 	for _, p := range profiles {
 		out.byID[p.ID] = p
 	}

@@ -37,6 +37,7 @@ type caseSpec struct {
 // wantSpec is the whole of what must come out: a reading it does not name is a failure.
 type wantSpec struct {
 	Readings map[string]any `yaml:"readings"` // signal, or signal@channel → value
+	At       string         `yaml:"at"`       // the time of its own that each of readings has
 	Timed    []pastSpec     `yaml:"timed"`    // live readings that have a time of their own
 	History  []pastSpec     `yaml:"history"`  // readings of the past
 	Suspect  []string       `yaml:"suspect"` // which of the readings are marked
@@ -45,6 +46,8 @@ type wantSpec struct {
 	Restart  bool           `yaml:"restart"`
 	Answer   bool           `yaml:"answer"`
 	Warnings []string       `yaml:"warnings"` // each has this in it
+
+	Labels map[string]string `yaml:"labels"` // channel → what the device calls it
 }
 
 type pastSpec struct {
@@ -136,7 +139,9 @@ func readCases(fsys fs.FS, dir string) (*casesSpec, error) {
 // What the profile extends is beside it or in one of bases.
 func Lint(fsys fs.FS, dir string, bases ...fs.FS) []error {
 	file := path.Join(dir, profileFile)
-	p, err := load(fsys, file, bases...)
+	w := newWorkers()
+	defer w.close()
+	p, err := load(w, fsys, file, bases...)
 	if err != nil {
 		return []error{err}
 	}
@@ -216,6 +221,9 @@ func (w *wantSpec) compare(d *grid.Decoded) error {
 	if got := formatTime(d.DeviceTime); got != w.Time {
 		return fmt.Errorf("got time %q: want %q", got, w.Time)
 	}
+	if !maps.Equal(w.Labels, d.Labels) {
+		return fmt.Errorf("got labels %q: want %q", d.Labels, w.Labels)
+	}
 	if err := w.compareWarnings(d.Warnings); err != nil {
 		return err
 	}
@@ -255,7 +263,7 @@ func (w *wantSpec) compareReadings(got []grid.Reading) error {
 	}
 	for key, v := range w.Readings {
 		name, channel, _ := strings.Cut(key, "@")
-		want = append(want, describe(name, channel, v, "", false, slices.Contains(w.Suspect, key)))
+		want = append(want, describe(name, channel, v, w.At, false, slices.Contains(w.Suspect, key)))
 	}
 	for _, h := range w.Timed {
 		want = append(want, describe(h.Signal, h.Channel, h.Value, h.At, false, h.Suspect))

@@ -25,14 +25,16 @@ type compiler struct {
 	fields map[string]*field // one of the places a field is read, for its enum and range
 	vital  map[string]bool   // fields a fire hangs on
 	steps  int               // items compiled so far
+
+	workers *workers // run the code of device makers
 }
 
-func compile(s *profileSpec) (*Profile, error) {
+func compile(s *profileSpec, w *workers) (*Profile, error) {
 	p := &Profile{ID: s.Profile, Vendor: s.Vendor, Model: s.Model, Version: s.Version, Firmware: s.Firmware, Extends: s.Extends, Source: s.Source, Codec: s.Codec}
 	if err := p.head(s); err != nil {
 		return nil, err
 	}
-	c := &compiler{order: s.Order, slots: map[string]int{}, fields: map[string]*field{}, vital: vitalFields(s.Signals)}
+	c := &compiler{order: s.Order, slots: map[string]int{}, fields: map[string]*field{}, vital: vitalFields(s.Signals), workers: w}
 	kind, err := codecKindOf(s)
 	if err != nil {
 		return nil, err

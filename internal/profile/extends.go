@@ -18,6 +18,9 @@ func readSpec(fsys fs.FS, file string, bases ...fs.FS) (*profileSpec, error) {
 		return nil, err
 	}
 	spec, err := parseSpec(raw)
+	if err == nil {
+		err = spec.JavaScript.resolve(fsys, path.Dir(file))
+	}
 	if err != nil || spec.Extends == "" {
 		return spec, err
 	}
@@ -31,6 +34,9 @@ func readSpec(fsys fs.FS, file string, bases ...fs.FS) (*profileSpec, error) {
 		}
 		base, err := parseSpec(raw)
 		if err != nil {
+			return nil, fmt.Errorf("extends %s: %w", spec.Extends, err)
+		}
+		if err := base.JavaScript.resolve(from, spec.Extends); err != nil {
 			return nil, fmt.Errorf("extends %s: %w", spec.Extends, err)
 		}
 		return extend(base, spec)

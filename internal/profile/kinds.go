@@ -25,6 +25,7 @@ var codecKinds = []codecKind{
 	{"text", []string{"lines", "encoding", "unknown_line", "ports"}, (*compiler).text},
 	{"gbt26875", []string{"gbt26875"}, (*compiler).gbt26875},
 	{"modbus", []string{"modbus"}, (*compiler).modbus},
+	{"javascript", []string{"javascript", "fields", "records", "ports"}, (*compiler).javascript},
 }
 
 // codecKindOf finds the kind of a profile and refuses keys that only other kinds

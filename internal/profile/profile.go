@@ -58,6 +58,14 @@ type Profile struct {
 	history  *test
 	identify identity
 	runs     sync.Pool // *run
+	own      *workers  // of a profile that belongs to no Set
+}
+
+// Close ends what a profile of Parse runs. Those of a Set end with the Set.
+func (p *Profile) Close() {
+	if p.own != nil {
+		p.own.close()
+	}
 }
 
 // MarshalJSON gives the shape of `gridgate profile list --json`.

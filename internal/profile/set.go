@@ -24,13 +24,15 @@ type Set struct {
 	byID   map[string]*Profile
 	folder map[string]fs.FS // id → where its files are
 	from   []fs.FS          // what was loaded
+
+	workers *workers // run the code of device makers
 }
 
 // Load reads every <vendor>/<model>/profile.yaml of each file system; a profile of a
 // later one takes the place of an earlier one with the same id. Any file that is not
 // right fails the load; the error tells all of them, each with file, key and wish.
 func Load(fsys ...fs.FS) (*Set, error) {
-	s := &Set{byID: map[string]*Profile{}, folder: map[string]fs.FS{}, from: fsys}
+	s := &Set{byID: map[string]*Profile{}, folder: map[string]fs.FS{}, from: fsys, workers: newWorkers()}
 	var wrong []error
 	for _, f := range fsys {
 		files, err := fs.Glob(f, "*/*/"+profileFile)
@@ -38,7 +40,7 @@ func Load(fsys ...fs.FS) (*Set, error) {
 			return nil, fmt.Errorf("profiles: %w", err)
 		}
 		for _, file := range files {
-			p, err := load(f, file, fsys...)
+			p, err := load(s.workers, f, file, fsys...)
 			if err != nil {
 				wrong = append(wrong, err)
 				continue
@@ -47,6 +49,7 @@ func Load(fsys ...fs.FS) (*Set, error) {
 		}
 	}
 	if len(wrong) > 0 {
+		s.Close()
 		return nil, errors.Join(wrong...)
 	}
 	for _, id := range slices.Sorted(maps.Keys(s.byID)) {
@@ -56,12 +59,12 @@ func Load(fsys ...fs.FS) (*Set, error) {
 }
 
 // load compiles one file; what it extends is beside it or in one of bases.
-func load(fsys fs.FS, file string, bases ...fs.FS) (*Profile, error) {
+func load(w *workers, fsys fs.FS, file string, bases ...fs.FS) (*Profile, error) {
 	spec, err := readSpec(fsys, file, bases...)
 	if err != nil {
 		return nil, grid.Errorf(grid.Invalid, "%s: %w", file, err)
 	}
-	p, err := compile(spec)
+	p, err := compile(spec, w)
 	if err != nil {
 		return nil, grid.Errorf(grid.Invalid, "%s: %w", file, err)
 	}
@@ -81,7 +84,22 @@ func Parse(raw []byte) (*Profile, error) {
 	if spec.Extends != "" {
 		return nil, fmt.Errorf("extends is %q: want it in a folder beside the profile it extends", spec.Extends)
 	}
-	return compile(spec)
+	w := newWorkers()
+	p, err := compile(spec, w)
+	if err != nil {
+		w.close()
+		return nil, err
+	}
+	p.own = w
+	return p, nil
+}
+
+// Close ends the codec workers of the set, of sets made of it With others, and of its
+// candidates, and waits for them. Decode of profiles that need one fails from then on.
+func (s *Set) Close() {
+	if s.workers != nil {
+		s.workers.close()
+	}
 }
 
 // Get finds a profile by id. "<id>@<version>", as a frame names it, finds it too.

@@ -54,6 +54,8 @@ type profileSpec struct {
 	Encoding    string     `yaml:"encoding"`     // text: utf-8 (default) or gb18030
 	UnknownLine string     `yaml:"unknown_line"` // text: warn (default), error or ignore: a line of no kind
 
+	JavaScript *javascriptSpec `yaml:"javascript"` // javascript: the code of a device maker
+
 	Signals map[string]rulesSpec `yaml:"signals"`
 }
 
@@ -190,18 +192,20 @@ type recordSpec struct {
 
 // ruleSpec says how one signal is made: from a field, or by an expression of fields.
 type ruleSpec struct {
-	Field   string    `yaml:"field"`
-	When    *testSpec `yaml:"when"`  // only then; else the rule says nothing
-	Is      anyList   `yaml:"is"`    // condition: true for these
-	Clear   anyList   `yaml:"clear"` // condition: false for these only; else anything not in is
-	Not     anyList   `yaml:"not"`   // condition: true for all but these
-	Above   *float64  `yaml:"above"`
-	Below   *float64  `yaml:"below"`
-	Scale   float64   `yaml:"scale"`
-	Offset  float64   `yaml:"offset"`
-	Expr    string    `yaml:"expr"`
-	Range   []float64 `yaml:"range"`
-	Channel string    `yaml:"channel"`
+	Field   string     `yaml:"field"`
+	When    *testSpec  `yaml:"when"`  // only then; else the rule says nothing
+	Is      anyList    `yaml:"is"`    // condition: true for these
+	Clear   anyList    `yaml:"clear"` // condition: false for these only; else anything not in is
+	Not     anyList    `yaml:"not"`   // condition: true for all but these
+	Above   *float64   `yaml:"above"`
+	Below   *float64   `yaml:"below"`
+	Scale   float64    `yaml:"scale"`
+	Offset  float64    `yaml:"offset"`
+	Curve   *curveSpec `yaml:"curve"` // of a value: points [value, result], or the chemistry of a battery whose volts it is
+	Cells   int        `yaml:"cells"` // of the battery, one behind the other; default: 1
+	Expr    string     `yaml:"expr"`
+	Range   []float64  `yaml:"range"`
+	Channel string     `yaml:"channel"`
 }
 
 // rulesSpec is one rule, a list of them, or just a field's name.
