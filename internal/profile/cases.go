@@ -40,7 +40,7 @@ type wantSpec struct {
 	At       string         `yaml:"at"`       // the time of its own that each of readings has
 	Timed    []pastSpec     `yaml:"timed"`    // live readings that have a time of their own
 	History  []pastSpec     `yaml:"history"`  // readings of the past
-	Suspect  []string       `yaml:"suspect"` // which of the readings are marked
+	Suspect  []string       `yaml:"suspect"`  // which of the readings are marked
 	Sequence *uint32        `yaml:"sequence"`
 	Time     string         `yaml:"time"` // RFC 3339
 	Restart  bool           `yaml:"restart"`
@@ -139,9 +139,7 @@ func readCases(fsys fs.FS, dir string) (*casesSpec, error) {
 // What the profile extends is beside it or in one of bases.
 func Lint(fsys fs.FS, dir string, bases ...fs.FS) []error {
 	file := path.Join(dir, profileFile)
-	w := newWorkers()
-	defer w.close()
-	p, err := load(w, fsys, file, bases...)
+	p, err := load(fsys, file, bases...)
 	if err != nil {
 		return []error{err}
 	}
