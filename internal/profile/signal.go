@@ -34,6 +34,7 @@ type source struct {
 	not           []float64
 	above, below  *float64
 	mul, div, add float64
+	curve         *curve
 	program       *vm.Program
 	needs         []need // fields of the program
 }
@@ -107,6 +108,9 @@ func (c *source) read(r *run, s *scope, condition bool) (v float64, suspect, sai
 			}
 		} else {
 			v = v*c.mul/c.div + c.add
+			if c.curve != nil {
+				v = c.curve.at(v)
+			}
 		}
 	}
 	if math.IsNaN(v) || math.IsInf(v, 0) {
@@ -179,6 +183,9 @@ func (c *compiler) rules(spec map[string]rulesSpec) ([]rule, error) {
 			return nil, fmt.Errorf("signals: more than %d rules: want fewer", maxRules)
 		}
 		for i := range list {
+			if chemistry := list[i].Curve; chemistry != nil && chemistry.name != "" && signal != grid.BatteryLevel {
+				return nil, fmt.Errorf("signals: %s: curve %q makes a battery.level only", name, chemistry.name)
+			}
 			src, err := c.source(&list[i], condition)
 			if err != nil {
 				return nil, fmt.Errorf("signals: %s: %w", name, err)
@@ -207,6 +214,9 @@ func (c *compiler) source(s *ruleSpec, condition bool) (source, error) {
 		return out, fmt.Errorf("when: %w", err)
 	}
 	out.mul, out.div, out.add = scaling(s.Scale, s.Offset)
+	if out.curve, err = compileCurve(s.Curve, s.Cells); err != nil {
+		return out, err
+	}
 	tests := 0
 	for _, given := range []bool{s.Is != nil, s.Not != nil, s.Above != nil, s.Below != nil} {
 		if given {
@@ -218,12 +228,12 @@ func (c *compiler) source(s *ruleSpec, condition bool) (source, error) {
 		return out, fmt.Errorf("is, not, above, below: want at most one of them")
 	case !condition && (tests > 0 || s.Clear != nil):
 		return out, fmt.Errorf("is a value, not a condition: want no is, clear, not, above or below")
-	case condition && (s.Scale != 0 || s.Offset != 0):
-		return out, fmt.Errorf("is a condition: want no scale or offset")
+	case condition && (s.Scale != 0 || s.Offset != 0 || s.Curve != nil):
+		return out, fmt.Errorf("is a condition: want no scale, offset or curve")
 	}
 	if s.Expr != "" {
-		if s.Field != "" || tests > 0 || s.Clear != nil || s.Scale != 0 || s.Offset != 0 {
-			return out, fmt.Errorf("expr stands alone: want no field, is, clear, not, above, below, scale or offset beside it")
+		if s.Field != "" || tests > 0 || s.Clear != nil || s.Scale != 0 || s.Offset != 0 || s.Curve != nil {
+			return out, fmt.Errorf("expr stands alone: want no field, is, clear, not, above, below, scale, offset or curve beside it")
 		}
 		return out, c.program(&out, s.Expr, condition)
 	}
