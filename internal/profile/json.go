@@ -26,6 +26,7 @@ type jsonField struct {
 	field
 	path   []string
 	isTime bool
+	opens  bool // another field lies within it: an object here is no value of this one
 }
 
 type jsonEach struct {
@@ -104,7 +105,7 @@ func readFields(r *run, fields []jsonField, root *fastjson.Value, s *scope) erro
 	for i := range fields {
 		f := &fields[i]
 		v := root.Get(f.path...)
-		if v == nil {
+		if v == nil || f.opens && v.Type() == fastjson.TypeObject {
 			continue
 		}
 		if err := f.read(r, s, v); err != nil {
@@ -123,6 +124,9 @@ func (f *jsonField) read(r *run, s *scope, v *fastjson.Value) error {
 	case fastjson.TypeFalse:
 		return f.put(r, s, 0, true)
 	case fastjson.TypeNumber:
+		if f.enum != nil && len(f.enum.texts) > 0 {
+			return f.text(r, s, v.String()) // 1 where "1" is meant
+		}
 		x, err := v.Float64()
 		return f.put(r, s, x, err == nil)
 	case fastjson.TypeString:
@@ -222,6 +226,12 @@ func (c *compiler) jsonFields(specs []fieldSpec) ([]jsonField, error) {
 		}
 		f.field = compiled
 		out = append(out, f)
+	}
+	for i := range out {
+		f := &out[i]
+		f.opens = slices.ContainsFunc(out, func(g jsonField) bool {
+			return len(g.path) > len(f.path) && slices.Equal(g.path[:len(f.path)], f.path)
+		})
 	}
 	return out, nil
 }
