@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math"
 	"strings"
+	"time"
 	"unicode/utf8"
 
 	"github.com/fxamacker/cbor/v2"
@@ -31,7 +32,6 @@ func newPackReader() (*packReader, error) {
 		MaxArrayElements: 2 * maxEntries,
 		MaxMapPairs:      64,
 		MaxNestedLevels:  5,
-		TimeTag:          cbor.DecTagIgnored,
 		DupMapKey:        cbor.DupMapKeyEnforcedAPF,
 	}.DecMode()
 	return &packReader{cbor: mode}, err
@@ -219,6 +219,8 @@ func saidOfCBOR(v any) said {
 		return said{kind: saidText, text: v}
 	case []byte:
 		return said{kind: saidData, text: string(v)}
+	case time.Time:
+		return said{kind: saidNumber, num: float64(v.UnixMicro()) / 1e6}
 	case cbor.Tag:
 		return decimalFraction(v)
 	}
@@ -338,10 +340,11 @@ func readOldJSON(s *senmlPack, root *fastjson.Value) error {
 			return err
 		}
 	}
-	list, err := root.Get("e").Array()
-	if err != nil {
+	e := object.Get("e")
+	if e == nil || e.Type() != fastjson.TypeArray {
 		return fmt.Errorf("e is no array: want the values")
 	}
+	list, _ := e.Array()
 	for i, item := range list {
 		rec, err := oldJSONRecord(item)
 		if err == nil {
