@@ -34,6 +34,7 @@ type vectorFieldSpec struct {
 	Sequence bool    `yaml:"sequence"`
 	Is       anyList `yaml:"is"`    // conditions: the maker's words for true
 	Scale    float64 `yaml:"scale"` // the maker's value × scale is ours
+	Round    float64 `yaml:"round"` // the maker gives whole multiples of this: ours is rounded as well
 }
 
 // Vector outcomes.
@@ -193,6 +194,9 @@ func (v *vector) both(name string, f vectorFieldSpec, d *grid.Decoded) (got, wan
 	got, ok = f.got(d)
 	if !ok {
 		return 0, 0, false, fmt.Errorf("got nothing: want %v", want)
+	}
+	if f.Round > 0 {
+		got = math.Round(got/f.Round) * f.Round
 	}
 	return got, want, true, nil
 }

@@ -36,6 +36,7 @@ vectors:
   models: [Acme Lid]
   fields:
     tilt: {signal: manhole.tilt, expr: "max(abs(AngleX), abs(AngleY))"}
+    about: {signal: manhole.tilt, round: 20}
     s1: {signal: manhole.open, is: 1}
     s2: {signal: manhole.open@2, is: 1}
 `
@@ -68,6 +69,8 @@ func TestPublishedValuesAreComparedCombinedAndByChannel(t *testing.T) {
 		{`{"AngleX":5,"AngleY":-50,"s1":1,"s2":1}`, profile.VectorFailed, "s2: got 0: want 1"},
 		{`{"AngleX":5,"s1":1}`, profile.VectorFailed, "the message has 1 of its 2 fields"},
 		{`{"s1":1}`, profile.VectorPassed, ""},
+		{`{"about":60}`, profile.VectorPassed, ""},
+		{`{"about":40}`, profile.VectorFailed, "about: got 60: want 40"},
 	} {
 		r := vectorsOf(t, head+c.expected+"}")[0]
 		if r.State != c.state || !strings.Contains(r.Reason, c.reason) {
