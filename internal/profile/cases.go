@@ -139,7 +139,9 @@ func readCases(fsys fs.FS, dir string) (*casesSpec, error) {
 // What the profile extends is beside it or in one of bases.
 func Lint(fsys fs.FS, dir string, bases ...fs.FS) []error {
 	file := path.Join(dir, profileFile)
-	p, err := load(fsys, file, bases...)
+	w := newWorkers()
+	defer w.close()
+	p, err := load(w, fsys, file, bases...)
 	if err != nil {
 		return []error{err}
 	}
