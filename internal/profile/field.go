@@ -391,7 +391,7 @@ func (f *field) store(r *run, s *scope, v float64) error {
 		return f.unreadable(r, "is no number")
 	}
 	if f.vital && s.has[f.slot] && s.val[f.slot] != v {
-		r.hide(fmt.Errorf("field %q: is there twice, as %v and as %v", f.name, s.val[f.slot], v))
+		r.hide(fmt.Errorf("field %q: is said twice, as %v and as %v", f.name, s.val[f.slot], v))
 	}
 	s.set(f.slot, v)
 	return nil

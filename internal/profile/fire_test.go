@@ -60,8 +60,8 @@ func TestAnUnknownCodeHidesNoFireAndInventsNone(t *testing.T) {
 		{"an unknown heat beside no fire", []byte{2, 0, 0}, `field "heat": 2 is none of`, 0, ""},
 		{"two unknown", []byte{2, 9, 0}, `field "heat": 2 is none of`, 0, ""},
 		{"an unknown lamp is no matter of fire", []byte{0, 0, 7}, "", 0, `field "lamp": 7 is none of`},
-		{"a fire and, once more, none", []byte{0, 1, 0, 0}, `field "smoke": is there twice, as 1 and as 0`, 0, ""},
-		{"none and, once more, a fire", []byte{0, 0, 0, 1}, "", 1, `field "smoke": is there twice, as 0 and as 1`},
+		{"a fire and, once more, none", []byte{0, 1, 0, 0}, `field "smoke": is said twice, as 1 and as 0`, 0, ""},
+		{"none and, once more, a fire", []byte{0, 0, 0, 1}, "", 1, `field "smoke": is said twice, as 0 and as 1`},
 		{"twice the same", []byte{0, 1, 0, 1}, "", 1, ""},
 		{"a fire, cut off", []byte{0, 1}, `field "lamp": bytes 2 to 2 are outside a payload of 2`, 0, ""},
 	} {
