@@ -4,14 +4,17 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"math"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
 	firmwareprofiles "gridgate/firmware-profiles"
+	"gridgate/internal/grid"
 	"gridgate/internal/profile"
 )
 
@@ -64,8 +67,8 @@ func (a *app) profileList() *cobra.Command {
 }
 
 func (a *app) profileDecode() *cobra.Command {
-	var id, hex, text string
-	var port int
+	var id, hex, text, path, received string
+	var port, format int
 	cmd := &cobra.Command{
 		Use: "decode", Short: "Decode a payload and print its readings as JSON", Args: args(cobra.NoArgs),
 		Example: "  gridgate profile decode --profile milesight/ws301 --port 85 --hex 01755c030001040001",
@@ -87,7 +90,15 @@ func (a *app) profileDecode() *cobra.Command {
 					return usage(cmd, err)
 				}
 			}
-			d, err := p.DecodePayload(port, payload)
+			f := grid.Frame{Uplink: grid.Uplink{Port: port, Path: path, Payload: payload}}
+			if f.Received, err = receivedAt(received); err != nil {
+				return usage(cmd, err)
+			}
+			if format < -1 || format > math.MaxUint16 {
+				return usage(cmd, fmt.Errorf("--format is %d: want 0 to %d, or -1 for none", format, math.MaxUint16))
+			}
+			f.Format, f.HasFormat = uint16(format), format >= 0
+			d, err := p.Decode(f)
 			if err != nil {
 				return err
 			}
@@ -100,7 +111,22 @@ func (a *app) profileDecode() *cobra.Command {
 	f.IntVar(&port, "port", -1, "port the payload came on; -1: none")
 	f.StringVar(&hex, "hex", "", "payload in hexadecimal")
 	f.StringVar(&text, "text", "", "payload as text, for profiles that read JSON")
+	f.IntVar(&format, "format", -1, "CoAP content format of the payload, for example 112 for SenML in CBOR; -1: none")
+	f.StringVar(&path, "path", "", "LwM2M path that the payload is the value of, for example /3/0/9")
+	f.StringVar(&received, "received", "", "when the payload came (RFC 3339), for times that are relative to it; default: now")
 	return cmd
+}
+
+// receivedAt reads the time a payload came.
+func receivedAt(s string) (time.Time, error) {
+	if s == "" {
+		return time.Now().UTC(), nil
+	}
+	at, err := time.Parse(time.RFC3339, s)
+	if err != nil {
+		return at, fmt.Errorf("--received is %q: want an RFC 3339 time, for example 2026-01-01T08:00:00Z", s)
+	}
+	return at.UTC(), nil
 }
 
 func (a *app) profileLint() *cobra.Command {

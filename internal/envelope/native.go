@@ -10,23 +10,52 @@ import (
 )
 
 // The native forms: MQTT topic gridgate/up/<identity>[/<port>], CoAP path
-// /up/<identity>[?port=N]. A slash within an identity is written %2F.
+// /up/<identity>[?port=N&ct=N&path=/3/0/9]: ct is the content format of the payload, path
+// the LwM2M resource it is the value of. A slash within an identity is written %2F.
 const (
 	nativeTopic = "gridgate/up/"
 	nativePath  = "/up/"
 )
 
 func identifyNative(address string) (grid.Identity, string) {
-	name, _, note := splitNative(address)
+	said, note := splitNative(address)
 	if note != "" {
 		return "", note
 	}
-	return parseIdentity(name)
+	return parseIdentity(said.name)
 }
 
-// splitNative takes a native address apart; port is -1 where none is said.
-func splitNative(address string) (name string, port int, note string) {
-	port = -1
+// nativeAddress is what a native address says.
+type nativeAddress struct {
+	name      string
+	port      int // -1: not said
+	format    uint16
+	hasFormat bool
+	path      string
+}
+
+// query takes in the query of a CoAP path.
+func (a *nativeAddress) query(values url.Values) (note string) {
+	if values.Has("port") {
+		if a.port, note = parsePort(values.Get("port")); note != "" {
+			return note
+		}
+	}
+	if ct := values.Get("ct"); values.Has("ct") {
+		n, err := strconv.ParseUint(ct, 10, 16)
+		if err != nil {
+			return fmt.Sprintf("content format (ct) is %q: want 0 to 65535", truncate(ct))
+		}
+		a.format, a.hasFormat = uint16(n), true
+	}
+	a.path = values.Get("path")
+	return ""
+}
+
+// splitNative takes a native address apart.
+func splitNative(address string) (said nativeAddress, note string) {
+	said.port = -1
+	unread := nativeAddress{port: -1}
 	rest, isPath := strings.CutPrefix(address, nativePath)
 	if isPath {
 		var query string
@@ -34,12 +63,10 @@ func splitNative(address string) (name string, port int, note string) {
 		if query != "" {
 			values, err := url.ParseQuery(query)
 			if err != nil {
-				return "", -1, fmt.Sprintf("path %q: its query cannot be read", truncate(address))
+				return unread, fmt.Sprintf("path %q: its query cannot be read", truncate(address))
 			}
-			if values.Has("port") {
-				if port, note = parsePort(values.Get("port")); note != "" {
-					return "", -1, note
-				}
+			if note = said.query(values); note != "" {
+				return unread, note
 			}
 		}
 	} else {
@@ -47,18 +74,19 @@ func splitNative(address string) (name string, port int, note string) {
 	}
 	name, tail, hasTail := strings.Cut(rest, "/")
 	if hasTail {
-		if port, note = parsePort(tail); note != "" {
-			return "", -1, note
+		if said.port, note = parsePort(tail); note != "" {
+			return unread, note
 		}
 	}
 	if strings.Contains(name, "%") {
 		plain, err := url.PathUnescape(name)
 		if err != nil {
-			return "", -1, fmt.Sprintf("topic %q: want %%2F for a slash within the identity", truncate(address))
+			return unread, fmt.Sprintf("topic %q: want %%2F for a slash within the identity", truncate(address))
 		}
 		name = plain
 	}
-	return name, port, ""
+	said.name = name
+	return said, ""
 }
 
 func parsePort(s string) (int, string) {
@@ -70,10 +98,11 @@ func parsePort(s string) (int, string) {
 }
 
 func openNative(f *grid.Frame) error {
-	_, port, note := splitNative(f.Address)
+	said, note := splitNative(f.Address)
 	if note != "" {
 		return fmt.Errorf("%s", note)
 	}
-	f.Port, f.Payload = port, f.Raw
+	f.Port, f.Payload = said.port, f.Raw
+	f.Format, f.HasFormat, f.Path = said.format, said.hasFormat, said.path
 	return nil
 }
