@@ -16,6 +16,7 @@ import (
 var (
 	idForm   = regexp.MustCompile(`^[a-z0-9][a-z0-9._-]*/[a-z0-9][a-z0-9._-]*$`)
 	nameForm = regexp.MustCompile(`^[a-z][a-z0-9_]*$`)
+	wordForm = regexp.MustCompile(`[a-z][a-z0-9_]*`)
 )
 
 // compiler turns a profileSpec into a Profile. Its errors begin with the key they are about.
@@ -147,6 +148,9 @@ func vitalFields(signals map[string]rulesSpec) map[string]bool {
 	for _, signal := range []grid.Signal{grid.SmokeAlarm, grid.HeatAlarm} {
 		for _, r := range signals[signal.String()] {
 			out[r.Field] = true
+			for _, word := range wordForm.FindAllString(r.Expr, -1) {
+				out[word] = true // the name of a field, or of nothing
+			}
 		}
 	}
 	return out
