@@ -116,3 +116,24 @@ var Quantities = [13]Quantity{
 	11: {"air_volume", 10, "m3/min"},
 	12: {"air_speed", 1, "m/s"},
 }
+
+// Class is a group of component types that mean the same to a monitoring centre.
+type Class struct {
+	Name  string
+	Types []string // 40, or 40-44
+}
+
+// Classes groups the component types of the standard; what is in none is "other".
+func Classes() []Class {
+	return []Class{
+		{"smoke", []string{"40-44", "50", "51"}}, // 50 combined, 51 smoke and heat
+		{"heat", []string{"30-37"}},
+		{"call", []string{"23"}}, // manual call point
+		{"flame", []string{"60-62", "69"}},
+		{"gas", []string{"10-13", "74", "81"}},
+		{"electric", []string{"16-18"}},
+		{"door", []string{"102", "117", "118"}}, // fire door, shutter controller, fire door monitor
+		{"hydrant", []string{"24"}},             // hydrant button
+		{"water", []string{"91", "92", "95-99"}},
+	}
+}

@@ -17,16 +17,16 @@ type gbt26875Spec struct {
 	Zone     string                 `yaml:"zone"`     // of the device's clock; default +08:00
 	TestBit  string                 `yaml:"test_bit"` // standard (default: bit 0 of a state is 0 in a test) or inverted
 	Bits     gbBitsSpec             `yaml:"bits"`     // what the maker makes of reserved bits
-	Classes  map[string]gbClassSpec `yaml:"classes"`  // word → component types; the field class says it
+	Classes  map[string]gbClassSpec `yaml:"classes"`  // word → component types, which the field class says; default: those of the standard
 	Objects  map[int]gbObjectSpec   `yaml:"objects"`  // by type: the maker's own, and those it lays out in its own way
 	Commands map[int]gbCommandSpec  `yaml:"commands"` // the maker's own
 }
 
 // gbBitsSpec names bits of states, by what they are the state of.
 type gbBitsSpec struct {
-	System    map[int]string `yaml:"system"`
-	Component map[int]string `yaml:"component"`
-	Device    map[int]string `yaml:"device"`
+	System    map[int]string `yaml:"system"`    // of a system's state, by bit
+	Component map[int]string `yaml:"component"` // of a component's state, by bit
+	Device    map[int]string `yaml:"device"`    // of the transmission device's state, by bit
 }
 
 // gbClassSpec is a list of component types: 40, or 40-44.
@@ -40,10 +40,10 @@ type gbObjectSpec struct {
 	State     *int       `yaml:"state"`     // of two bytes; of one where there is no system
 	Analog    *int       `yaml:"analog"`    // quantity and value
 	Operation *int       `yaml:"operation"` // flags and operator
-	Text      *int       `yaml:"text"`
+	Text      *int       `yaml:"text"`      // words, in GB 18030
 	TextSize  int        `yaml:"text_size"` // default 31
-	Time      *int       `yaml:"time"`
-	Fields    []itemSpec `yaml:"fields"` // of its own, low byte first
+	Time      *int       `yaml:"time"`      // of six bytes
+	Fields    []itemSpec `yaml:"fields"`    // of its own, low byte first
 }
 
 // gbCommandSpec says what a command means.
@@ -152,6 +152,14 @@ func (s *gbCommandSpec) compile() (gbCommand, error) {
 func (g *gbt26875) classify(spec map[string]gbClassSpec) (*enum, error) {
 	words := map[string][]float64{"other": {gbOther}, "system": {gbSystem}, "device": {gbDevice}}
 	numbers := []float64{gbOther, gbSystem, gbDevice}
+	if spec == nil {
+		spec = map[string]gbClassSpec{}
+		for _, class := range gb26875.Classes() {
+			for _, t := range class.Types {
+				spec[class.Name] = append(spec[class.Name], t)
+			}
+		}
+	}
 	for _, word := range slices.Sorted(maps.Keys(spec)) {
 		if !nameForm.MatchString(word) || words[word] != nil {
 			return nil, fmt.Errorf("%q: want a word of a-z, 0-9 and _ that is not other, system or device", word)
