@@ -50,7 +50,7 @@ func DefaultUplinks() []string {
 
 // DevicePublish is what a device may publish: frames, and what network servers say beside them.
 func DevicePublish() []string {
-	return []string{"gridgate/up/#", "application/#", "zigbee2mqtt/#"}
+	return []string{"gridgate/up/#", "application/#", "zigbee2mqtt/#", "v3/#", "tele/#", "stat/#", "tasmota/#", "spBv1.0/#", "tylink/#"}
 }
 
 // DeviceSubscribe is what a device may subscribe to.

@@ -92,14 +92,8 @@ func openCTWingValues(f *grid.Frame, records []*fastjson.Value, at int64) error 
 		if err != nil {
 			return fmt.Errorf("serviceData is a JSON %s: want an object", data.Type())
 		}
-		var failed error
-		object.Visit(func(key []byte, v *fastjson.Value) {
-			if err := all.add(string(key), v.MarshalTo(nil), 0, false); err != nil {
-				failed = err
-			}
-		})
-		if failed != nil {
-			return failed
+		if err := all.addObject(object, func(v *fastjson.Value) (*fastjson.Value, int64) { return v, 0 }); err != nil {
+			return err
 		}
 		signalOfCTWing(f, data)
 	}

@@ -1,11 +1,7 @@
 package envelope
 
 import (
-	"bufio"
-	"encoding/base64"
 	"encoding/json"
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -212,69 +208,6 @@ func TestMalformedTimeAndSignalAreNotSaid(t *testing.T) {
 	if err != nil || !f.At.IsZero() || f.HasRSSI || f.HasSNR || f.Gateway != "g" {
 		t.Errorf("got %+v, %v", f.Uplink, err)
 	}
-}
-
-// publishedVectors lies beside the repository and is not part of it.
-const publishedVectors = "../../../shared/vectors/envelopes.jsonl"
-
-type published struct {
-	Platform string          `json:"platform"`
-	Model    string          `json:"model"`
-	Envelope json.RawMessage `json:"envelope"`
-}
-
-func chirpStackVectors(t testing.TB) []published {
-	file, err := os.Open(filepath.FromSlash(publishedVectors))
-	if err != nil {
-		t.Skip("no published vectors at ../shared/vectors: skipped")
-	}
-	defer file.Close()
-	lines := bufio.NewScanner(file)
-	lines.Buffer(nil, 1<<20)
-	var out []published
-	for lines.Scan() {
-		var p published
-		if err := json.Unmarshal(lines.Bytes(), &p); err != nil {
-			t.Fatal(err)
-		}
-		if p.Platform == "ChirpStack" {
-			out = append(out, p)
-		}
-	}
-	return out
-}
-
-func TestPublishedChirpStackMessagesOpen(t *testing.T) {
-	messages := chirpStackVectors(t)
-	for _, p := range messages {
-		var want struct {
-			Time       time.Time
-			DeviceInfo struct{ DevEui, DeviceProfileName string }
-			FCnt       uint32
-			FPort      int
-			Data       string
-			RxInfo     []struct {
-				GatewayID string
-				Rssi, Snr float32
-			}
-		}
-		if err := json.Unmarshal(p.Envelope, &want); err != nil {
-			t.Fatal(err)
-		}
-		topic := "application/1/device/" + want.DeviceInfo.DevEui + "/event/up"
-		id, envelope, note := Identify(topic, p.Envelope)
-		f := grid.Frame{Identity: id, Address: topic, Envelope: envelope, Raw: p.Envelope}
-		if err := Open(&f); err != nil || note != "" {
-			t.Fatalf("%s: %v %s", p.Model, err, note)
-		}
-		payload := base64.StdEncoding.EncodeToString(f.Payload)
-		rx := want.RxInfo[0]
-		if string(id) != "eui:"+want.DeviceInfo.DevEui || f.Port != want.FPort || f.Counter != want.FCnt || payload != want.Data ||
-			!f.At.Equal(want.Time) || f.Gateway != rx.GatewayID || f.RSSIdBm != rx.Rssi || f.SNRdB != rx.Snr || f.Model != want.DeviceInfo.DeviceProfileName {
-			t.Errorf("%s: got %s %+v", p.Model, id, f.Uplink)
-		}
-	}
-	t.Logf("%d messages", len(messages))
 }
 
 func BenchmarkOpenChirpStack(b *testing.B) {

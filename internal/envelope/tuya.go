@@ -57,7 +57,7 @@ func openTuya(f *grid.Frame) error {
 	case biz.Get("properties") != nil:
 		err = all.addTuyaList(biz.GetArray("properties"), "time")
 	case root.Get("data") != nil && root.Get("data").Type() == fastjson.TypeObject:
-		err = all.addTuyaObject(root.GetObject("data"))
+		err = all.addObject(root.GetObject("data"), tuyaValue)
 	case root.Get("bizCode") != nil:
 		f.Kind, f.NotHeard = grid.Status, stringAt(root, "bizCode") != "online"
 		return nil
@@ -88,15 +88,10 @@ func (v *values) addTuyaList(list []*fastjson.Value, timeKey string) error {
 	return nil
 }
 
-func (v *values) addTuyaObject(data *fastjson.Object) (err error) {
-	data.Visit(func(key []byte, item *fastjson.Value) {
-		value, at := item, int64(0)
-		if item.Type() == fastjson.TypeObject && item.Get("value") != nil {
-			value, at = item.Get("value"), milli(item.Get("time"))
-		}
-		if e := v.add(string(key), value.MarshalTo(nil), at, false); e != nil {
-			err = e
-		}
-	})
-	return err
+// tuyaValue takes a member of data apart: a value, or a value with its time.
+func tuyaValue(member *fastjson.Value) (*fastjson.Value, int64) {
+	if member.Type() == fastjson.TypeObject && member.Get("value") != nil {
+		return member.Get("value"), milli(member.Get("time"))
+	}
+	return member, 0
 }

@@ -55,6 +55,20 @@ func (v *values) add(name string, json []byte, at int64, past bool) error {
 	return nil
 }
 
+// addObject takes the members of a JSON object; value takes one apart.
+func (v *values) addObject(o *fastjson.Object, value func(*fastjson.Value) (json *fastjson.Value, at int64)) (err error) {
+	if len(v.list)+o.Len() > maxValues {
+		return fmt.Errorf("has more than %d values", maxValues)
+	}
+	o.Visit(func(key []byte, member *fastjson.Value) {
+		json, at := value(member)
+		if e := v.add(string(key), json.MarshalTo(nil), at, false); e != nil {
+			err = e
+		}
+	})
+	return err
+}
+
 // time is when the newest value was taken, else when the message was made.
 func (v *values) time() time.Time {
 	at := int64(0)

@@ -16,7 +16,7 @@ type Remember func(f *grid.Frame, ask Ask)
 
 // Ask publishes a message on the wire. It does not wait; where there is no room or no
 // connection the message is given up.
-type Ask func(topic string, payload []byte)
+type Ask = func(topic string, payload []byte)
 
 // refusedKeep is how much of a payload over the limit is kept for a person to see.
 const refusedKeep = 1024
