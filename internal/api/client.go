@@ -36,7 +36,7 @@ func List[T any](ctx context.Context, c *Client, what string, q Query) (Page[T],
 	for key, value := range map[string]string{
 		"district": q.Scope.District, "street": q.Scope.Street, "community": q.Scope.Community, "compound": q.Scope.Compound,
 		"unit": q.Unit, "cell": q.Cell, "kind": q.Kind, "state": q.State, "point": q.Point, "device": q.Device,
-		"ticket": q.Ticket, "type": q.Type, "q": q.Text, "cursor": q.Cursor,
+		"ticket": q.Ticket, "type": q.Type, "q": q.Text, "cursor": q.Cursor, "profile": q.Profile,
 		"since": stamp(q.Since), "until": stamp(q.Until),
 	} {
 		if value != "" {

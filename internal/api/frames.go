@@ -112,14 +112,22 @@ func (s *Server) quarantine(ctx context.Context, by grid.Actor, in *listInput) (
 
 type replayInput struct {
 	Body struct {
-		IDs []string `json:"ids" minItems:"1" maxItems:"10000"`
-		By  *As      `json:"by,omitempty"`
+		IDs     []string `json:"ids,omitempty" maxItems:"10000"`
+		Profile string   `json:"profile,omitempty" doc:"All frames of this profile's devices, instead of ids."`
+		By      *As      `json:"by,omitempty"`
 	}
 }
 
 func (s *Server) replay(ctx context.Context, by grid.Actor, in *replayInput) (*body[Replayed], error) {
+	if (len(in.Body.IDs) == 0) == (in.Body.Profile == "") {
+		return nil, grid.Errorf(grid.Invalid, "want ids or a profile, one of them")
+	}
+	if in.Body.Profile != "" {
+		n, still, err := s.Workbench.ReplayOf(ctx, in.Body.Profile, in.Body.By.actor(by))
+		return &body[Replayed]{Replayed{Replayed: n, Still: still}}, err
+	}
 	n, err := s.Engine.Replay(ctx, in.Body.IDs, in.Body.By.actor(by))
-	return &body[Replayed]{Replayed{n}}, err
+	return &body[Replayed]{Replayed{Replayed: n, Still: len(in.Body.IDs) - n}}, err
 }
 
 type discardInput struct {

@@ -139,6 +139,7 @@ type claimInput struct {
 // Replayed says how many waiting frames went back to the engine.
 type Replayed struct {
 	Replayed int `json:"replayed"`
+	Still    int `json:"still,omitempty" doc:"Frames that were asked for and did not get through."`
 }
 
 func (s *Server) claim(ctx context.Context, _ grid.Actor, in *claimInput) (*body[Replayed], error) {
@@ -162,7 +163,7 @@ func (s *Server) claim(ctx context.Context, _ grid.Actor, in *claimInput) (*body
 		d.State = grid.Installed
 	}
 	n, err := s.Engine.Claim(ctx, d, at)
-	return &body[Replayed]{Replayed{n}}, err
+	return &body[Replayed]{Replayed{Replayed: n}}, err
 }
 
 func (s *Server) retire(ctx context.Context, _ grid.Actor, in *idInput) (*body[grid.Device], error) {

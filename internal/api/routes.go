@@ -27,6 +27,7 @@ func (s *Server) routes(api huma.API) {
 	s.ticketRoutes(api)
 	s.deliveryRoutes(api)
 	s.frameRoutes(api)
+	s.profileRoutes(api)
 	s.streamRoute(api)
 	s.backupRoute(api)
 }
@@ -121,6 +122,7 @@ type listInput struct {
 	Device    string    `query:"device"`
 	Ticket    string    `query:"ticket"`
 	Unit      string    `query:"unit"`
+	Profile   string    `query:"profile" doc:"Of a device, or of a quarantined frame's device."`
 	Text      string    `query:"q" doc:"Words to look for."`
 	Since     time.Time `query:"since"`
 	Until     time.Time `query:"until"`
@@ -131,7 +133,7 @@ func (in *listInput) query(by grid.Actor) Query {
 	q := Query{
 		Scope: grid.Scope{District: in.District, Street: in.Street, Community: in.Community, Compound: in.Compound},
 		Unit:  in.Unit, Cell: in.Cell, Kind: in.Kind, State: in.State, Type: in.Type,
-		Point: in.Point, Device: in.Device, Ticket: in.Ticket, Text: in.Text,
+		Point: in.Point, Device: in.Device, Ticket: in.Ticket, Text: in.Text, Profile: in.Profile,
 		Since: in.Since, Until: in.Until, Limit: in.Limit, Cursor: in.Cursor,
 	}
 	if by.Role == grid.RoleUnit {

@@ -38,6 +38,8 @@ type Deps struct {
 	Store  Store
 	Engine Engine
 	Frames Frames
+	// Workbench tries and rolls out versions of profiles.
+	Workbench Workbench
 
 	// Who says for whom a bearer token stands; its error is Unauthorized.
 	Who func(ctx context.Context, token string) (grid.Actor, error)

@@ -25,6 +25,9 @@ type decoded struct {
 	guesses     []profile.Guess // of an unknown device, best first
 	hash        uint32          // of port and payload
 	behind      bool            // its counter is behind the newest one: set by the state goroutine
+	versions    *inForce        // by which it was decoded
+	choice      choice          // of them
+	both        *bothRead       // what both versions of a roll-out make of it; nil: none runs
 }
 
 // chunk is a run of frames of one lane, decoded together.
@@ -117,7 +120,7 @@ func (p *lanePipe) forward(ctx context.Context) {
 
 // decoder opens the envelope and decodes the payload. It may be used by many goroutines.
 type decoder struct {
-	profiles  Profiles
+	profiles  *versions
 	profileOf func(grid.Identity) (string, bool)
 }
 
@@ -143,27 +146,44 @@ func (dec *decoder) decode(d *decoded) {
 		d.guesses = dec.profiles.Guess(*f)
 		return
 	}
-	d.decodeWith(id, dec.profiles)
+	d.decodeWith(id, dec.profiles.now.Load())
 	if d.decodeErr != nil && f.Pos.Lane == grid.Safety {
 		d.guesses = dec.profiles.Guess(*f) // does it say fire, by any other reading?
 	}
 }
 
-// decodeWith decodes by the profile of that id.
-func (d *decoded) decodeWith(id string, profiles Profiles) {
-	d.profileID, d.profile, d.decodeErr, d.out = id, nil, nil, grid.Decoded{}
-	if d.frame.Kind.Ignored() {
+// decodeWith decodes by the profile of that id, of what is in force.
+func (d *decoded) decodeWith(id string, v *inForce) {
+	d.profileID, d.versions, d.profile, d.decodeErr, d.out, d.both = id, v, nil, nil, grid.Decoded{}, nil
+	d.choice = v.choose(id, d.frame.Identity)
+	if d.frame.Kind.Ignored() || d.choice.reads == nil {
 		return
 	}
-	p, err := profiles.Get(id)
-	if err != nil {
-		return // the state goroutine says that there is no such profile
+	if d.choice.beside != nil {
+		d.decodeBoth()
+		return
 	}
-	d.profile = p
-	d.out, d.decodeErr = p.Decode(d.frame)
+	d.profile = d.choice.reads
+	d.out, d.decodeErr = d.profile.Decode(d.frame)
 }
 
-// redecode decodes a frame again by the profile that its device has now.
+// stale reports whether a frame was decoded by what is not in force now: the registration
+// or the version changed afterwards.
+func (d *decoded) stale(id string, v *inForce) bool {
+	if d.profileID != id || d.versions == nil {
+		return true
+	}
+	if d.versions == v {
+		return false
+	}
+	if v.choose(id, d.frame.Identity) != d.choice {
+		return true
+	}
+	d.versions = v // what has changed does not touch it
+	return false
+}
+
+// redecode decodes a frame again by the profile and version that its device has now.
 func (e *Engine) redecode(d *decoded, profileID string) {
 	if d.hash == 0 {
 		d.hash = contentHash(&d.frame)
@@ -173,7 +193,10 @@ func (e *Engine) redecode(d *decoded, profileID string) {
 			d.panicked = fmt.Sprint(r)
 		}
 	}()
-	d.decodeWith(profileID, e.profiles)
+	d.decodeWith(profileID, e.profiles.now.Load())
+	if d.decodeErr != nil && d.frame.Pos.Lane == grid.Safety {
+		d.guesses = e.profiles.Guess(d.frame)
+	}
 }
 
 // contentHash is of port and payload.

@@ -37,6 +37,7 @@ type Journal interface {
 	Head(lane grid.Lane) grid.Pos
 	First(lane grid.Lane) uint64
 	Release(lane grid.Lane, upTo uint64)
+	ByDevice(ctx context.Context, id grid.Identity, since, until time.Time, limit int) ([]grid.Frame, error)
 }
 
 // Store is what the engine needs of the state store. Only the engine commits.
@@ -55,6 +56,9 @@ type Store interface {
 	HeldAfter(ctx context.Context, lane grid.Lane, seq uint64) ([]grid.Pos, error)
 	QuarantineOverflow(ctx context.Context, maxRows, maxBytes int64) ([]string, error)
 	PendingDeliveries(ctx context.Context) ([]grid.Delivery, error)
+	ListDevices(ctx context.Context, q state.Query) (state.Page[grid.Device], error)
+	Versions(ctx context.Context) ([]grid.ProfileVersion, []grid.RolloutStep, error)
+	WaitingOf(ctx context.Context, profile string) ([]string, error)
 }
 
 // Series is the queue of points for InfluxDB. The order of calls is Append, the
@@ -66,10 +70,20 @@ type Series interface {
 	Depth() influx.Depth
 }
 
-// Profiles is the set of firmware profiles.
+// Profiles is the set of firmware profiles of the gateway's files.
 type Profiles interface {
 	Get(id string) (*profile.Profile, error)
+	List() []*profile.Profile
 	Guess(f grid.Frame) []profile.Guess
+	GuessIdentity(id grid.Identity) (profile string, smoke bool)
+	Files(id string) (map[string]string, error)
+
+	// A version that is uploaded: compiled and checked as a file would be, and put in the
+	// place of one.
+	Candidate(files map[string]string) (*profile.Profile, error)
+	Compile(files map[string]string) (*profile.Profile, error)
+	LintFiles(files map[string]string) (id string, wrong []error)
+	With(profiles ...*profile.Profile) *profile.Set
 }
 
 // Config is what an engine is made of.
@@ -94,6 +108,7 @@ type Config struct {
 	GapRoom         int64         // a gap is filled while the InfluxDB queue is shorter than this; 0: 64 MiB
 	SeriesLost      bool          // part of the InfluxDB queue is gone: the points of all that the journal keeps are made anew
 	Home            grid.Scope    // of what has no place: the district
+	Guard           Guard         // ends a roll-out that reads worse
 	Now             func() time.Time
 	Log             *slog.Logger
 }
@@ -104,7 +119,7 @@ type Engine struct {
 	journal  Journal
 	store    Store
 	series   Series
-	profiles Profiles
+	profiles *versions
 	home     grid.Scope
 	log      *slog.Logger
 
@@ -144,7 +159,8 @@ type Engine struct {
 	discovered  *lru.TwoQueueCache[grid.Identity, *grid.Discovered]
 	silentPaths int // how many ways in are silent now
 	replays     replays
-	commandNo   uint64 // of commands without a key, since the start
+	trials      map[string]*trialCount // of the newest roll-out of each profile
+	commandNo   uint64                 // of commands without a key, since the start
 
 	ruleCache                           map[ruleKey]*ruleSet
 	unreadableRule, silentRule, gapRule *alarm.Rule
@@ -163,6 +179,8 @@ type Engine struct {
 
 	stats Stats
 	mu    sync.Mutex // guards stats
+
+	comparing comparing // with past frames; used by those who ask
 }
 
 // Stats are the engine's figures for metrics.
@@ -194,6 +212,7 @@ func New(c Config) (*Engine, error) {
 	if c.QuarantineBytes <= 0 {
 		c.QuarantineBytes = 1 << 30
 	}
+	c.Guard = c.Guard.complete()
 	if c.GapRoom <= 0 {
 		c.GapRoom = 64 << 20
 	}
@@ -202,15 +221,16 @@ func New(c Config) (*Engine, error) {
 		return nil, err
 	}
 	e := &Engine{
-		Config: c, journal: c.Journal, store: c.Store, series: c.Series, profiles: c.Profiles, home: c.Home, log: c.Log,
+		Config: c, journal: c.Journal, store: c.Store, series: c.Series, profiles: newVersions(c.Profiles), home: c.Home, log: c.Log,
 		memory: registry.NewMemory(), cmds: make(chan *command, 1024), ready: make(chan struct{}),
 		timers: newTimers(), paths: newPaths(),
 		alarms: map[string]*grid.Alarm{}, episodes: map[episodeKey]string{}, tickets: map[string]*grid.Ticket{},
 		deliveries: map[string]*grid.Delivery{}, units: map[string]*grid.Unit{},
 		due: newDeadlines(), burning: map[string]int{}, awaited: map[registry.DeviceNo]string{}, suspects: map[grid.Pos]int{}, discovered: discovered,
 		ruleCache: map[ruleKey]*ruleSet{}, gapSeen: map[grid.Identity]*deviceSoft{}, replayed: map[registry.PointNo]*decoded{},
+		trials: map[string]*trialCount{},
 	}
-	e.dec = &decoder{profiles: c.Profiles, profileOf: e.memory.ProfileOf}
+	e.dec = &decoder{profiles: e.profiles, profileOf: e.memory.ProfileOf}
 	e.unreadableRule = firstFrom(c.Rules, grid.Smoke, grid.EventSafetyUnreadable)
 	e.silentRule, e.gapRule = c.Rules.Bare(grid.EventGatewaySilent), c.Rules.Bare(grid.EventDataGap)
 	return e, nil

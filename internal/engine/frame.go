@@ -18,7 +18,11 @@ func (b *batch) frame(d *decoded) {
 		b.time = f.Received
 	}
 	b.cursors[f.Pos.Lane] = f.Pos
-	b.count(f, b.settle(d, nil), 1)
+	outcome := b.settle(d, nil)
+	b.count(f, outcome, 1)
+	if d.both != nil && outcome != grid.Duplicate {
+		b.weigh(d)
+	}
 }
 
 // settle decides over a frame and says where it ended. held is its row of the
@@ -48,8 +52,8 @@ func (b *batch) settle(d *decoded, held *grid.QuarantinedFrame) grid.Outcome {
 	if d.envelopeErr != nil {
 		return b.holdOnce(no, d, held, grid.BadEnvelope, d.envelopeErr)
 	}
-	if id := e.memory.Profile(dev); d.profileID != id {
-		b.e.redecode(d, id) // the registration changed after the frame was decoded
+	if id := e.memory.Profile(dev); d.stale(id, e.profiles.now.Load()) {
+		e.redecode(d, id) // the registration or the version changed after the frame was decoded
 	}
 	if d.panicked != "" {
 		return b.hold(d, held, grid.InternalFault, "decoder failed: "+d.panicked)

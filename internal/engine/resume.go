@@ -18,7 +18,9 @@ import (
 func (e *Engine) replaySoft(ctx context.Context, from cursors) error {
 	for lane := range from {
 		seq, upTo := from[lane].Seq, e.cursors[lane].Seq
+		steps := e.takeBack(grid.Lane(lane), from[lane])
 		if seq >= upTo {
+			e.stepOn(grid.Lane(lane), steps, grid.Pos{})
 			continue
 		}
 		held, err := e.heldAfter(ctx, grid.Lane(lane), seq)
@@ -35,9 +37,11 @@ func (e *Engine) replaySoft(ctx context.Context, from cursors) error {
 				if seq = frames[i].Pos.Seq; seq > upTo {
 					break
 				}
+				steps = e.stepOn(grid.Lane(lane), steps, frames[i].Pos)
 				b.resume(&frames[i], nil, held[frames[i].Pos])
 			}
 		}
+		e.stepOn(grid.Lane(lane), steps, grid.Pos{})
 	}
 	return nil
 }

@@ -63,6 +63,9 @@ func (e *Engine) load(ctx context.Context, l *state.Loaded) error {
 		e.cursors[lane].Lane = grid.Lane(lane)
 		e.received[lane] = l.EngineTime
 	}
+	if err := e.loadVersions(ctx); err != nil {
+		return err
+	}
 	if err := e.loadRegistry(ctx); err != nil {
 		return err
 	}

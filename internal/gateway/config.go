@@ -29,6 +29,7 @@ type Config struct {
 	MQTT     []MQTTConfig   `yaml:"mqtt"`
 	Journal  JournalConfig  `yaml:"journal"`
 	Engine   EngineConfig   `yaml:"engine"`
+	Rollout  RolloutConfig  `yaml:"rollout"`
 	Influx   InfluxConfig   `yaml:"influx"`
 	Dispatch DispatchConfig `yaml:"dispatch"`
 	Rules    string         `yaml:"rules"`    // file; "" is the built-in set
@@ -92,6 +93,13 @@ type EngineConfig struct {
 	CheckpointEvery time.Duration `yaml:"checkpoint_every"`
 }
 
+// RolloutConfig says when the roll-out of a profile's version to a share of its devices
+// ends by itself.
+type RolloutConfig struct {
+	MinFrames       int     `yaml:"min_frames"`        // of the share, before it is judged
+	MaxWorsePercent float64 `yaml:"max_worse_percent"` // of them may fail more than with the version in force
+}
+
 // InfluxConfig is where readings go.
 type InfluxConfig struct {
 	Managed    bool   `yaml:"managed"` // run influxd as a child process
@@ -126,6 +134,7 @@ func Default() Config {
 		Broker:   BrokerConfig{Enabled: true, Listen: "127.0.0.1:1883", MaxPayload: 256 << 10, MaxClients: 10_000},
 		Journal:  JournalConfig{SegmentBytes: 64 << 20, SegmentAge: time.Hour, RetainDays: 14, ReserveBytes: 64 << 20},
 		Engine:   EngineConfig{CheckpointEvery: 5 * time.Second},
+		Rollout:  RolloutConfig{MinFrames: 20, MaxWorsePercent: 5},
 		Influx:   InfluxConfig{Managed: true, Listen: "127.0.0.1:8086", Bucket: "gridgate/autogen", QueueBytes: 2 << 30},
 		Dispatch: DispatchConfig{Timeout: 15 * time.Second, Retry: dispatch.StandardRetry()},
 		Log:      LogConfig{Level: "info", Format: "text"},
@@ -197,6 +206,8 @@ func (c *Config) Validate() error {
 	c.validateJournal(&v)
 	c.validateInflux(&v)
 	c.validateDispatch(&v)
+	v.want(c.Rollout.MinFrames >= 1, "rollout.min_frames is %d: want at least 1", c.Rollout.MinFrames)
+	v.want(c.Rollout.MaxWorsePercent > 0 && c.Rollout.MaxWorsePercent <= 100, "rollout.max_worse_percent is %v: want more than 0, at most 100", c.Rollout.MaxWorsePercent)
 	v.want(c.Engine.Decoders >= 0 && c.Engine.Decoders <= 256, "engine.decoders is %d: want 0 (one per core) to 256", c.Engine.Decoders)
 	v.want(c.Engine.CheckpointEvery >= 100*time.Millisecond, "engine.checkpoint_every is %s: want 100ms or more", c.Engine.CheckpointEvery)
 	v.oneOf("log.level", c.Log.Level, "debug", "info", "warn", "error")

@@ -301,6 +301,7 @@ func (g *Gateway) makeEngine(rules *alarm.Rules, plans *ticket.Plans, version st
 		Dir: g.cfg.DataDir, Journal: g.journal, Store: g.store, Profiles: g.profiles, Rules: rules, Plans: plans,
 		Body: g.body, Committed: g.committed, Decoders: g.cfg.Engine.Decoders, CheckpointEvery: g.cfg.Engine.CheckpointEvery,
 		ConfigVersion: version, SeriesLost: g.queueLost, Log: g.log,
+		Guard: engine.Guard{Frames: g.cfg.Rollout.MinFrames, Percent: g.cfg.Rollout.MaxWorsePercent},
 	}
 	if g.queue != nil {
 		c.Series = &series{Queue: g.queue, disk: func() journal.Space { return g.journal.Stats().Disk }, mark: int64(g.cfg.Journal.MinFreeInflux)}
@@ -406,7 +407,7 @@ const routes = 100_000
 
 func (g *Gateway) makeAPI() error {
 	d := api.Deps{
-		Store: g.store, Engine: faces{g.engine, g}, Frames: g.journal, Parse: parseRegistry, Backup: g.backup, Ready: g.health,
+		Store: g.store, Engine: faces{g.engine, g}, Frames: g.journal, Workbench: g.engine, Parse: parseRegistry, Backup: g.backup, Ready: g.health,
 		Who:     (&auth.Keeper{Admin: g.token, Unit: g.store.UnitByToken}).Who,
 		Metrics: g.metrics(), Log: g.log, Version: Version,
 	}

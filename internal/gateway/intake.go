@@ -50,7 +50,7 @@ func (in *intake) both(ctx context.Context, frames []grid.Frame) error {
 // laneOf asks the registration, and for a stranger what its identity lets guess.
 func (g *Gateway) laneOf(id grid.Identity) grid.Lane {
 	return g.engine.LaneOf(id, func(id grid.Identity) bool {
-		_, smoke := g.profiles.GuessIdentity(id)
+		_, smoke := g.engine.GuessIdentity(id)
 		return smoke
 	})
 }

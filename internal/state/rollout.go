@@ -2,7 +2,9 @@ package state
 
 import (
 	"context"
+	"database/sql/driver"
 	"encoding/json"
+	"fmt"
 
 	"gridgate/internal/grid"
 )
@@ -76,4 +78,21 @@ func (s *Store) Versions(ctx context.Context) ([]grid.ProfileVersion, []grid.Rol
 	}
 	steps, err := readAll(ctx, s, &rolloutTable, "ORDER BY profile, n")
 	return versions, steps, err
+}
+
+// WaitingOf gives the ids of the frames in quarantine of a profile's devices that a replay
+// may save, oldest first.
+func (s *Store) WaitingOf(ctx context.Context, profile string) (ids []string, err error) {
+	const q = "SELECT id FROM quarantine WHERE state = 'waiting' AND reason <> ? " +
+		"AND identity IN (SELECT identity FROM devices WHERE profile = ?) ORDER BY received, id"
+	err = s.reader(ctx, func(conn driver.Conn) error {
+		return each(ctx, conn, q, []driver.Value{string(grid.RejectedPoint), profile}, func(r *row) error {
+			ids = append(ids, r.text())
+			return r.err
+		})
+	})
+	if err != nil {
+		return nil, fmt.Errorf("quarantine of profile %s: %w", profile, err)
+	}
+	return ids, nil
 }
