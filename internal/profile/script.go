@@ -135,6 +135,9 @@ func (s *script) open(vm *goja.Runtime) (goja.Callable, error) {
 	if _, err := vm.RunProgram(s.program); err != nil {
 		return nil, err
 	}
+	if f, ok := goja.AssertFunction(vm.GlobalObject().Get(s.function.name)); ok {
+		return f, nil
+	}
 	v, err := vm.RunProgram(s.find)
 	if err != nil {
 		return nil, err

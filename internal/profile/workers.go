@@ -22,6 +22,7 @@ const (
 	loadWait   = 10 * time.Second
 	decodeWait = time.Second
 	closeWait  = time.Second
+	lookEvery  = 200 * time.Millisecond
 )
 
 // A machine that is short of processes or memory may have some in a moment.
@@ -249,8 +250,10 @@ type worker struct {
 	out     *os.File // of the child
 	stderr  *beginning
 	ended   chan struct{} // closed when the child has been waited for
-	timeout *time.Timer   // kills it
-	late    atomic.Bool   // it has
+	timeout *time.Timer   // looks whether an answer is late
+	looking atomic.Bool   // the timer is set
+	due     atomic.Int64  // when an answer is late, in Unix nanoseconds; 0: none is due
+	late    atomic.Bool   // it was, and the child is killed
 	since   time.Time     // without work
 
 	request []byte
@@ -287,12 +290,10 @@ func startWorker() (*worker, error) {
 		return nil, errors.Join(err, in.Close(), out.Close())
 	}
 	go w.wait()
-	// One request, one reply: a thread that waits in the kernel is cheaper than the poller.
-	w.in.Fd()
-	w.out.Fd()
-	w.timeout = time.AfterFunc(helloWait, w.expire)
+	w.timeout = time.AfterFunc(time.Hour, w.look)
+	w.expect(helloWait)
 	w.reply, err = readMessage(w.out, w.reply)
-	w.timeout.Stop()
+	w.due.Store(0)
 	if err != nil || string(w.reply) != hello {
 		w.kill()
 		w.close()
@@ -309,12 +310,12 @@ var errNoWorker = errors.New("this program is none: want profile.RunWorker() fir
 // ask sends a request and gives the reply, which is good until the next one. An endedError
 // says that the worker cannot be used any more.
 func (w *worker) ask(request []byte, wait time.Duration) ([]byte, error) {
-	w.timeout.Reset(wait)
+	w.expect(wait)
 	err := writeMessage(w.in, request)
 	if err == nil {
 		w.reply, err = readMessage(w.out, w.reply)
 	}
-	w.timeout.Stop()
+	w.due.Store(0)
 	if err != nil {
 		w.kill()
 		<-w.ended
@@ -323,10 +324,30 @@ func (w *worker) ask(request []byte, wait time.Duration) ([]byte, error) {
 	return w.reply, nil
 }
 
-// expire ends a worker that gave no answer in time.
-func (w *worker) expire() {
-	w.late.Store(true)
-	w.kill()
+// expect sets when the next answer is due. The timer goes on by itself while there is
+// work, so that a frame pays for no timer of its own.
+func (w *worker) expect(wait time.Duration) {
+	w.due.Store(time.Now().Add(wait).UnixNano())
+	if !w.looking.Swap(true) {
+		w.timeout.Reset(lookEvery)
+	}
+}
+
+// look runs on the timer: it ends a worker that gave no answer in time.
+func (w *worker) look() {
+	w.looking.Store(false)
+	due := w.due.Load()
+	switch {
+	case due == 0:
+		return
+	case time.Now().UnixNano() > due:
+		w.late.Store(true)
+		w.kill()
+		return
+	}
+	if !w.looking.Swap(true) {
+		w.timeout.Reset(lookEvery)
+	}
 }
 
 func (w *worker) kill() { _ = w.cmd.Process.Kill() } // it may have ended: that is as well
@@ -347,6 +368,7 @@ func (w *worker) hasEnded() bool {
 
 // close ends the worker, by the end of its input or else by force, and waits for it.
 func (w *worker) close() {
+	w.due.Store(0)
 	_ = w.in.Close()
 	select {
 	case <-w.ended:
