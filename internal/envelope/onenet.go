@@ -186,7 +186,7 @@ func appendSenMLValue(out []byte, path string, v *fastjson.Value) ([]byte, error
 	}
 	switch v.Type() {
 	case fastjson.TypeNumber:
-		return v.MarshalTo(append(out, `,"v":`...)), nil
+		return append(append(out, `,"v":`...), plainJSON(v)...), nil
 	case fastjson.TypeTrue, fastjson.TypeFalse:
 		return v.MarshalTo(append(out, `,"vb":`...)), nil
 	case fastjson.TypeString:

@@ -148,4 +148,8 @@ func TestTuyaPropertyReportsOfAllFormsGiveOneObject(t *testing.T) {
 	if want := `{"s":0,"_history":[{"s":1,"_at":2000},{"s":2,"_at":2000}]}`; string(f.Payload) != want {
 		t.Errorf("got %s: want %s", f.Payload, want)
 	}
+	f = opened(t, "gridgate/tuya/a", []byte(`{"devId":"1","data":{"a":007,"b":inf,"c":[01],"d":1e3}}`))
+	if want := `{"a":7,"b":null,"c":null,"d":1e3}`; string(f.Payload) != want {
+		t.Errorf("got %s: want %s", f.Payload, want)
+	}
 }

@@ -81,7 +81,7 @@ func (v *values) addTuyaList(list []*fastjson.Value, timeKey string) error {
 		if code == "" || value == nil {
 			return fmt.Errorf("a property has no code or no value: %s", truncate(item.String()))
 		}
-		if err := v.add(code, value.MarshalTo(nil), milli(item.Get(timeKey)), false); err != nil {
+		if err := v.add(code, plainJSON(value), milli(item.Get(timeKey)), false); err != nil {
 			return err
 		}
 	}

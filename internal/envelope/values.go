@@ -62,7 +62,7 @@ func (v *values) addObject(o *fastjson.Object, value func(*fastjson.Value) (json
 	}
 	o.Visit(func(key []byte, member *fastjson.Value) {
 		json, at := value(member)
-		if e := v.add(string(key), json.MarshalTo(nil), at, false); e != nil {
+		if e := v.add(string(key), plainJSON(json), at, false); e != nil {
 			err = e
 		}
 	})
@@ -167,6 +167,19 @@ func appendFloat(out []byte, x float64, bits int) []byte {
 		return append(out, "null"...)
 	}
 	return strconv.AppendFloat(out, x, 'g', -1, bits)
+}
+
+// plainJSON writes a value as JSON that any parser takes. Ours lets pass numbers such as
+// 007 and inf, which platforms have been seen to send.
+func plainJSON(v *fastjson.Value) []byte {
+	out := v.MarshalTo(nil)
+	if fastjson.ValidateBytes(out) == nil {
+		return out
+	}
+	if x, err := v.Float64(); err == nil {
+		return appendFloat(nil, x, 64)
+	}
+	return []byte("null")
 }
 
 // milli reads Unix milliseconds, 0 where there are none.

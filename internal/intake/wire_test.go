@@ -24,3 +24,20 @@ func TestPayloadAtTheLimitIsKeptWholeAndOverItIsRefused(t *testing.T) {
 		t.Errorf("a small limit: %d bytes", len(f.Raw))
 	}
 }
+
+func TestRememberSeesThePayloadWholeAndCompletesTheAddress(t *testing.T) {
+	var seen int
+	var asked string
+	w := Wire{MaxPayload: 2000, Now: time.Now, Ask: func(topic string, _ []byte) { asked = topic }, Identify: func(string, []byte) (grid.Identity, string, string) {
+		return "sn:1", "native", ""
+	}}
+	w.Remember = func(f *grid.Frame, ask Ask) {
+		seen = len(f.Raw)
+		f.Address += "?model=x"
+		ask("down", nil)
+	}
+	f := w.Frame("a", make([]byte, 3000), 0)
+	if seen != 3000 || f.Address != "a?model=x" || f.Flags != grid.Refused || asked != "down" {
+		t.Errorf("saw %d bytes, made %+v, asked %q", seen, f, asked)
+	}
+}
