@@ -59,7 +59,7 @@ func (b *batch) settle(d *decoded, held *grid.QuarantinedFrame) grid.Outcome {
 		return b.hold(d, held, grid.InternalFault, "decoder failed: "+d.panicked)
 	}
 	if f.Kind.Ignored() {
-		b.heard(no, d, f.Kind == grid.Join)
+		b.ignored(no, d)
 		return grid.IgnoredFrame
 	}
 	if d.profile == nil {
@@ -79,6 +79,7 @@ func (b *batch) report(no registry.DeviceNo, d *decoded, held *grid.QuarantinedF
 		v = b.see(no, d) // repeats wait in quarantine too
 	}
 	soft := b.heard(no, d, false)
+	b.batterySaid(no, d)
 	if d.out.Answer {
 		return grid.IgnoredFrame
 	}

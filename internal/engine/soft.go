@@ -66,6 +66,7 @@ type valueFlags uint8
 const (
 	suspectValue valueFlags = 1 << iota
 	retainedValue
+	networkValue // by the network, not by the device
 )
 
 // condition is the phase of one rule at one point: abnormal or normal, and since when.

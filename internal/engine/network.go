@@ -1,0 +1,43 @@
+package engine
+
+import (
+	"math"
+	"slices"
+
+	"gridgate/internal/grid"
+	"gridgate/internal/registry"
+)
+
+// ignored takes what a message without a payload says of its device: that it is there,
+// that it joined, how its battery is. What the network says of a device that did not
+// speak, such as its death, is not a word of it.
+func (b *batch) ignored(no registry.DeviceNo, d *decoded) {
+	if d.frame.NotHeard {
+		return
+	}
+	b.heard(no, d, d.frame.Kind == grid.Join)
+	b.batterySaid(no, d)
+}
+
+// batterySaid keeps the battery level that the network says, for a device that says none
+// itself: it is part of the device's health, and no reading of a rule's.
+func (b *batch) batterySaid(no registry.DeviceNo, d *decoded) {
+	f := &d.frame
+	if !f.HasBattery || f.Flags&grid.Retained != 0 {
+		return
+	}
+	pt, ok := b.e.memory.AnyPoint(no)
+	if !ok || slices.ContainsFunc(d.out.Readings, func(r grid.Reading) bool { return r.Signal == grid.BatteryLevel }) {
+		return
+	}
+	was := b.e.soft.points[pt].val(grid.BatteryLevel)
+	if was != nil && (was.flags&networkValue == 0 || was.received > unixSeconds(f.Received)) {
+		return
+	}
+	changed := was == nil || math.Round(float64(was.v)) != math.Round(float64(f.BatteryPct))
+	r := grid.Reading{Signal: grid.BatteryLevel, Value: float64(f.BatteryPct)}
+	setValue(b.e.soft.touchPoint(pt), d, &r, f.Received, networkValue)
+	if changed {
+		b.seriesHealth(no, true, f.Received)
+	}
+}

@@ -1,0 +1,102 @@
+package engine
+
+import (
+	"testing"
+	"time"
+
+	"gridgate/internal/envelope"
+	"gridgate/internal/grid"
+)
+
+const loraDev = grid.Identity("eui:24e124136b502217")
+
+// event makes a frame of a message of ChirpStack.
+func event(kind, raw string) grid.Frame {
+	return grid.Frame{
+		Identity: loraDev, Transport: "mqtt", Source: "test", Envelope: envelope.ChirpStack,
+		Address: "application/1/device/24e124136b502217/event/" + kind, Raw: []byte(raw),
+	}
+}
+
+func (r *rig) health(id grid.Identity) grid.DeviceHealth {
+	r.t.Helper()
+	return must[grid.DeviceHealth](r.t)(r.engine.LiveDevice(r.t.Context(), id))
+}
+
+func TestBatteryThatTheNetworkSaysIsOfTheDevicesHealth(t *testing.T) {
+	r := newRig(t)
+	r.place(grid.Door, "D1", loraDev)
+	r.send(event("status", `{"margin":5,"batteryLevel":62.5}`))
+	if h := r.health(loraDev); h.BatteryPct == nil || *h.BatteryPct != 62.5 || !h.LastHeard.Equal(r.now()) {
+		t.Fatalf("health is %+v: want 62.5 %%", h)
+	}
+	r.restart()
+	r.after(time.Minute)
+	r.send(event("status", `{"externalPowerSource":true}`), event("status", `{"batteryLevel":60}`))
+	if h := r.health(loraDev); h.BatteryPct == nil || *h.BatteryPct != 60 {
+		t.Errorf("health is %+v: want 60 %%", h)
+	}
+	// What the device says of itself counts more, from then on.
+	r.send(event("up", `{"fPort":1,"data":"eyJiYXR0ZXJ5LmxldmVsIjo0MH0="}`)) // {"battery.level":40}
+	r.send(event("status", `{"batteryLevel":90}`))
+	if h := r.health(loraDev); h.BatteryPct == nil || *h.BatteryPct != 40 {
+		t.Errorf("health is %+v: want 40 %%", h)
+	}
+	if got := r.ledger(); got[grid.IgnoredFrame] != 4 || got[grid.Processed] != 1 {
+		t.Errorf("ledger is %v", got)
+	}
+}
+
+func TestBatteryOfTheNetworkIsStoredWhenItChanges(t *testing.T) {
+	kept := &shelf{}
+	r := newRig(t, func(c *Config) { kept.Series, c.Series = c.Series, kept })
+	r.place(grid.Door, "D1", loraDev)
+	for _, level := range []string{"62.4", "62.2", "61"} {
+		r.send(event("status", `{"batteryLevel":`+level+`}`))
+		r.after(time.Minute)
+	}
+	if got := kept.of("device_health"); len(got) != 3 { // the first of the hour, its battery, and the change
+		t.Errorf("stored %q", got)
+	}
+}
+
+func TestSilentDeviceIsNotHeardByWhatTheNetworkSaysOfIt(t *testing.T) {
+	r := newRig(t)
+	r.place(grid.Door, "D1", loraDev)
+	r.send(event("up", `{"fPort":1,"data":"e30="}`))
+	heard := r.now()
+	r.after(10 * time.Minute)
+	r.send(event("log", `{"level":"ERROR"}`), event("ack", `{}`), event("txack", `{}`))
+	if h := r.health(loraDev); !h.LastHeard.Equal(heard) {
+		t.Errorf("last heard %s: want %s", h.LastHeard, heard)
+	}
+	r.send(event("ack", `{"acknowledged":true}`))
+	if h := r.health(loraDev); !h.LastHeard.Equal(r.now()) {
+		t.Errorf("last heard %s: want now", h.LastHeard)
+	}
+	if got := r.ledger(); got[grid.IgnoredFrame] != 4 {
+		t.Errorf("ledger is %v", got)
+	}
+}
+
+func TestRepeatOfAnUplinkWithItsGatewaysIsADuplicate(t *testing.T) {
+	r := newRig(t)
+	r.place(grid.Smoke, "S1", loraDev)
+	loriot := func(cmd, gateways string) grid.Frame {
+		f := event("up", `{"cmd":"`+cmd+`","EUI":"24E124136B502217","fcnt":9,"port":1,`+gateways+`"data":"7B22736D6F6B652E616C61726D223A747275657D"}`) // {"smoke.alarm":true}
+		f.Envelope, f.Address = envelope.LORIOT, "gridgate/loriot/x"
+		return f
+	}
+	r.send(loriot("rx", ``), loriot("gw", `"gws":[{"rssi":-70,"gweui":"01"}],`))
+	if got := r.ledger(); got[grid.Processed] != 1 || got[grid.Duplicate] != 1 {
+		t.Errorf("ledger is %v: want one processed and one duplicate", got)
+	}
+}
+
+func TestMessageOfABridgeAboutItselfIsIgnored(t *testing.T) {
+	r := newRig(t)
+	r.send(grid.Frame{Transport: "mqtt", Source: "test", Envelope: envelope.Zigbee2MQTT, Address: "zigbee2mqtt/bridge/devices", Flags: grid.Marker | grid.Refused, Note: "large"})
+	if got := r.ledger(); got[grid.IgnoredFrame] != 1 || len(r.quarantine()) != 0 {
+		t.Errorf("ledger is %v", got)
+	}
+}
