@@ -16,6 +16,7 @@ import (
 	"gridgate/internal/api"
 	"gridgate/internal/gateway"
 	"gridgate/internal/grid"
+	"gridgate/internal/profile"
 )
 
 // Exit codes.
@@ -27,6 +28,7 @@ const (
 )
 
 func main() {
+	profile.RunWorker()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	os.Exit(run(ctx, os.Args[1:], os.Environ(), os.Stdin, os.Stdout, os.Stderr))

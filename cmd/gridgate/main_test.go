@@ -1,10 +1,18 @@
 package main
 
 import (
+	"os"
 	"testing"
 
 	"github.com/rogpeppe/go-internal/testscript"
+
+	"gridgate/internal/profile"
 )
+
+func TestMain(m *testing.M) {
+	profile.RunWorker()
+	os.Exit(m.Run())
+}
 
 // TestCommandLine runs testdata/script/*.txtar: what a person types and reads.
 func TestCommandLine(t *testing.T) {

@@ -26,6 +26,7 @@ const (
 )
 
 func TestMain(m *testing.M) {
+	profile.RunWorker()
 	if dir := os.Getenv(childEnv); dir != "" {
 		if err := child(dir); err != nil {
 			fmt.Fprintln(os.Stderr, err)

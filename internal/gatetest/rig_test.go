@@ -22,6 +22,7 @@ import (
 	"gridgate/internal/api"
 	"gridgate/internal/gatetest"
 	"gridgate/internal/grid"
+	"gridgate/internal/profile"
 )
 
 // These tests run the real programs, as a user would: gridgate, gridsim, mosquitto and
@@ -43,7 +44,10 @@ var build = sync.OnceValue(func() error {
 	return nil
 })
 
-func TestMain(m *testing.M) { os.Exit(run(m)) }
+func TestMain(m *testing.M) {
+	profile.RunWorker()
+	os.Exit(run(m))
+}
 
 func run(m *testing.M) int {
 	dir, err := os.MkdirTemp("", "gridgate-bin-")

@@ -19,6 +19,7 @@ import (
 	"gridgate/internal/api"
 	"gridgate/internal/gatetest"
 	"gridgate/internal/grid"
+	"gridgate/internal/profile"
 	"gridgate/internal/state"
 	"gridgate/simulator"
 )
@@ -27,6 +28,7 @@ import (
 var bin string
 
 func TestMain(m *testing.M) {
+	profile.RunWorker()
 	dir, err := os.MkdirTemp("", "gridgate-figures-")
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
