@@ -54,6 +54,8 @@ type BrokerConfig struct {
 	Users      []BrokerUser `yaml:"users"`
 	MaxPayload Bytes        `yaml:"max_payload"`
 	MaxClients int          `yaml:"max_clients"`
+
+	Envelopes []EnvelopeRule `yaml:"envelopes"` // of several that fit the first holds
 }
 
 // BrokerUser lets clients in under one name.
@@ -71,6 +73,8 @@ type MQTTConfig struct {
 	PasswordFile string   `yaml:"password_file"`
 	Topics       []string `yaml:"topics"`
 	TLS          mqtt.TLS `yaml:"tls"`
+
+	Envelopes []EnvelopeRule `yaml:"envelopes"`
 }
 
 // JournalConfig is the durable frame log.
@@ -230,6 +234,7 @@ func (c *Config) validateBroker(v *problems) {
 	}
 	v.want(b.MaxPayload >= 1<<10 && b.MaxPayload <= 16<<20, "broker.max_payload is %s: want 1KiB to 16MiB", b.MaxPayload)
 	v.want(b.MaxClients > 0, "broker.max_clients is %d: want 1 or more", b.MaxClients)
+	v.envelopes("broker.envelopes", b.Envelopes)
 }
 
 func (c *Config) validateMQTT(v *problems) {
@@ -241,7 +246,8 @@ func (c *Config) validateMQTT(v *problems) {
 		seen[m.Name] = true
 		u, err := url.Parse(m.URL)
 		v.want(err == nil && u.Host != "" && oneOf(u.Scheme, "mqtt", "mqtts", "tcp", "tls", "ssl"), "%s.url is %q: want mqtt://host:1883 or mqtts://host:8883", at, m.URL)
-		v.want(len(m.Topics) > 0, "%s.topics is empty: want at least one, for example gridgate/up/#", at)
+		v.want(len(m.Topics)+len(m.Envelopes) > 0, "%s.topics is empty: want at least one, for example gridgate/up/#", at)
+		v.envelopes(at+".envelopes", m.Envelopes)
 		v.want((m.TLS.Cert == "") == (m.TLS.Key == ""), "%s.tls: want cert and key together", at)
 	}
 }

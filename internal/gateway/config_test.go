@@ -51,6 +51,8 @@ func TestConfigErrorsNameTheKeyAndTheWish(t *testing.T) {
 		"marks out of order":     {"journal: {min_free_bulk: 3GiB}\n", "influx ≥ bulk ≥ safety"},
 		"bad network":            {"dispatch: {allow_cidrs: [10.0.0.1]}\n", `dispatch.allow_cidrs[0] is "10.0.0.1"`},
 		"two influx":             {"influx: {url: \"http://x:8086\"}\n", "want one of the two"},
+		"unknown envelope":       {"broker: {envelopes: [{topic: x/#, envelope: pigeon}]}\n", `broker.envelopes[0].envelope is "pigeon": want chirpstack, thethings`},
+		"bad filter":             {"mqtt: [{name: a, url: \"mqtt://x\", envelopes: [{topic: \"x#\", envelope: loriot}]}]\n", `mqtt[0].envelopes[0].topic is "x#": want a topic filter`},
 		"level":                  {"log: {level: loud}\n", `log.level is "loud": want debug, info, warn, error`},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -200,6 +200,7 @@ func (g *Gateway) rules() (*alarm.Rules, *ticket.Plans, string, error) {
 	if g.profiles, err = profile.Load(dirs...); err != nil {
 		return nil, nil, "", err
 	}
+	g.closers = append(g.closers, func() error { g.profiles.Close(); return nil })
 	version := grid.NewID(time.Time{}, string(rulesFile)+string(plansFile), 0)[18:]
 	return rules, plans, version, nil
 }
@@ -371,7 +372,8 @@ func (g *Gateway) makeTransports() error {
 	if c.Broker.Enabled {
 		b := broker.Config{
 			Name: "embedded", Listen: c.Broker.Listen, Anonymous: c.Broker.Anonymous, MaxClients: c.Broker.MaxClients,
-			MaxPayload: int(c.Broker.MaxPayload), Identify: envelope.NewRouter(routes).Identify,
+			MaxPayload: int(c.Broker.MaxPayload), Uplinks: withTopics(envelope.Topics(), c.Broker.Envelopes),
+			Identify: envelope.NewRouter(routes, rules(c.Broker.Envelopes)...).Identify, Remember: envelope.NewMemory().Remember,
 		}
 		for _, u := range c.Broker.Users {
 			b.Users = append(b.Users, broker.User{Name: u.Name, Password: u.Password})
@@ -387,8 +389,8 @@ func (g *Gateway) makeTransports() error {
 	}
 	for _, m := range c.MQTT {
 		t := mqtt.Config{
-			Name: m.Name, URL: m.URL, ClientID: m.ClientID, Username: m.Username, Topics: m.Topics, TLS: m.TLS,
-			Identify: envelope.NewRouter(routes).Identify,
+			Name: m.Name, URL: m.URL, ClientID: m.ClientID, Username: m.Username, Topics: withTopics(m.Topics, m.Envelopes), TLS: m.TLS,
+			Identify: envelope.NewRouter(routes, rules(m.Envelopes)...).Identify, Remember: envelope.NewMemory().Remember,
 		}
 		if m.PasswordFile != "" {
 			password, err := os.ReadFile(m.PasswordFile)

@@ -1,0 +1,23 @@
+package gateway
+
+import (
+	"slices"
+	"testing"
+
+	"gridgate/internal/envelope"
+)
+
+func TestEnvelopesOfASourceAreSubscribedToAndRouted(t *testing.T) {
+	c, err := LoadConfig(write(t, `mqtt: [{name: a, url: "mqtt://x", topics: [gridgate/up/#, lns/#], envelopes: [{topic: "$share/g/radio/+/up", envelope: loriot}, {topic: lns/#, envelope: chirpstack}]}]`), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	m := c.MQTT[0]
+	if got, want := withTopics(m.Topics, m.Envelopes), []string{"gridgate/up/#", "lns/#", "$share/g/radio/+/up"}; !slices.Equal(got, want) {
+		t.Errorf("subscribes to %q: want %q", got, want)
+	}
+	r := envelope.NewRouter(10, rules(m.Envelopes)...)
+	if id, name, note := r.Identify("radio/7/up", []byte(`{"cmd":"rx","EUI":"24E124136B502217"}`)); id != "eui:24e124136b502217" || name != envelope.LORIOT {
+		t.Errorf("got %q %q %q", id, name, note)
+	}
+}
