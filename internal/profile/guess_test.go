@@ -64,7 +64,6 @@ func TestGuessIdentityKnowsWhatCanOnlyBeSmoke(t *testing.T) {
 		"z2m:0x00158d0001":     {"", false},
 		"eui:24e124136b502217": {"", false}, // Milesight makes many things
 		"eui:a84041ffff000001": {"", false}, // and so does Dragino
-		"eui:58a0cbffff000001": {"browan/tbdw100", false},
 		"eui:ffffffffffffffff": {"", false},
 		"sn:1":                 {"", false},
 		"":                     {"", false},
