@@ -42,7 +42,7 @@ type Guess struct {
 type identity struct {
 	models []string // lower case, letters and digits only
 	eui    []string // lower-case hex
-	names  []string // lower case
+	names  []string // lower case: "tasmota:door" is for tasmota identities, "door" for z2m
 
 	schemes []string
 }
@@ -111,10 +111,14 @@ func (id *identity) knows(kind, rest string) (sign string) {
 				sign = e
 			}
 		}
-	case "z2m":
-		for _, w := range id.names {
-			if strings.Contains(rest, w) && len(w) > len(sign) {
-				sign = w
+	default:
+		for _, n := range id.names {
+			of, word, named := strings.Cut(n, ":")
+			if !named {
+				of, word = "z2m", n
+			}
+			if of == kind && strings.Contains(rest, word) && len(word) > len(sign) {
+				sign = word
 			}
 		}
 	}
