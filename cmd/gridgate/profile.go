@@ -194,6 +194,12 @@ func profileDirs(dir string) (root string, dirs []string, err error) {
 		vendor := filepath.Dir(dir)
 		return filepath.Dir(vendor), []string{filepath.Base(vendor) + "/" + filepath.Base(dir)}, nil
 	}
+	if models, _ := fs.Glob(os.DirFS(dir), "*/profile.yaml"); len(models) > 0 { // the folder of a vendor
+		for _, m := range models {
+			dirs = append(dirs, filepath.Base(dir)+"/"+strings.TrimSuffix(m, "/profile.yaml"))
+		}
+		return filepath.Dir(dir), dirs, nil
+	}
 	files, err := fs.Glob(os.DirFS(dir), "*/*/profile.yaml")
 	if err != nil || len(files) == 0 {
 		return "", nil, fmt.Errorf("%s: no profile.yaml here and none in <vendor>/<model>: want a folder with profiles", dir)
