@@ -34,6 +34,7 @@ const (
 	maxModels      = 20_000
 	maxNameBytes   = 32 << 20
 	maxBridgeBytes = 4 << 20     // of a bridge's list of devices
+	maxDescription = 80          // of a model
 	rebirthEvery   = time.Minute // at most, to one node
 	sameDeath      = ^uint64(0)  // a node whose birth had no bdSeq
 	bdSeqName      = "bdSeq"     //
@@ -93,16 +94,25 @@ func (m *Memory) learnModels(base string, raw []byte) {
 		return
 	}
 	for _, d := range root.GetArray() {
-		name, model := stringAt(d, "friendly_name"), stringAt(d, "definition", "model")
-		if model != "" {
-			model = strings.TrimSpace(stringAt(d, "definition", "vendor") + " " + model)
-		} else {
-			model = stringAt(d, "model_id")
-		}
+		name, model := stringAt(d, "friendly_name"), modelOf(d)
 		if name != "" && model != "" && len(name)+len(model) <= maxTopic {
 			m.models.Add(base+name, model)
 		}
 	}
+}
+
+// modelOf says what the bridge knows of a device's model, with its description: that says
+// in words what it is.
+func modelOf(d *fastjson.Value) string {
+	definition := d.Get("definition")
+	if stringAt(definition, "model") == "" {
+		return stringAt(d, "model_id")
+	}
+	words := []string{stringAt(definition, "vendor"), stringAt(definition, "model")}
+	if description := stringAt(definition, "description"); len(description) <= maxDescription {
+		words = append(words, description)
+	}
+	return strings.TrimSpace(strings.Join(words, " "))
 }
 
 // sparkplugNode is what is remembered of an edge node since its birth.

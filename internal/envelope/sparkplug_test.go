@@ -200,13 +200,13 @@ func TestSparkplugMemoryIsBounded(t *testing.T) {
 func TestZigbeeModelsAreLearntFromTheBridgeAndKeptWithTheFrame(t *testing.T) {
 	w := newWire(t)
 	before := w.take("zigbee2mqtt/Kitchen", []byte(`{"smoke":true}`))
-	list := w.take("zigbee2mqtt/bridge/devices", []byte(`[{"ieee_address":"0x01","friendly_name":"Kitchen","model_id":"lumi.x","definition":{"vendor":"Xiaomi","model":"JTYJ-GD-01LM/BW"}},
+	list := w.take("zigbee2mqtt/bridge/devices", []byte(`[{"ieee_address":"0x01","friendly_name":"Kitchen","model_id":"lumi.x","definition":{"vendor":"Xiaomi","model":"JTYJ-GD-01LM/BW","description":"Smoke sensor"}},
 		{"ieee_address":"0x02","friendly_name":"hall/door","model_id":"TS0203"},{"friendly_name":"Coordinator","definition":null},{"friendly_name":7}]`))
 	if list.Flags&grid.Marker == 0 || list.Identity != "" {
 		t.Errorf("the list is %+v: want it ignored", list)
 	}
 	for topic, model := range map[string]string{
-		"zigbee2mqtt/Kitchen": "Xiaomi JTYJ-GD-01LM/BW", "zigbee2mqtt/Kitchen/availability": "Xiaomi JTYJ-GD-01LM/BW", "zigbee2mqtt/hall/door": "TS0203", "zigbee2mqtt/other": "",
+		"zigbee2mqtt/Kitchen": "Xiaomi JTYJ-GD-01LM/BW Smoke sensor", "zigbee2mqtt/Kitchen/availability": "Xiaomi JTYJ-GD-01LM/BW Smoke sensor", "zigbee2mqtt/hall/door": "TS0203", "zigbee2mqtt/other": "",
 	} {
 		f := w.take(topic, []byte(`{"smoke":true}`))
 		if err := Open(&f); err != nil || f.Model != model || !strings.HasPrefix(f.Address, topic) {
