@@ -4,8 +4,10 @@ import (
 	"bufio"
 	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"maps"
 	"math"
 	"os"
@@ -14,6 +16,7 @@ import (
 	"strconv"
 	"strings"
 	"text/tabwriter"
+	"time"
 
 	"gridgate/internal/grid"
 )
@@ -29,12 +32,13 @@ type vectorSpec struct {
 }
 
 type vectorFieldSpec struct {
-	Signal   string  `yaml:"signal"` // or signal@channel; without a channel: the first there is
-	Expr     string  `yaml:"expr"`   // of the maker's fields, instead of the one that has the name
-	Sequence bool    `yaml:"sequence"`
-	Is       anyList `yaml:"is"`    // conditions: the maker's words for true
-	Scale    float64 `yaml:"scale"` // the maker's value × scale is ours
-	Round    float64 `yaml:"round"` // the maker gives whole multiples of this: ours is rounded as well
+	Signal   string  `yaml:"signal"`   // or signal@channel; without a channel: the first there is
+	Expr     string  `yaml:"expr"`     // of the maker's fields, instead of the one that has the name
+	Sequence bool    `yaml:"sequence"` // it is the counter
+	Clock    string  `yaml:"clock"`    // it is the device's clock, as 2006-01-02 15:04:05 in this zone, for example +08:00
+	Is       anyList `yaml:"is"`       // conditions: the maker's words for true
+	Scale    float64 `yaml:"scale"`    // the maker's value × scale is ours
+	Round    float64 `yaml:"round"`    // the maker gives whole multiples of this: ours is rounded as well
 }
 
 // Vector outcomes.
@@ -66,20 +70,36 @@ type vector struct {
 	Hex      string         `json:"hex"`
 	Expected map[string]any `json:"expected"`
 	Errors   []string       `json:"expected_errors"`
+
+	Description string `json:"description"`
+	Checksum    *bool  `json:"checksum_ok"` // of a frame of a serial line
 }
 
-// Vectors decodes every line of devices.jsonl in dir, a folder of messages that makers
-// have published, and compares the values with what the maker says they are.
+// Vectors decodes every line of devices.jsonl and of serial.jsonl in dir, a folder of
+// messages that makers have published, and compares the values with what the maker says
+// they are. Either file may be missing, not both.
 func (s *Set) Vectors(dir string) ([]VectorResult, error) {
-	file, err := os.Open(filepath.Join(dir, "devices.jsonl"))
-	if err != nil {
-		return nil, grid.Errorf(grid.NotFound, "vectors: %w", err)
-	}
-	defer file.Close()
 	models, err := s.vectorModels()
 	if err != nil {
 		return nil, err
 	}
+	devices, err := readVectors(filepath.Join(dir, "devices.jsonl"), models)
+	serial, serialErr := readVectors(filepath.Join(dir, "serial.jsonl"), models)
+	switch {
+	case err != nil && (serialErr != nil || !errors.Is(err, fs.ErrNotExist)):
+		return nil, err
+	case serialErr != nil && !errors.Is(serialErr, fs.ErrNotExist):
+		return nil, serialErr
+	}
+	return append(devices, serial...), nil
+}
+
+func readVectors(name string, models map[string]vectorModel) ([]VectorResult, error) {
+	file, err := os.Open(name)
+	if err != nil {
+		return nil, grid.Errorf(grid.NotFound, "vectors: %w", err)
+	}
+	defer file.Close()
 	var out []VectorResult
 	lines := bufio.NewScanner(file)
 	lines.Buffer(nil, 1<<20)
@@ -88,9 +108,31 @@ func (s *Set) Vectors(dir string) ([]VectorResult, error) {
 		if err := json.Unmarshal(lines.Bytes(), &v); err != nil {
 			return nil, grid.Errorf(grid.Invalid, "vectors: %s line %d: %w", file.Name(), n, err)
 		}
-		out = append(out, v.run(models[squeeze(v.Vendor+v.Model)]))
+		if v.Checksum != nil {
+			v.ofSerialLine()
+		}
+		m, ok := models[squeeze(v.Vendor+v.Model+v.Description)] // one of a dialect
+		if !ok {
+			m = models[squeeze(v.Vendor+v.Model)]
+		}
+		out = append(out, v.run(m))
 	}
 	return out, lines.Err()
+}
+
+// ofSerialLine gives a vector of a serial line the form of the others: no port, a wrong
+// checksum is an error, and what is inside of an object has its name in front.
+func (v *vector) ofSerialLine() {
+	v.Port = -1
+	if !*v.Checksum {
+		v.Errors = append(v.Errors, "checksum")
+	}
+	for name, inside := range v.Expected {
+		object, _ := inside.(map[string]any)
+		for key, value := range object {
+			v.Expected[name+"_"+key] = value
+		}
+	}
 }
 
 type vectorModel struct {
@@ -187,6 +229,10 @@ func (v *vector) both(name string, f vectorFieldSpec, d *grid.Decoded) (got, wan
 	published, ok, err := f.published(name, v.Expected)
 	if err != nil || !ok {
 		return 0, 0, false, err
+	}
+	if f.Clock != "" {
+		at, err := time.Parse(time.DateTime+"-07:00", fmt.Sprint(published)+f.Clock)
+		return float64(d.DeviceTime.Unix()), float64(at.Unix()), true, err
 	}
 	if want, err = f.want(published); err != nil {
 		return 0, 0, false, err
