@@ -27,7 +27,7 @@ type lwm2m struct {
 	opaque *resource // its bytes are for another codec
 }
 
-// fieldList are fields of which the first that fits a path gets the value.
+// fieldList are the fields of one scope, with their paths.
 type fieldList struct {
 	rec    int // which of the records, -1: the frame's own
 	paths  []resource
@@ -204,7 +204,7 @@ func (c *lwm2m) bare(p *pack, payload []byte, format int, path resource) error {
 	return nil
 }
 
-// take gives a value to the first field that fits its path, of the frame and of each record.
+// take gives a value to every field whose path fits, of the frame and of the records.
 func (c *lwm2m) take(p *pack, path resource, e *entry) {
 	known := false
 	for i := range c.lists {
@@ -217,7 +217,6 @@ func (c *lwm2m) take(p *pack, path resource, e *entry) {
 				}
 				p.heard = append(p.heard, h)
 				known = true
-				break
 			}
 		}
 	}

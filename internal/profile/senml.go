@@ -80,7 +80,9 @@ func (c *senml) take(p *pack, e *entry) error {
 	return nil
 }
 
-// namePattern is a name, or one with a * in it that stands for any text.
+// namePattern is a name, or one with a * in it that stands for any text. At the beginning
+// it stands for the device, whole: it ends at a : or a /, so that "*level" is
+// "urn:dev:mac:1:level" and "level", and not "battery_level".
 type namePattern struct {
 	before, after string
 	star          bool
@@ -98,7 +100,12 @@ func (n *namePattern) fits(name []byte) bool {
 	if !n.star {
 		return string(name) == n.before
 	}
-	return len(name) >= len(n.before)+len(n.after) && string(name[:len(n.before)]) == n.before && string(name[len(name)-len(n.after):]) == n.after
+	rest := len(name) - len(n.after)
+	if rest < len(n.before) || string(name[:len(n.before)]) != n.before || string(name[rest:]) != n.after {
+		return false
+	}
+	whole := func(c byte) bool { return c == ':' || c == '/' }
+	return n.before != "" || rest == 0 || whole(name[rest-1]) || n.after == "" || whole(n.after[0])
 }
 
 // senml compiles a senml profile.

@@ -100,6 +100,35 @@ func TestSenMLBaseFieldsCarryOnUntilTheyAreReplaced(t *testing.T) {
 	}
 }
 
+func TestSenMLNamesAreMatchedWhole(t *testing.T) {
+	for _, c := range []struct {
+		path, name string
+		fits       bool
+	}{
+		{"level", "level", true},
+		{"level", "a:level", false},
+		{"*level", "level", true},
+		{"*level", "urn:dev:mac:1:level", true},
+		{"*level", "pit/7/level", true},
+		{"*level", "battery_level", false},
+		{"*level", "battery.level", false},
+		{"*level", "waterlevel", false},
+		{"*:level", "urn:dev:mac:1:level", true},
+		{"*:level", ":level", true},
+		{"*:level", "level", false},
+		{"pit/*", "pit/7/level", true},
+		{"pit/*/level", "pit/7/level", true},
+		{"pit/*/level", "pit/level", false},
+		{"*", "anything", true},
+	} {
+		p := parse(t, "codec: senml\nformat: json\nfields: [{name: x, path: \""+c.path+"\"}]\nsignals: {temperature: x}\n")
+		_, err := p.DecodePayload(-1, []byte(`[{"n":"`+c.name+`","v":1}]`))
+		if (err == nil) != c.fits {
+			t.Errorf("%s and %s: got %v: want fits %t", c.path, c.name, err, c.fits)
+		}
+	}
+}
+
 func TestSenMLTimesBelow2To28AreRelativeToReceipt(t *testing.T) {
 	p := parse(t, senmlDoor)
 	for _, c := range []struct{ payload, want string }{
@@ -185,7 +214,7 @@ func TestSenMLSmokeThatCannotBeReadIsAnError(t *testing.T) {
 	for payload, want := range map[string]string{
 		`[{"n":"smoke","vs":"on fire"},{"n":"t","v":20}]`:      `field "smoke"`,
 		`[{"n":"smoke"},{"n":"t","v":20}]`:                     `field "smoke"`,
-		`[{"n":"1smoke","vb":false},{"n":"2smoke","vb":true}]`: "said twice",
+		`[{"n":"1/smoke","vb":false},{"n":"2/smoke","vb":true}]`: "said twice",
 	} {
 		wantError(t, p, formatted(senmlJSON, "", payload), want)
 	}
