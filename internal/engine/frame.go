@@ -132,6 +132,9 @@ func (b *batch) see(no registry.DeviceNo, d *decoded) verdict {
 // arrival is what the duplicate rules look at.
 func (e *Engine) arrival(no registry.DeviceNo, d *decoded) arrival {
 	a := arrival{hash: d.hash, received: d.frame.Received, restart: d.out.Restart, redelivered: d.frame.Flags&grid.Redelivered != 0}
+	if d.out.ContentKey != 0 {
+		a.hash = d.out.ContentKey
+	}
 	a.counter, a.has, a.bits = counter(d)
 	if !a.has {
 		// Shorter than half the reporting interval, so that two heartbeats are two.
