@@ -51,6 +51,7 @@ const (
 
 // VectorResult is how one published vector went.
 type VectorResult struct {
+	Platform string `json:"platform,omitempty"` // the network server whose message it came in; "" for a payload alone
 	Vendor   string `json:"vendor"`
 	Model    string `json:"model"`
 	Kind     string `json:"kind"`
