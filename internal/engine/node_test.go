@@ -55,6 +55,7 @@ type order struct {
 	Point  string
 	Move   grid.Move
 	Reg    grid.Registration
+	Roll   rollOrder
 }
 
 // wireFrame is a frame as its broker has it.
@@ -216,6 +217,8 @@ func (n *node) do(o *order) reply {
 		err = n.replay(ctx)
 	case "ack":
 		err = n.ack(ctx, o.Point)
+	case "roll":
+		err = n.roll(ctx, &o.Roll)
 	case "deliver":
 		err = n.deliver(ctx)
 	case "live":

@@ -54,6 +54,7 @@ func outcomeOf(t testing.TB, dir, delivered string, live map[string]string) outc
 	for _, q := range everything(t, st.ListQuarantine) {
 		out.facts[fmt.Sprintf("quarantine %s %q %s", q.Frame.Identity, q.Frame.Raw, q.Channel)] = fmt.Sprintf("%s %s", q.Reason, q.State)
 	}
+	out.steps(t, st)
 	p := must[state.Progress](t)(st.Progress(ctx))
 	for _, row := range p.Ledger {
 		for o, n := range row.Counts {

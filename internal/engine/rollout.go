@@ -58,6 +58,7 @@ func (e *Engine) SetRollout(ctx context.Context, c profile.RolloutChange) (profi
 	}
 	step := t.step
 	step.Stage, step.Share, step.Devices, step.By, step.Reason, step.Detail, step.Forced = c.Stage, c.Share, c.Devices, c.By, c.Reason, "", false
+	step.Recount = false
 	if step.Stage == grid.RolloutBack {
 		return profile.Rollout{}, grid.Errorf(grid.Invalid, "stage is back: want shadow, share or all")
 	}
@@ -197,7 +198,9 @@ func checkStage(s *grid.RolloutStep, candidate, former *profile.Profile) error {
 	default:
 		return grid.Errorf(grid.Invalid, "stage is %q: want shadow, share or all", s.Stage)
 	}
-	s.Recount = s.Stage == grid.RolloutAll && former.Counter != candidate.Counter
+	if s.Stage == grid.RolloutAll && former.Counter != candidate.Counter {
+		s.Recount = true
+	}
 	return nil
 }
 

@@ -18,6 +18,7 @@ type workload struct {
 	at     time.Time
 	orders []order
 	points []*sim
+	rolls  int
 	class  map[string]string // of a frame, by what its device says: see classOf
 	keys   int
 }
@@ -128,6 +129,8 @@ func (w *workload) step() {
 		w.add(order{Do: "replay"})
 	case n < 14:
 		w.add(order{Do: "put", Reg: w.registrationAgain()})
+	case n < 16:
+		w.roll()
 	}
 	if r.IntN(3) == 0 {
 		w.add(order{Do: "deliver"})
