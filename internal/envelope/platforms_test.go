@@ -145,7 +145,7 @@ func TestTuyaPropertyReportsOfAllFormsGiveOneObject(t *testing.T) {
 		}
 	}
 	f := opened(t, "gridgate/tuya/a", []byte(`{"devId":"1","status":[{"code":"s","value":0,"t":3000},{"code":"s","value":1,"t":2000},{"code":"s","value":2,"t":2000}]}`))
-	if want := `{"s":0,"_history":[{"s":1,"_at":2000},{"s":2,"_at":2000}]}`; string(f.Payload) != want {
+	if want := `{"s":0,"_at":3000,"_history":[{"s":1,"_at":2000},{"s":2,"_at":2000}]}`; string(f.Payload) != want {
 		t.Errorf("got %s: want %s", f.Payload, want)
 	}
 	f = opened(t, "gridgate/tuya/a", []byte(`{"devId":"1","data":{"a":007,"b":inf,"c":[01],"d":1e3}}`))

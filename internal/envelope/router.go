@@ -13,7 +13,7 @@ import (
 // not push the fleet out of it. It also knows the envelopes of topics that are
 // configured. It is safe for concurrent use.
 type Router struct {
-	seen  *lru.TwoQueueCache[string, route]
+	seen  *lru.TwoQueueCache[string, *route]
 	rules []Rule
 }
 
@@ -35,7 +35,7 @@ const maxTopic = 256
 // NewRouter remembers up to size topics, at least four. Of several rules that fit a topic
 // the first holds.
 func NewRouter(size int, rules ...Rule) *Router {
-	seen, err := lru.New2Q[string, route](max(size, 4))
+	seen, err := lru.New2Q[string, *route](max(size, 4))
 	if err != nil {
 		panic(err) // only for a size below four
 	}
@@ -50,11 +50,12 @@ func (r *Router) Identify(topic string, payload []byte) (id grid.Identity, envel
 		return way.id, way.envelope, ""
 	}
 	if !known {
-		if way = r.route(topic); way.envelope == "" {
+		found := r.route(topic)
+		if way = &found; way.envelope == "" {
 			return Identify(topic, payload) // for the note
 		}
 	}
-	id, note, lasting := identify(way, topic, payload)
+	id, note, lasting := identify(*way, topic, payload)
 	if !known && note == "" && len(topic) <= maxTopic {
 		if lasting {
 			way.id = id

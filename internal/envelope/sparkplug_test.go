@@ -156,7 +156,7 @@ func TestSparkplugValuesOfAllTypesAndOfThePast(t *testing.T) {
 		named("smoke").typ(11).is(true).at(now-60_000).varint(5, 1), named("t").typ(9).float(12, 3).at(now-60_000).varint(5, 1), named("smoke").typ(11).is(false).at(now+5),
 		named("smoke").typ(11).is(true).at(now-30_000).varint(5, 1)))
 	const want = `{"i8":-1,"u8":255,"i32":-1,"u32":4294967295,"i64":-9,"u64":18446744073709551615,"f":1.5,"nan":null,"d":-2.25,"s":"a\"\u000a�b","raw":"AQI=","none":null,` +
-		`"smoke":false,"_at":1772600767890,"_history":[{"smoke":true,"t":3,"_at":1772600707890},{"smoke":true,"_at":1772600737890}]}`
+		`"smoke":false,"_at":1772600767895,"_history":[{"smoke":true,"t":3,"_at":1772600707890},{"smoke":true,"_at":1772600737890}]}`
 	if string(f.Payload) != want || f.At.UnixMilli() != now+5 {
 		t.Errorf("got  %s at %s\nwant %s", f.Payload, f.At, want)
 	}

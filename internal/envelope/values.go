@@ -14,8 +14,9 @@ import (
 //
 //	{"smoke":true,"battery":87,"_at":1700000000000,"_history":[{"_at":1699990000000,"smoke":false}]}
 //
-// The newest value of each name stands at the top, _at is when the message was made,
-// Unix milliseconds, and what is older, or is said to be the past, is in _history.
+// The newest value of each name stands at the top, _at is when the newest of them was
+// taken, else when the message was made, Unix milliseconds; what is older, or is said to
+// be the past, is in _history.
 type values struct {
 	at     int64 // Unix milliseconds; 0: not said
 	list   []namedValue
@@ -101,8 +102,8 @@ func (v *values) payload() []byte {
 			out = append(append(out, n.json...), ',')
 		}
 	}
-	if v.at != 0 {
-		out = append(strconv.AppendInt(append(out, `"_at":`...), v.at, 10), ',')
+	if at := v.time(); !at.IsZero() {
+		out = append(strconv.AppendInt(append(out, `"_at":`...), at.UnixMilli(), 10), ',')
 	}
 	if past > 0 {
 		out = v.history(append(out, `"_history":[`...))
