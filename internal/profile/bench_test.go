@@ -41,6 +41,16 @@ func BenchmarkDecode(b *testing.B) {
 	b.Run("json", func(b *testing.B) {
 		benchDecode(b, "zigbee2mqtt/smoke", -1, `{"battery":100,"battery_low":false,"linkquality":120,"smoke":true,"tamper":false,"test":false,"voltage":3100}`)
 	})
+	b.Run("gbt26875", func(b *testing.B) { // a smoke detector with its place in words
+		benchDecode(b, "gbt26875/transmitter", -1, string(gbFrame(1, gbSent, "\x02\x01"+gbComponent(2, "\xa3\xc1\xc7\xf8\xb2\xe3"))))
+	})
+	b.Run("gbt26875_blank", func(b *testing.B) {
+		benchDecode(b, "gbt26875/transmitter", -1, string(gbFrame(1, gbSent, "\x02\x01"+gbComponent(2, ""))))
+	})
+	b.Run("modbus", func(b *testing.B) { // eight registers, behind their request
+		request, response := adu(b, 3, 3, 0, 0, 0, 8), adu(b, 3, 3, 16, 0, 0, 0, 2, 0, 214, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0)
+		benchDecode(b, "modbus/greystone-cmd5", -1, string(append(request, response...)))
+	})
 }
 
 func BenchmarkGuess(b *testing.B) {
