@@ -61,6 +61,9 @@ func (a *app) discovered(cmd *cobra.Command, c *api.Client, limit int) error {
 		var rows [][]string
 		for _, d := range page.Items {
 			rows = append(rows, []string{string(d.Identity), dash(d.Guess), fmt.Sprint(d.Frames), clock(d.Last), dash(d.Source), d.Reason})
+			for _, g := range d.Guesses[min(len(d.Guesses), 1):] {
+				rows = append(rows, []string{"", "or " + g.Profile, "", "", "", g.Reason})
+			}
 		}
 		a.table("nothing discovered", []string{"DEVICE", "GUESS", "FRAMES", "LAST", "FROM", "WHY"}, rows)
 	})
@@ -100,7 +103,8 @@ func (a *app) deviceAdd() *cobra.Command {
 	var at api.ClaimChannel
 	var mode string
 	cmd := &cobra.Command{
-		Use: "add <identity>", Short: "Register a device and put it at a point; its waiting frames are then processed", Args: args(cobra.ExactArgs(1)),
+		Use: "add <identity>", Aliases: []string{"claim"},
+		Short: "Register a device and put it at a point; its waiting frames are then processed", Args: args(cobra.ExactArgs(1)),
 		Example: "  gridgate device add eui:24e124136d490175 --profile milesight/ws301 --point gate-7",
 		RunE: func(cmd *cobra.Command, argv []string) error {
 			if claim.Profile == "" {

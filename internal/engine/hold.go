@@ -136,8 +136,17 @@ func (e *Engine) discover(d *decoded) {
 	}
 	seen.Last, seen.Source = f.Received, f.Source
 	seen.Frames++
-	if len(d.guesses) > 0 {
-		g := d.guesses[0]
-		seen.Guess, seen.Reason, seen.Smoke = g.Profile, g.Reason, g.Smoke
+	guessed(seen, d.guesses)
+}
+
+// guessed notes what a stranger may be, best first.
+func guessed(seen *grid.Discovered, guesses []profile.Guess) {
+	if len(guesses) == 0 {
+		return // the frames before told more
+	}
+	seen.Guess, seen.Reason, seen.Smoke = guesses[0].Profile, guesses[0].Reason, guesses[0].Smoke
+	seen.Guesses = make([]grid.ProfileGuess, len(guesses)) // anew: the list may be in someone's hand
+	for i, g := range guesses {
+		seen.Guesses[i] = grid.ProfileGuess{Profile: g.Profile, Score: g.Score, Reason: g.Reason, Smoke: g.Smoke, Fire: g.Fire}
 	}
 }

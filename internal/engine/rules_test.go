@@ -334,6 +334,11 @@ func TestUnknownDeviceIsDiscoveredAndItsActiveAlarmIsRaisedWhenClaimed(t *testin
 	if d := must[[]grid.Discovered](t)(r.engine.Discovered(t.Context(), 10)); len(d) != 1 || d[0].Frames != 3 {
 		t.Fatalf("discovered is %+v: want sn:new with three frames", d)
 	}
+	r.restart()
+	d := must[[]grid.Discovered](t)(r.engine.Discovered(t.Context(), 10))
+	if g := d[0].Guesses; len(g) == 0 || g[0].Profile != "gridgate/json" || g[0].Reason == "" || !g[0].Fire || d[0].Guess != g[0].Profile {
+		t.Errorf("guesses after a restart are %+v: want them ranked, with reasons", g)
+	}
 	// Nobody knows where it is: the operator is told that it says fire, no unit is called.
 	if a := r.alarms(state.Query{}); len(a) != 1 || a[0].Type != grid.EventSafetyUnreadable || a[0].Priority != 1 {
 		t.Fatalf("alarms are %+v: want safety.unreadable P1", a)

@@ -182,6 +182,9 @@ func (e *Engine) loadDiscovered(ctx context.Context) error {
 		if !ok {
 			seen = &grid.Discovered{Identity: q.Frame.Identity, Last: q.At, Source: q.Frame.Source, Guess: q.Guess}
 			e.discovered.Add(q.Frame.Identity, seen)
+			d := &decoded{frame: q.Frame}
+			e.dec.decode(d)
+			guessed(seen, d.guesses)
 		}
 		seen.First = q.At // newest first: the last one seen is the oldest
 		seen.Frames++

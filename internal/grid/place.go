@@ -124,6 +124,17 @@ type Discovered struct {
 	Last     time.Time `json:"last"`
 	Frames   int       `json:"frames"`
 	Source   string    `json:"source,omitempty"` // the transport source it was last heard by
+
+	Guesses []ProfileGuess `json:"guesses,omitempty"` // all that may fit, best first
+}
+
+// ProfileGuess is a profile that may fit a device, with why. A person decides.
+type ProfileGuess struct {
+	Profile string `json:"profile"`
+	Score   int    `json:"score"`
+	Reason  string `json:"reason"`
+	Smoke   bool   `json:"smoke,omitempty"` // it is for smoke detectors, or the frame speaks of smoke
+	Fire    bool   `json:"fire,omitempty"`  // read with it, the frame says that there is a fire
 }
 
 // Registration is what a registry file or an import brings: all of it is put, or nothing.
