@@ -191,11 +191,10 @@ func (c *lwm2m) bare(p *pack, payload []byte, format int, path resource) error {
 	case formatOctets:
 		e.value = said{kind: saidData, text: string(payload)}
 	case formatCBOR:
-		var v any
-		if err := c.reader.cbor.Unmarshal(payload, &v); err != nil {
+		if err := c.reader.cbor.Wellformed(payload); err != nil {
 			return fmt.Errorf("the payload is no CBOR: %s", firstLine(err))
 		}
-		e.value = saidOfCBOR(v)
+		e.value = c.reader.saidOfCBOR(payload)
 	}
 	if err := p.count(); err != nil {
 		return err

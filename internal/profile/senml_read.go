@@ -170,14 +170,14 @@ func saidOfJSON(v *fastjson.Value) said {
 }
 
 func (x *packReader) readCBOR(s *senmlPack, payload []byte) error {
-	var list []map[any]any
+	var list []map[any]cbor.RawMessage
 	if err := x.cbor.Unmarshal(payload, &list); err != nil {
 		return fmt.Errorf("the payload is no CBOR array of records: %s", firstLine(err))
 	}
 	for i, item := range list {
 		var rec senmlRecord
 		for key, v := range item {
-			if err := rec.set(labelOf(key), saidOfCBOR(v)); err != nil {
+			if err := rec.set(labelOf(key), x.saidOfCBOR(v)); err != nil {
 				return fmt.Errorf("record %d: %w", i+1, err)
 			}
 		}
@@ -205,7 +205,62 @@ func labelOf(key any) string {
 	return "" // a label that nobody has given a meaning yet: it may be left out
 }
 
-func saidOfCBOR(v any) said {
+// Major types of CBOR (RFC 8949, 3.1).
+const (
+	cborUnsigned = iota
+	cborNegative
+	cborBytes
+	cborText
+	cborArray
+	cborMap
+	cborTag
+	cborSimple
+)
+
+// saidOfCBOR makes a value of one data item, which is well formed. Arrays and maps are
+// none, and not looked into: that may take long.
+func (x *packReader) saidOfCBOR(raw cbor.RawMessage) said {
+	const mostOfTag = 32
+	if len(raw) == 0 {
+		return said{kind: saidOther}
+	}
+	switch major := raw[0] >> 5; {
+	case major == cborArray || major == cborMap || major == cborTag && len(raw) > mostOfTag:
+		return said{kind: saidOther}
+	case major == cborUnsigned || major == cborNegative || major == cborText && raw[0]&31 < 24:
+		return shortItem(raw)
+	case raw[0] == 0xf4 || raw[0] == 0xf5:
+		return saidFlag(raw[0] == 0xf5)
+	}
+	var v any
+	if err := x.cbor.Unmarshal(raw, &v); err != nil {
+		return said{kind: saidOther}
+	}
+	return saidOfItem(v)
+}
+
+// shortItem reads an integer, or a text of fewer than 24 bytes, without the parser's help.
+func shortItem(raw []byte) said {
+	if raw[0]>>5 == cborText {
+		if !utf8.Valid(raw[1:]) {
+			return said{kind: saidOther}
+		}
+		return said{kind: saidText, text: string(raw[1:])}
+	}
+	u := uint64(raw[0] & 31)
+	if len(raw) > 1 {
+		u = 0
+		for _, c := range raw[1:] {
+			u = u<<8 | uint64(c)
+		}
+	}
+	if raw[0]>>5 == cborNegative {
+		return said{kind: saidNumber, num: -1 - float64(u)}
+	}
+	return said{kind: saidNumber, num: float64(u)}
+}
+
+func saidOfItem(v any) said {
 	switch v := v.(type) {
 	case uint64:
 		return said{kind: saidNumber, num: float64(v)}
@@ -234,7 +289,7 @@ func decimalFraction(t cbor.Tag) said {
 	if t.Number != 4 || len(parts) != 2 {
 		return said{kind: saidOther}
 	}
-	exponent, mantissa := saidOfCBOR(parts[0]), saidOfCBOR(parts[1])
+	exponent, mantissa := saidOfItem(parts[0]), saidOfItem(parts[1])
 	if exponent.kind != saidNumber || mantissa.kind != saidNumber || math.Abs(exponent.num) > 300 {
 		return said{kind: saidOther}
 	}

@@ -212,8 +212,8 @@ func TestSenMLWhatItCannotBeIsAnErrorOrAWarning(t *testing.T) {
 func TestSenMLSmokeThatCannotBeReadIsAnError(t *testing.T) {
 	p := parse(t, "codec: senml\nformat: json\nfields: [{name: smoke, path: \"*smoke\"}, {name: t, path: \"*t\"}]\nsignals: {smoke.alarm: smoke, temperature: t}\n")
 	for payload, want := range map[string]string{
-		`[{"n":"smoke","vs":"on fire"},{"n":"t","v":20}]`:      `field "smoke"`,
-		`[{"n":"smoke"},{"n":"t","v":20}]`:                     `field "smoke"`,
+		`[{"n":"smoke","vs":"on fire"},{"n":"t","v":20}]`:        `field "smoke"`,
+		`[{"n":"smoke"},{"n":"t","v":20}]`:                       `field "smoke"`,
 		`[{"n":"1/smoke","vb":false},{"n":"2/smoke","vb":true}]`: "said twice",
 	} {
 		wantError(t, p, formatted(senmlJSON, "", payload), want)
@@ -253,25 +253,33 @@ func TestSenMLInCBORSaysTheSameAsInJSON(t *testing.T) {
 		{pack(t, map[any]any{0: "urn:dev:ow:10e2073a01080063:open", 4: true}, map[any]any{0: "a:temp", 5: 12}), "door.open=1"},
 		{pack(t, map[any]any{0: "door/2/state", 3: "ajar", "maker": 3, 99: 1, -99: 1}), "door.open=1"},
 		{pack(t, map[any]any{0: "a:temp", 2: cbor.Tag{Number: 4, Content: []any{-2, 2731}}}), "temperature=27.31"},
-		{"\x81\xa2\x00\x66a:temp\x02\xf9\x4d\x00", "temperature=20"},                           // half
-		{"\x81\xa2\x00\x66a:temp\x02\xfa\x41\xa4\x00\x00", "temperature=20.5"},                 // single
-		{"\x81\xa2\x00\x66a:temp\x02\xfb\x40\x34\x80\x00\x00\x00\x00\x00", "temperature=20.5"}, // double
-		{"\x9f\xbf\x00\x66a:temp\x02\x14\xff\xff", "temperature=20"},                           // of no length
+		{pack(t, map[any]any{0: "a:temp", 2: 70000}), "temperature=70000"},
+		{pack(t, map[any]any{0: "a:temp", 2: -70000}), "temperature=-70000"},
+		{pack(t, map[any]any{0: "a:temp", 2: uint64(1) << 40}), "temperature=1.099511627776e+12"},
+		{pack(t, map[any]any{0: "device-with-a-name-of-more-than-24-bytes:temp", 2: 24}), "temperature=24"},
+		{pack(t, map[any]any{0: cbor.RawMessage("\x7f\x62a:\x64temp\xff"), 2: 23}), "temperature=23"}, // a name in parts
+		{"\x81\xa2\x00\x66a:temp\x02\xf9\x4d\x00", "temperature=20"},                                  // half
+		{"\x81\xa2\x00\x66a:temp\x02\xfa\x41\xa4\x00\x00", "temperature=20.5"},                        // single
+		{"\x81\xa2\x00\x66a:temp\x02\xfb\x40\x34\x80\x00\x00\x00\x00\x00", "temperature=20.5"},        // double
+		{"\x9f\xbf\x00\x66a:temp\x02\x14\xff\xff", "temperature=20"},                                  // of no length
 	} {
 		wantTold(t, p, formatted(senmlCBOR, "", c.payload), c.want)
 	}
 	for payload, want := range map[string]string{
-		pack(t, map[any]any{-1: 12, 0: "a:temp", 2: 1}):                                    "version (bver) is 12",
-		pack(t, map[any]any{0: "a:temp", 2: 1, "must_": 1}):                                `"must_" must be understood`,
-		pack(t, map[any]any{0: "a:temp", 2: "1"}):                                          "has no value",
-		pack(t, map[any]any{0: "a:temp", 2: cbor.Tag{Number: 4, Content: []any{9000, 1}}}): "has no value",
-		"\x81\xa2\x00\x66a:temp\x02\xf9\x7e\x00":                                           "is no number",   // NaN
-		"\x81\xa2\x00\x66a:temp\x06\xf9\x7c\x00":                                           "t is no number", // infinite
-		"\x81\xa2\x00\x66a:temp":                                                           "no CBOR",
-		"\x81\xa3\x00\x66a:temp\x02\x01\x02\x02":                                           "no CBOR", // a key twice
-		"\xa1\x00\x01":                                                                     "no CBOR array",
-		"\x9b\x00\x00\x00\x7f\xff\xff\xff\xff":                                             "no CBOR",
-		"\x81" + strings.Repeat("\x81", 60) + "\x00":                                       "no CBOR",
+		pack(t, map[any]any{-1: 12, 0: "a:temp", 2: 1}):                                                        "version (bver) is 12",
+		pack(t, map[any]any{0: "a:temp", 2: 1, "must_": 1}):                                                    `"must_" must be understood`,
+		pack(t, map[any]any{0: "a:temp", 2: "1"}):                                                              "has no value",
+		pack(t, map[any]any{0: "a:temp", 2: cbor.Tag{Number: 4, Content: []any{9000, 1}}}):                     "has no value",
+		"\x81\xa2\x00\x66a:temp\x02\xf9\x7e\x00":                                                               "is no number",   // NaN
+		"\x81\xa2\x00\x66a:temp\x06\xf9\x7c\x00":                                                               "t is no number", // infinite
+		"\x81\xa2\x00\x62a\xff\x02\x01":                                                                        "n is no text",
+		pack(t, map[any]any{0: "a:temp", 2: []int{1}}):                                                         "has no value",
+		pack(t, map[any]any{0: "a:temp", 2: cbor.Tag{Number: 4, Content: []any{-2, strings.Repeat("1", 40)}}}): "has no value",
+		"\x81\xa2\x00\x66a:temp":                                                                               "no CBOR",
+		"\x81\xa3\x00\x66a:temp\x02\x01\x02\x02":                                                               "no CBOR", // a key twice
+		"\xa1\x00\x01":                                                                                         "no CBOR array",
+		"\x9b\x00\x00\x00\x7f\xff\xff\xff\xff":                                                                 "no CBOR",
+		"\x81" + strings.Repeat("\x81", 60) + "\x00":                                                           "no CBOR",
 	} {
 		wantError(t, p, formatted(senmlCBOR, "", payload), want)
 	}
