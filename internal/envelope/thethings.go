@@ -14,8 +14,8 @@ import (
 const theThingsTopic = "v3/"
 
 func isTheThingsTopic(topic string) bool {
-	part := strings.SplitN(topic, "/", 5)
-	return len(part) == 5 && part[0] == "v3" && part[2] == "devices"
+	part := strings.SplitN(strings.TrimPrefix(topic, theThingsTopic), "/", 4)
+	return strings.HasPrefix(topic, theThingsTopic) && len(part) == 4 && part[1] == "devices"
 }
 
 // identifyTheThings takes the EUI; a device that is activated by hand may have none, and
