@@ -4,7 +4,8 @@ package firmwareprofiles
 
 import "embed"
 
-// FS is every <vendor>/<model>/{profile.yaml, cases.yaml}.
+// FS is every <vendor>/<model>/{profile.yaml, cases.yaml}, and the JSON schemas of both
+// kinds of file, for editors.
 //
-//go:embed */*/*.yaml
+//go:embed */*/*.yaml *.schema.json
 var FS embed.FS

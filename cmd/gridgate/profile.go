@@ -19,7 +19,7 @@ import (
 )
 
 func (a *app) profileCommand() *cobra.Command {
-	return group("profile", "List, try and check firmware profiles", a.profileList(), a.profileDecode(), a.profileLint(), a.profileTest())
+	return group("profile", "List, try and check firmware profiles", a.profileList(), a.profileDecode(), a.profileLint(), a.profileTest(), a.profileNew(), a.profileSchema())
 }
 
 // profiles loads the built-in profiles and the configured folders over them.
@@ -67,24 +67,20 @@ func (a *app) profileList() *cobra.Command {
 }
 
 func (a *app) profileDecode() *cobra.Command {
-	var id, hex, text, path, received string
+	var id, codec, variables, hex, text, path, received string
 	var port, format int
 	cmd := &cobra.Command{
 		Use: "decode", Short: "Decode a payload and print its readings as JSON", Args: args(cobra.NoArgs),
-		Example: "  gridgate profile decode --profile milesight/ws301 --port 85 --hex 01755c030001040001",
+		Example: "  gridgate profile decode --profile milesight/ws301 --port 85 --hex 01755c030001040001\n" +
+			"  gridgate profile decode --codec maker.js --port 85 --hex 01755c030001040001",
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			if id == "" || (hex == "") == (text == "") {
-				return usage(cmd, errors.New("want --profile, and --hex or --text"))
+			if (id == "") == (codec == "") || (hex == "") == (text == "") {
+				return usage(cmd, errors.New("want --profile or --codec, and --hex or --text"))
 			}
-			set, err := a.profiles()
-			if err != nil {
-				return err
+			if codec == "" && variables != "" {
+				return usage(cmd, errors.New("--variables are for --codec: want them in the profile"))
 			}
-			p, err := set.Get(id)
-			if err != nil {
-				return err
-			}
-			payload := []byte(text)
+			payload, err := []byte(text), error(nil)
 			if hex != "" {
 				if payload, err = profile.ParseHex(hex); err != nil {
 					return usage(cmd, err)
@@ -98,6 +94,18 @@ func (a *app) profileDecode() *cobra.Command {
 				return usage(cmd, fmt.Errorf("--format is %d: want 0 to %d, or -1 for none", format, math.MaxUint16))
 			}
 			f.Format, f.HasFormat = uint16(format), format >= 0
+			if codec != "" {
+				return a.runCodec(codec, variables, f)
+			}
+			set, err := a.profiles()
+			if err != nil {
+				return err
+			}
+			defer set.Close()
+			p, err := set.Get(id)
+			if err != nil {
+				return err
+			}
 			d, err := p.Decode(f)
 			if err != nil {
 				return err
@@ -108,6 +116,8 @@ func (a *app) profileDecode() *cobra.Command {
 	}
 	f := cmd.Flags()
 	f.StringVar(&id, "profile", "", "firmware profile, `vendor/model`")
+	f.StringVar(&codec, "codec", "", "instead of a profile, the JavaScript codec of a device maker, a `file`: prints its own data, warnings and errors")
+	f.StringVar(&variables, "variables", "", "a `JSON` object that the codec finds as input.variables")
 	f.IntVar(&port, "port", -1, "port the payload came on; -1: none")
 	f.StringVar(&hex, "hex", "", "payload in hexadecimal")
 	f.StringVar(&text, "text", "", "payload as text, for profiles that read JSON")

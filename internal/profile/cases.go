@@ -18,20 +18,20 @@ import (
 // casesSpec is cases.yaml: what a profile must make of given payloads, and how the
 // published vectors of its model are compared.
 type casesSpec struct {
-	Cases   []caseSpec  `yaml:"cases"`
-	Vectors *vectorSpec `yaml:"vectors"`
+	Cases   []caseSpec  `yaml:"cases"`   // payloads and what must come out of them
+	Vectors *vectorSpec `yaml:"vectors"` // how published messages of the model are compared
 }
 
 type caseSpec struct {
-	Name     string    `yaml:"name"`
-	Port     *int      `yaml:"port"`
+	Name     string    `yaml:"name"`     // what it shows
+	Port     *int      `yaml:"port"`     // it came on; none: not said
 	Format   *uint16   `yaml:"format"`   // CoAP content format
 	Path     string    `yaml:"path"`     // LwM2M path that the payload is the value of
 	Received string    `yaml:"received"` // RFC 3339; for times that are relative to it
-	Hex      string    `yaml:"hex"`
-	Text     string    `yaml:"text"` // a payload of text, such as JSON
-	Want     *wantSpec `yaml:"want"`
-	Error    string    `yaml:"error"` // the error has this in it
+	Hex      string    `yaml:"hex"`      // the payload; spaces are ignored
+	Text     string    `yaml:"text"`     // a payload of text, such as JSON
+	Want     *wantSpec `yaml:"want"`     // the whole of what must come out
+	Error    string    `yaml:"error"`    // the error has this in it
 }
 
 // wantSpec is the whole of what must come out: a reading it does not name is a failure.
@@ -41,21 +41,21 @@ type wantSpec struct {
 	Timed    []pastSpec     `yaml:"timed"`    // live readings that have a time of their own
 	History  []pastSpec     `yaml:"history"`  // readings of the past
 	Suspect  []string       `yaml:"suspect"`  // which of the readings are marked
-	Sequence *uint32        `yaml:"sequence"`
-	Time     string         `yaml:"time"` // RFC 3339
-	Restart  bool           `yaml:"restart"`
-	Answer   bool           `yaml:"answer"`
+	Sequence *uint32        `yaml:"sequence"` // the device's counter
+	Time     string         `yaml:"time"`     // RFC 3339
+	Restart  bool           `yaml:"restart"`  // a start-up frame
+	Answer   bool           `yaml:"answer"`   // an answer to a downlink
 	Warnings []string       `yaml:"warnings"` // each has this in it
 
 	Labels map[string]string `yaml:"labels"` // channel → what the device calls it
 }
 
 type pastSpec struct {
-	Signal  string `yaml:"signal"`
-	Value   any    `yaml:"value"`
-	At      string `yaml:"at"`
-	Channel string `yaml:"channel"`
-	Suspect bool   `yaml:"suspect"`
+	Signal  string `yaml:"signal"`  // its name
+	Value   any    `yaml:"value"`   // true, false or a number
+	At      string `yaml:"at"`      // RFC 3339; none: as old as the frame
+	Channel string `yaml:"channel"` // of the device, where it has several
+	Suspect bool   `yaml:"suspect"` // it is marked
 }
 
 // CaseResult is how one case of a profile went.
@@ -150,7 +150,7 @@ func Lint(fsys fs.FS, dir string, bases ...fs.FS) []error {
 	if err != nil {
 		return []error{err}
 	}
-	var wrong []error
+	wrong := append(unfilled(fsys, dir, profileFile), unfilled(fsys, dir, casesFile)...)
 	for _, r := range results {
 		if !r.OK {
 			wrong = append(wrong, grid.Errorf(grid.Invalid, "%s: case %q: %s", path.Join(dir, casesFile), r.Case, r.Reason))

@@ -12,12 +12,12 @@ import (
 type modbusSpec struct {
 	Numbering string            `yaml:"numbering"` // zero (default): as on the wire; one: as data sheets count, 1 or 40001 for the first
 	Words     string            `yaml:"words"`     // big (default) or little: which register of a wide value comes first
-	Polls     []pollSpec        `yaml:"polls"`
-	Fields    []modbusFieldSpec `yaml:"fields"`
+	Polls     []pollSpec        `yaml:"polls"`     // the requests that are sent
+	Fields    []modbusFieldSpec `yaml:"fields"`    // where the values are in the answers
 }
 
 type pollSpec struct {
-	Name     string `yaml:"name"`
+	Name     string `yaml:"name"`     // for a field to refer to
 	Function int    `yaml:"function"` // 1 coils, 2 discrete inputs, 3 holding registers, 4 input registers
 	Start    int    `yaml:"start"`    // the first bit or register
 	Count    int    `yaml:"count"`    // how many
@@ -28,10 +28,10 @@ type pollSpec struct {
 // modbusFieldSpec is a field at a bit or at a register.
 type modbusFieldSpec struct {
 	Field    fieldSpec `yaml:",inline"`
-	Poll     string    `yaml:"poll"` // where several polls read it
-	Bit      *int      `yaml:"bit"`
-	Register *int      `yaml:"register"`
-	Words    string    `yaml:"words"`
+	Poll     string    `yaml:"poll"`     // where several polls read it
+	Bit      *int      `yaml:"bit"`      // which coil or input
+	Register *int      `yaml:"register"` // which register it begins at
+	Words    string    `yaml:"words"`    // big or little; default: that of modbus
 }
 
 func (c *compiler) modbus(s *profileSpec) (codec, []int, error) {

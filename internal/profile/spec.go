@@ -26,18 +26,18 @@ type profileSpec struct {
 	Source   string        `yaml:"source"`         // where the layout comes from, in words
 	Interval string        `yaml:"interval"`       // longest time between two reports of a healthy device
 
-	Counter  counterSpec  `yaml:"counter"`
-	Time     *timeSpec    `yaml:"time"`
-	Restart  *testSpec    `yaml:"restart"` // fields that say: this is a start-up frame
-	History  *testSpec    `yaml:"history"` // fields that say: this frame is of the past
-	Identify identifySpec `yaml:"identify"`
+	Counter  counterSpec  `yaml:"counter"`  // the frame counter of the device
+	Time     *timeSpec    `yaml:"time"`     // the clock of the device
+	Restart  *testSpec    `yaml:"restart"`  // fields that say: this is a start-up frame
+	History  *testSpec    `yaml:"history"`  // fields that say: this frame is of the past
+	Identify identifySpec `yaml:"identify"` // by what devices of the model are recognised; helps to guess, decides nothing
 
-	Codec       string `yaml:"codec"`        // binary, tlv, json
+	Codec       string `yaml:"codec"`        // which kind of payload it is
 	Order       string `yaml:"order"`        // big (default) or little: byte order of fields that do not say
 	UnknownPort string `yaml:"unknown_port"` // error (default) or ignore
 
 	Layouts []layoutSpec `yaml:"layouts"` // binary; tlv: frames that are no records
-	Ports   []int        `yaml:"ports"`   // tlv, json: where reports come; none: anywhere
+	Ports   []int        `yaml:"ports"`   // where reports come; none: anywhere
 	Key     keySpec      `yaml:"key"`     // tlv
 	Header  []itemSpec   `yaml:"header"`  // tlv: what stands before the first record
 	Records []recordSpec `yaml:"records"` // tlv: by key; json: by array
@@ -56,7 +56,7 @@ type profileSpec struct {
 
 	JavaScript *javascriptSpec `yaml:"javascript"` // javascript: the code of a device maker
 
-	Signals map[string]rulesSpec `yaml:"signals"`
+	Signals map[string]rulesSpec `yaml:"signals"` // signal → the rules that make it of fields
 }
 
 // firmwareSpec is a range of versions: 0.9 is before 0.29, which is before 0.29.2.
@@ -84,32 +84,32 @@ type timeSpec struct {
 
 // testSpec is a question about one field.
 type testSpec struct {
-	Field string  `yaml:"field"`
-	Is    anyList `yaml:"is"`
-	Not   anyList `yaml:"not"`
+	Field string  `yaml:"field"` // the field that is asked; a field that is not there answers no
+	Is    anyList `yaml:"is"`    // yes for these words or numbers; without is and not: yes unless 0
+	Not   anyList `yaml:"not"`   // yes for all but these
 }
 
 type identifySpec struct {
 	Models []string `yaml:"models"` // other names of the model in envelopes
 	EUI    []string `yaml:"eui"`    // how EUIs of this maker or model begin
-	Names  []string `yaml:"names"`  // words in a Zigbee2MQTT name
+	Names  []string `yaml:"names"`  // words in a Zigbee2MQTT name; with a kind of identity before it, in the names of those: tasmota:leak
 
 	Schemes []string `yaml:"schemes"` // kinds of identity that only such devices have, for example gb26875
 }
 
 type layoutSpec struct {
-	Name    string     `yaml:"name"`
-	When    whenSpec   `yaml:"when"`
+	Name    string     `yaml:"name"`    // what it is, for messages
+	When    whenSpec   `yaml:"when"`    // the frames it is for; all that is given must fit
 	Check   string     `yaml:"check"`   // how the bytes are proved: sum8, add8, xor8, crc8, crc16_modbus, crc16_ccitt
 	Restart bool       `yaml:"restart"` // a start-up frame
 	Answer  bool       `yaml:"answer"`  // answers a downlink: carries no reading
 	Rest    string     `yaml:"rest"`    // warn (default) or ignore: bytes after the last field
-	Fields  []itemSpec `yaml:"fields"`
+	Fields  []itemSpec `yaml:"fields"`  // one after the other
 }
 
 type whenSpec struct {
-	Port    intList          `yaml:"port"`
-	Length  intList          `yaml:"length"`
+	Port    intList          `yaml:"port"`    // one of these ports
+	Length  intList          `yaml:"length"`  // one of these numbers of bytes
 	Longer  int              `yaml:"longer"`  // more bytes than this
 	Shorter int              `yaml:"shorter"` // fewer bytes than this
 	Byte    map[int]byteSpec `yaml:"byte"`    // offset (negative: from the end) → its values, or {mask, is, not}
@@ -144,21 +144,21 @@ type repeatSpec struct {
 	Count   int       `yaml:"count"`    // fixed
 	CountOf string    `yaml:"count_of"` // a field says how many; neither: to the end
 	Size    int       `yaml:"size"`     // bytes of one; default: to where its last field ends
-	History bool      `yaml:"history"`
-	Time    *timeSpec `yaml:"time"`
-	Channel string    `yaml:"channel"` // # is the record's number from 1
+	History bool      `yaml:"history"`  // the records are of the past
+	Time    *timeSpec `yaml:"time"`     // of each record
+	Channel string    `yaml:"channel"`  // # is the record's number from 1
 }
 
 // fieldSpec names one value of a payload.
 type fieldSpec struct {
-	Name   string         `yaml:"name"`
-	At     *int           `yaml:"at"`   // byte offset (negative: from the end); default: after the last one
-	Type   string         `yaml:"type"` // u8 (default) … u64, i8 … i64, f32, f64, bcd8 … bcd64; json: time, else by what is there
-	Order  string         `yaml:"order"`
+	Name   string         `yaml:"name"`   // of the field: a-z, 0-9 and _
+	At     *int           `yaml:"at"`     // byte offset (negative: from the end); default: after the last one
+	Type   string         `yaml:"type"`   // of bytes: u8 (default) … u64, i, sm, f, bcd, ascii, ymdhms; json, text: time, hex, else by what is there; lwm2m: int, uint, float, bool, string, time
+	Order  string         `yaml:"order"`  // big or little; default: the profile's
 	Bits   string         `yaml:"bits"`   // "7" or "0-13"; 0 is the lowest
 	Mask   uint64         `yaml:"mask"`   // instead of bits; shifted down to its lowest bit
 	Scale  float64        `yaml:"scale"`  // value = raw × scale + offset
-	Offset float64        `yaml:"offset"` //
+	Offset float64        `yaml:"offset"` // added after scale
 	Absent anyList        `yaml:"absent"` // raw values that mean "not said"
 	Enum   map[any]string `yaml:"enum"`   // raw value → word; anything else is a warning and not said
 	Range  []float64      `yaml:"range"`  // outside: kept and marked
@@ -178,34 +178,34 @@ type keySpec struct {
 // history, time or channel has fields of its own, as every element of an array has: they
 // become readings apart from the frame's.
 type recordSpec struct {
-	Name    string     `yaml:"name"`
-	Keys    []string   `yaml:"keys"` // hex: ["0175"]
-	Each    pathSpec   `yaml:"each"`
+	Name    string     `yaml:"name"`    // what it is, for messages
+	Keys    []string   `yaml:"keys"`    // hex: ["0175"]
+	Each    pathSpec   `yaml:"each"`    // json: path of the array whose elements are the records
 	Skip    int        `yaml:"skip"`    // bytes of a value nobody needs
 	Restart bool       `yaml:"restart"` // comes with a start-up
 	Answer  bool       `yaml:"answer"`  // answers a downlink
 	History bool       `yaml:"history"` // of the past
 	Time    *timeSpec  `yaml:"time"`    // with its own time
 	Channel string     `yaml:"channel"` // of its own; # is the record's number from 1
-	Fields  []itemSpec `yaml:"fields"`
+	Fields  []itemSpec `yaml:"fields"`  // one after the other
 }
 
 // ruleSpec says how one signal is made: from a field, or by an expression of fields.
 type ruleSpec struct {
-	Field   string     `yaml:"field"`
-	When    *testSpec  `yaml:"when"`  // only then; else the rule says nothing
-	Is      anyList    `yaml:"is"`    // condition: true for these
-	Clear   anyList    `yaml:"clear"` // condition: false for these only; else anything not in is
-	Not     anyList    `yaml:"not"`   // condition: true for all but these
-	Above   *float64   `yaml:"above"`
-	Below   *float64   `yaml:"below"`
-	Scale   float64    `yaml:"scale"`
-	Offset  float64    `yaml:"offset"`
-	Curve   *curveSpec `yaml:"curve"` // of a value: points [value, result], or the chemistry of a battery whose volts it is
-	Cells   int        `yaml:"cells"` // of the battery, one behind the other; default: 1
-	Expr    string     `yaml:"expr"`
-	Range   []float64  `yaml:"range"`
-	Channel string     `yaml:"channel"`
+	Field   string     `yaml:"field"`   // what the signal is made of
+	When    *testSpec  `yaml:"when"`    // only then; else the rule says nothing
+	Is      anyList    `yaml:"is"`      // condition: true for these
+	Clear   anyList    `yaml:"clear"`   // condition: false for these only; else anything not in is
+	Not     anyList    `yaml:"not"`     // condition: true for all but these
+	Above   *float64   `yaml:"above"`   // condition: true for greater values
+	Below   *float64   `yaml:"below"`   // condition: true for smaller values
+	Scale   float64    `yaml:"scale"`   // of a value: field × scale + offset
+	Offset  float64    `yaml:"offset"`  // of a value, added after scale
+	Curve   *curveSpec `yaml:"curve"`   // of a value: points [value, result], or the chemistry of a battery whose volts it is
+	Cells   int        `yaml:"cells"`   // of the battery, one behind the other; default: 1
+	Expr    string     `yaml:"expr"`    // arithmetic on fields, instead of field; not said where one of them is not
+	Range   []float64  `yaml:"range"`   // outside: kept and marked
+	Channel string     `yaml:"channel"` // of the device, where it has several
 }
 
 // rulesSpec is one rule, a list of them, or just a field's name.

@@ -20,7 +20,7 @@ import (
 
 // lineSpec is one kind of line: a regular expression, and what its groups mean.
 type lineSpec struct {
-	Name    string      `yaml:"name"`
+	Name    string      `yaml:"name"`    // what it is, for messages
 	Match   string      `yaml:"match"`   // regular expression (RE2) that finds the line; its groups are (?P<name>…)
 	Pairs   *pairsSpec  `yaml:"pairs"`   // key=value pairs in the line, beside or instead of groups
 	Hex     string      `yaml:"hex"`     // group of hexadecimal digits whose bytes are laid out as in layout
@@ -31,7 +31,7 @@ type lineSpec struct {
 	Channel string      `yaml:"channel"` // of its own; {group} is that part of the line, # the line's number
 	Restart bool        `yaml:"restart"` // comes with a start-up
 	Answer  bool        `yaml:"answer"`  // answers a downlink
-	Fields  []fieldSpec `yaml:"fields"`
+	Fields  []fieldSpec `yaml:"fields"`  // groups of match, or keys of pairs
 }
 
 // pairsSpec says how key=value pairs are written.
