@@ -353,7 +353,7 @@ func keySchemas() map[string]schema {
 }
 
 // fieldTypes are the types of bytes, then those of texts and named values.
-const fieldTypes = "^((u|i|sm|bcd)(8|16|24|32|40|48|56|64)|f(32|64)|ascii[0-9]+|ymdhms|bcd_ymdhms|time|hex|int|uint|float|bool|string)$"
+const fieldTypes = "^((u|i|sm|bcd)(8|16|24|32|40|48|56|64)|f(32|64)|ascii[0-9]+|ymdhms|bcd_ymdhms|time|hex|int|uint|float|bool|text|opaque)$"
 
 func codecNames() []string {
 	var names []string

@@ -153,7 +153,7 @@ type repeatSpec struct {
 type fieldSpec struct {
 	Name   string         `yaml:"name"`   // of the field: a-z, 0-9 and _
 	At     *int           `yaml:"at"`     // byte offset (negative: from the end); default: after the last one
-	Type   string         `yaml:"type"`   // of bytes: u8 (default) … u64, i, sm, f, bcd, ascii, ymdhms; json, text: time, hex, else by what is there; lwm2m: int, uint, float, bool, string, time
+	Type   string         `yaml:"type"`   // of bytes: u8 (default) … u64, i, sm, f, bcd, ascii, ymdhms; json, text: time, hex, else by what is there; lwm2m: int, uint, float, bool, text, time, opaque
 	Order  string         `yaml:"order"`  // big or little; default: the profile's
 	Bits   string         `yaml:"bits"`   // "7" or "0-13"; 0 is the lowest
 	Mask   uint64         `yaml:"mask"`   // instead of bits; shifted down to its lowest bit
