@@ -64,6 +64,11 @@ func TestChirpStackVersion4ProtobufSaysWhatItsJSONSays(t *testing.T) {
 	if !sameUplink(f.Uplink, want) || hex.EncodeToString(f.Payload) != "017564" {
 		t.Errorf("got %+v %x: want %+v", f.Uplink, f.Payload, want)
 	}
+	// The network server's time of a gateway counts where the message has none.
+	f = opened(t, "application/1/device/24e124136b502217/event/up", message{}.text(1, "57433366").bytes(10, []byte{9}).bytes(12, message{}.bytes(3, timestamp(heardAt.Add(time.Hour))).bytes(17, timestamp(heardAt))))
+	if !f.At.Equal(heardAt) {
+		t.Errorf("got %s: want %s", f.At, heardAt)
+	}
 	// What is zero is left out.
 	f = opened(t, "application/1/device/24e124136b502217/event/up", message{}.text(1, "57433366").bytes(3, info).bytes(10, []byte{9}))
 	if f.Counter != 0 || !f.HasCounter || f.Port != 0 || len(f.Payload) != 1 || f.HasRSSI {
