@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"time"
 	"unicode/utf8"
 
 	"gridgate/internal/grid"
@@ -223,7 +224,7 @@ func (c *lwm2m) take(p *pack, path resource, e *entry) {
 		known = slices.ContainsFunc(c.ignore, func(q resource) bool { return path.within(&q) })
 	}
 	if c.opaque != nil && path.within(c.opaque) {
-		p.opaque, known = append(p.opaque, e.value), true
+		p.opaque, known = append(p.opaque, heard{at: e.at, value: e.value}), true
 	}
 	if known {
 		p.known++
@@ -506,23 +507,64 @@ func (c *inResource) decode(r *run, f *grid.Frame) error {
 	if err := c.hear(r, p, f); err != nil {
 		return err
 	}
+	if len(p.opaque) == 0 {
+		r.report = true
+	} else if err := c.frames(r, p.opaque, f); err != nil {
+		return err
+	}
+	at := r.at
 	if err := p.spread(r, &c.shape); err != nil {
 		return err
 	}
-	switch n := len(p.opaque); {
-	case n > 1:
-		return fmt.Errorf("%v has %d values: want one", c.opaque, n)
-	case n == 0:
-		r.report = true
-		return nil
+	if len(p.opaque) > 0 {
+		r.at = at
 	}
-	payload, why := opaqueBytes(p.opaque[0])
-	if why != "" {
-		return fmt.Errorf("%v %s", c.opaque, why)
+	return nil
+}
+
+// frames gives the values of the resource to the inner codec, the oldest first. Of several
+// each must say when it was, or nobody knows which of them holds now.
+func (c *inResource) frames(r *run, values []heard, f *grid.Frame) error {
+	slices.SortStableFunc(values, heard.compare)
+	first := len(r.readings)
+	for i := range values {
+		v := &values[i]
+		if i > 0 && v.at == values[i-1].at {
+			return fmt.Errorf("%v has %d values: want one, or one for each time", c.opaque, len(values))
+		}
+		payload, why := opaqueBytes(v.value)
+		if why != "" {
+			return fmt.Errorf("%v %s", c.opaque, why)
+		}
+		inside, from := *f, len(r.readings)
+		inside.Payload, inside.HasFormat, inside.Format, inside.Path = payload, false, 0, ""
+		if err := c.inner.decode(r, &inside); err != nil {
+			return err
+		}
+		if i == len(values)-1 {
+			r.supersede(first)
+			r.at = r.stamp(from, v.at)
+			return nil
+		}
+		r.emit(&r.top, &record{history: r.p.history != nil && r.p.history.ask(&r.top)}, 0)
+		r.top.clear()
+		r.stamp(from, v.at)
 	}
-	inside := *f
-	inside.Payload, inside.HasFormat, inside.Format, inside.Path = payload, false, 0, ""
-	return c.inner.decode(r, &inside)
+	return nil
+}
+
+// stamp gives the readings from the given one on a time, where they have none.
+func (r *run) stamp(from int, at int64) time.Time {
+	if at == 0 {
+		return time.Time{}
+	}
+	t := time.UnixMicro(at).UTC()
+	for i := from; i < len(r.readings); i++ {
+		if r.readings[i].At.IsZero() {
+			r.readings[i].At = t
+		}
+	}
+	return t
 }
 
 // opaqueBytes are the bytes of an opaque value; texts carry them in base64.

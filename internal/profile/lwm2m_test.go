@@ -292,6 +292,11 @@ func TestLwM2MCarriesTheFramesOfAnotherCodecInAResource(t *testing.T) {
 		{senmlCBOR, "", pack(t, map[any]any{-2: "/19/0/0/", 0: "0", 8: []byte(inside)}), "door.open=1"},
 		{oldJSON, "/19/0", `{"e":[{"n":"0","sv":"pQE="}]}`, "door.open=1"},
 		{omaTLV, "/3/0", resource(9, "\x50"), "battery.level=80"},
+		// Kept frames that come together: each at its time, the older ones of the past.
+		{senmlJSON, "", `[{"n":"/19/0/0","vd":"pQA","t":-5},{"n":"/19/0/0","vd":"pQE","t":-60},{"n":"/19/0/0","vd":"pQE","t":-90}]`,
+			"door.open=1 at 2026-03-01T11:58:30Z history\ndoor.open=1 at 2026-03-01T11:59:00Z history\ndoor.open=0 at 2026-03-01T11:59:55Z"},
+		{senmlJSON, "", `[{"n":"/19/0/0","vd":"pQE","t":-60},{"n":"/19/0/0","vd":"pQA"},{"n":"/3/0/9","v":80}]`,
+			"door.open=1 at 2026-03-01T11:59:00Z history\ndoor.open=0\nbattery.level=80"},
 	} {
 		wantTold(t, p, formatted(c.format, c.path, c.payload), strings.Split(c.want, "\n")...)
 	}
@@ -302,7 +307,8 @@ func TestLwM2MCarriesTheFramesOfAnotherCodecInAResource(t *testing.T) {
 		format              uint16
 		path, payload, want string
 	}{
-		{omaTLV, "/19/0", several(0, value1(0, inside), value1(1, inside)), "19/0/0 has 2 values: want one"},
+		{omaTLV, "/19/0", several(0, value1(0, inside), value1(1, inside)), "19/0/0 has 2 values: want one, or one for each time"},
+		{senmlJSON, "", `[{"n":"/19/0/0","vd":"pQE","t":-5},{"n":"/19/0/0","vd":"pQA","t":-5}]`, "19/0/0 has 2 values"},
 		{omaTLV, "/19/0", resource(0, ""), "19/0/0 is empty"},
 		{plainText, "/19/0/0", "!", "is no base64"},
 		{plainCBOR, "/19/0/0", "\x01", "is not opaque"},

@@ -88,7 +88,7 @@ type pack struct {
 	first   string // the first that is not known
 	now     time.Time
 	name    []byte
-	opaque  []said // values that are for another codec
+	opaque  []heard // values that are for another codec
 }
 
 func (p *pack) start(f *grid.Frame) {
