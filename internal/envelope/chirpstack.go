@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -14,13 +15,17 @@ import (
 )
 
 // chirpStackTopic begins application/<application>/device/<eui>/event/<kind>, the same in
-// versions 3 and 4. A configured topic may have another form: then its last level is the
-// kind of event, and the identity is in the message.
+// versions 3 and 4. A configured topic may have another form: then its last level may be
+// the kind of event, and the identity is in the message.
 const chirpStackTopic = "application/"
 
 func splitChirpStack(topic string) (eui, event, note string) {
 	if !strings.HasPrefix(topic, chirpStackTopic) {
-		return "", topic[strings.LastIndexByte(topic, '/')+1:], ""
+		event = topic[strings.LastIndexByte(topic, '/')+1:]
+		if !slices.Contains([]string{"join", "ack", "txack", "status", "log", "error", "location", "integration"}, event) {
+			event = "up" // a name of the user's own: a payload is never passed over for it
+		}
+		return "", event, ""
 	}
 	part := strings.Split(topic, "/")
 	if len(part) != 6 || part[2] != "device" || part[4] != "event" {

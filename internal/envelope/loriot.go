@@ -14,7 +14,7 @@ import (
 
 func identifyLORIOT(payload []byte) (grid.Identity, string) {
 	return identifyJSON(payload, func(root *fastjson.Value) (grid.Identity, string) {
-		return makeIdentity("eui", stringAt(root, "EUI"))
+		return makeIdentity("eui", strings.ReplaceAll(stringAt(root, "EUI"), "-", ""))
 	})
 }
 

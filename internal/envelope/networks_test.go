@@ -104,6 +104,10 @@ func TestChirpStackVersion3JSONHasIdentifiersInBase64(t *testing.T) {
 	}
 	// On a topic of the user's own the identity is in the message, in either form.
 	r := NewRouter(10, Rule{"lns/#", ChirpStack})
+	f = grid.Frame{Envelope: ChirpStack, Address: "lns/door-7", Raw: []byte(raw)}
+	if err := Open(&f); err != nil || f.Kind != grid.Report || f.Port != 6 {
+		t.Errorf("on a topic that names no event: got %+v, %v", f.Uplink, err)
+	}
 	for _, raw := range []string{raw, strings.Replace(raw, "JOEkE2tQIhc=", "24E124136B502217", 1), `{"deviceInfo":{"devEui":"24e124136b502217"},"data":"AQ=="}`} {
 		if id, envelope, note := r.Identify("lns/7/up", []byte(raw)); id != "eui:24e124136b502217" || envelope != ChirpStack {
 			t.Errorf("%s: got %q %q %q", raw, id, envelope, note)

@@ -84,6 +84,9 @@ func TestTasmotaBridgeBringsManyDevicesOnOneTopic(t *testing.T) {
 		{"tele/bridge/SENSOR", `{"ZbReceived":{"0x4773":{"Device":"0x4773","Contact":0,"BatteryPercentage":91}}}`, "tasmota:bridge/0x4773", `{"Device":"0x4773","Contact":0,"BatteryPercentage":91}`},
 		{"tele/bridge/SENSOR", `{"ZbReceived":{"0x4774":{"Device":"0x4774","Name":"Kitchen Smoke","BatteryPercentage":91}}}`, "tasmota:bridge/kitchen smoke", `{"Device":"0x4774","Name":"Kitchen Smoke","BatteryPercentage":91}`},
 		{"tele/bridge/4773/SENSOR", `{"ZbReceived":{"0x4773":{"BatteryPercentage":91}}}`, "tasmota:bridge/4773/0x4773", `{"BatteryPercentage":91}`},
+		{"tele/bridge/ZbReceived", `{"0x4773":{"BatteryPercentage":91}}`, "tasmota:bridge/0x4773", `{"BatteryPercentage":91}`},
+		{"tele/bridge/ZbReceived", `{"Device":"0x4773","Name":"k","BatteryPercentage":91}`, "tasmota:bridge/k", `{"Device":"0x4773","Name":"k","BatteryPercentage":91}`},
+		{"tele/bridge/SENSOR", `{"ZbReceived":{"Device":"0x4773","BatteryPercentage":91}}`, "tasmota:bridge/0x4773", `{"Device":"0x4773","BatteryPercentage":91}`},
 		{"tele/bridge/SENSOR", `{"Switch1":"ON"}`, "tasmota:bridge", `{"Switch1":"ON"}`},
 	} {
 		id, envelope, note := r.Identify(c.topic, []byte(c.raw))

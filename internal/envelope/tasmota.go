@@ -33,7 +33,8 @@ func isTasmotaTopic(topic string) bool {
 	return strings.HasPrefix(topic, "tele/") || strings.HasPrefix(topic, "stat/")
 }
 
-var zbReceived = []byte(`"ZbReceived"`)
+// zbReceived is the key, or with SetOption118 the kind, of what a device of a bridge says.
+const zbReceived = "ZbReceived"
 
 func identifyTasmota(topic string, payload []byte) (id grid.Identity, note string, lasting bool) {
 	name, verb, kind, note := splitTasmota(topic)
@@ -44,12 +45,12 @@ func identifyTasmota(topic string, payload []byte) (id grid.Identity, note strin
 		id, note = makeIdentity("tasmota", name)
 		return id, note, true
 	}
-	if !bytes.Contains(payload, zbReceived) {
+	if kind != zbReceived && !bytes.Contains(payload, []byte(`"`+zbReceived+`"`)) {
 		id, note = makeIdentity("tasmota", name)
 		return id, note, false
 	}
 	id, note = identifyJSON(payload, func(root *fastjson.Value) (grid.Identity, string) {
-		device, _, err := zigbeeDevice(root)
+		device, _, err := zigbeeDevice(root, kind)
 		if err != nil {
 			return "", err.Error()
 		}
@@ -58,11 +59,24 @@ func identifyTasmota(topic string, payload []byte) (id grid.Identity, note strin
 	return id, note, false
 }
 
-func mayHoldZigbee(verb, kind string) bool { return verb == "tele" && kind == "SENSOR" }
+func mayHoldZigbee(verb, kind string) bool {
+	return verb == "tele" && (kind == "SENSOR" || kind == zbReceived)
+}
 
-// zigbeeDevice finds who speaks within ZbReceived, and what it says.
-func zigbeeDevice(root *fastjson.Value) (name string, says *fastjson.Value, err error) {
-	object := root.GetObject("ZbReceived")
+// zigbeeDevice finds who speaks within ZbReceived, and what it says. With SetOption118
+// the word stands in the topic, with SetOption119 the address does not stand around.
+func zigbeeDevice(root *fastjson.Value, kind string) (name string, says *fastjson.Value, err error) {
+	received := root
+	if kind != zbReceived {
+		received = root.Get(zbReceived)
+	}
+	if address := stringAt(received, "Device"); address != "" {
+		if given := stringAt(received, "Name"); given != "" {
+			address = given
+		}
+		return address, received, nil
+	}
+	object := received.GetObject()
 	if object == nil || object.Len() != 1 {
 		return "", nil, fmt.Errorf("ZbReceived holds messages of several devices or of none: want one")
 	}
@@ -85,7 +99,7 @@ func openTasmota(f *grid.Frame) error {
 		f.Kind, f.NotHeard = grid.Status, !bytes.EqualFold(f.Raw, []byte("Online"))
 		return nil
 	}
-	isData := verb == "tele" && kind == "SENSOR"
+	isData := mayHoldZigbee(verb, kind)
 	if !isData && kind != "STATE" && kind != "RESULT" {
 		f.Kind = grid.Status // INFO1, UPTIME, POWER, …
 		if verb == "stat" {
@@ -101,8 +115,8 @@ func openTasmota(f *grid.Frame) error {
 	}
 	f.At = parseTime(root.GetStringBytes("Time")) // usually without a zone, which is no time
 	switch {
-	case root.Get("ZbReceived") != nil && isData:
-		return openZigbeeDevice(f, root)
+	case kind == zbReceived, isData && root.Get(zbReceived) != nil:
+		return openZigbeeDevice(f, root, kind)
 	case isData, kind == "RESULT" && hasSwitch(root):
 		report(f, f.Raw)
 	case kind == "RESULT":
@@ -115,8 +129,8 @@ func openTasmota(f *grid.Frame) error {
 }
 
 // openZigbeeDevice takes what the one device says as the payload, whatever its name.
-func openZigbeeDevice(f *grid.Frame, root *fastjson.Value) error {
-	_, says, err := zigbeeDevice(root)
+func openZigbeeDevice(f *grid.Frame, root *fastjson.Value, kind string) error {
+	_, says, err := zigbeeDevice(root, kind)
 	if err != nil {
 		return err
 	}
