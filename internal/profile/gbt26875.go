@@ -19,7 +19,7 @@ import (
 // that of the event. A dialect is settings, never guessed from the bytes.
 type gbt26875 struct {
 	times    gb26875.Encoding
-	testIs   uint16 // what bit 0 of a state is in a test
+	testIs   uint16 // what bit 0 of a state is in a test: 0 or 1
 	objects  [256]*gbObject
 	commands map[gb26875.Command]gbCommand
 	classes  [256]float64 // of a component type
@@ -245,11 +245,11 @@ func (c *gbt26875) state(s *scope, o *gbObject, b []byte) {
 		state |= uint16(b[o.State+1]) << 8
 	}
 	s.set(c.slots.state, float64(state))
-	test := state&1 == c.testIs
-	s.set(c.slots.normal, float64(state&1^c.testIs))
-	s.set(c.slots.test, float64(state&1^c.testIs^1))
-	if !test || state>>1 == 0 {
-		s.set(c.slots.testMode, float64(state&1^c.testIs^1))
+	normal := state&1 ^ c.testIs
+	s.set(c.slots.normal, float64(normal))
+	s.set(c.slots.test, float64(1-normal))
+	if normal == 1 || state>>1 == 0 {
+		s.set(c.slots.testMode, float64(1-normal))
 	}
 	for i, slot := range o.bits {
 		if slot >= 0 {
