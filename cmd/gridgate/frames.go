@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -71,46 +72,71 @@ func (a *app) quarantined(cmd *cobra.Command, c *api.Client, q api.Query) error 
 }
 
 func (a *app) replayCommand() *cobra.Command {
-	var device, reason string
+	var device, reason, profile string
 	var all bool
 	cmd := &cobra.Command{
 		Use: "replay [<id>…]", Short: "Process frames of the quarantine again",
 		Long: "Process frames of the quarantine again, after what was wrong is mended: by their ids\n" +
-			"(gridgate frames --quarantine), all of a device, all of a reason, or all.",
+			"(gridgate frames --quarantine), all of a device, of a profile, of a reason, or all.\n" +
+			"They fill history and raise nothing for the past, but for smoke of the last day.",
 		RunE: func(cmd *cobra.Command, ids []string) error {
-			if (len(ids) > 0) == (device != "" || reason != "" || all) {
-				return usage(cmd, errors.New("want ids, or --device, --reason or --all"))
+			if (len(ids) > 0) == (device != "" || reason != "" || profile != "" || all) {
+				return usage(cmd, errors.New("want ids, or --device, --profile, --reason or --all"))
 			}
 			c, err := a.client()
 			if err != nil {
 				return err
 			}
-			if len(ids) == 0 {
-				if ids, err = waiting(cmd, c, api.Query{Device: device, Type: reason, State: "waiting", Limit: 1000}); err != nil {
-					return err
-				}
+			var done api.Replayed
+			if len(ids) > 0 {
+				done, err = a.replayIDs(cmd, c, ids)
+			} else {
+				done, err = a.replayAll(cmd, c, api.Query{Device: device, Profile: profile, Type: reason, State: "waiting", Limit: 1000})
 			}
-			done := api.Replayed{}
-			for len(ids) > 0 {
-				n := min(len(ids), 1000)
-				r, err := c.Replay(cmd.Context(), ids[:n])
-				if err != nil {
-					return fmt.Errorf("after %d frames: %w", done.Replayed, err)
-				}
-				done.Replayed += r.Replayed
-				ids = ids[n:]
-				if len(ids) > 0 {
-					fmt.Fprintf(a.errOut, "%d replayed, %d to go\n", done.Replayed, len(ids))
-				}
+			if err != nil {
+				return err
 			}
-			return a.show(done, func() { a.say("%d frames replayed", done.Replayed) })
+			return a.show(done, func() {
+				a.say("%d frames replayed", done.Replayed)
+				if done.Still > 0 {
+					a.say("%d wait still: gridgate frames --quarantine", done.Still)
+				}
+			})
 		},
 	}
 	f := cmd.Flags()
 	f.StringVar(&device, "device", "", "all of this `identity`")
+	f.StringVar(&profile, "profile", "", "all of the devices of this `profile`, after it was mended")
 	f.StringVar(&reason, "reason", "", "all of this `reason`, for example undecodable")
 	f.BoolVar(&all, "all", false, "all")
 	return cmd
+}
+
+// replayAll replays everything in quarantine that q lets through, oldest first.
+func (a *app) replayAll(cmd *cobra.Command, c *api.Client, q api.Query) (api.Replayed, error) {
+	ids, err := waiting(cmd, c, q)
+	if err != nil {
+		return api.Replayed{}, err
+	}
+	slices.Reverse(ids)
+	return a.replayIDs(cmd, c, ids)
+}
+
+// replayIDs replays frames a thousand at a time, and says how far it is.
+func (a *app) replayIDs(cmd *cobra.Command, c *api.Client, ids []string) (done api.Replayed, err error) {
+	for len(ids) > 0 {
+		n := min(len(ids), 1000)
+		r, err := c.Replay(cmd.Context(), ids[:n])
+		if err != nil {
+			return done, fmt.Errorf("after %d frames: %w", done.Replayed, err)
+		}
+		done.Replayed += r.Replayed
+		done.Still += r.Still
+		if ids = ids[n:]; len(ids) > 0 {
+			fmt.Fprintf(a.errOut, "%d replayed, %d wait still, %d to go\n", done.Replayed, done.Still, len(ids))
+		}
+	}
+	return done, nil
 }
 
 // waiting lists the ids of everything in quarantine that q lets through.

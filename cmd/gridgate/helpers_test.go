@@ -51,12 +51,15 @@ func realGateway(t *testing.T) (*gateway.Gateway, gateway.Config) {
 	return gatewayIn(t, filepath.Join(t.TempDir(), "data"))
 }
 
-func gatewayIn(t *testing.T, dir string) (*gateway.Gateway, gateway.Config) {
+func gatewayIn(t *testing.T, dir string, change ...func(*gateway.Config)) (*gateway.Gateway, gateway.Config) {
 	t.Helper()
 	cfg := gateway.Default()
 	cfg.DataDir = dir
 	cfg.HTTP.Listen, cfg.Broker.Listen, cfg.Influx.Managed = "127.0.0.1:0", "127.0.0.1:0", false
 	cfg.Journal.ReserveBytes = 1 << 20
+	for _, f := range change {
+		f(&cfg)
+	}
 	g := gateway.New(cfg, nil)
 	ctx, cancel := context.WithCancel(context.Background())
 	var wg sync.WaitGroup

@@ -19,7 +19,7 @@ import (
 )
 
 func (a *app) profileCommand() *cobra.Command {
-	return group("profile", "List, try and check firmware profiles", a.profileList(), a.profileDecode(), a.profileLint(), a.profileTest(), a.profileNew(), a.profileSchema())
+	return group("profile", "List, try and check firmware profiles", a.profileList(), a.profileDecode(), a.profileLint(), a.profileTest(), a.profileDiff(), a.profileRollout(), a.profileNew(), a.profileSchema())
 }
 
 // profiles loads the built-in profiles and the configured folders over them.
@@ -56,6 +56,7 @@ func (a *app) profileList() *cobra.Command {
 					rows = append(rows, []string{p.ID, p.Version, strings.Trim(fmt.Sprint(p.Kinds), "[]"), p.Codec, p.Interval.String(), p.Range.String()})
 				}
 				a.table("no profiles", []string{"PROFILE", "VERSION", "KINDS", "CODEC", "INTERVAL", "FIRMWARE"}, rows)
+				a.sayRolledOut(cmd.Context())
 			})
 		},
 	}

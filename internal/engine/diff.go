@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -89,14 +91,96 @@ func (e *Engine) compare(ctx context.Context, former, candidate *profile.Profile
 		},
 		seen: func(looked, compared int64) { c.seen.Store(looked); c.done.Store(compared) },
 	}
-	tally := profile.NewComparison(former.ID, former.Version, candidate.Version)
-	tally.Alarming = e.alarming(former.Kinds)
 	var err error
 	if r.Last, err = lastFrames(r.Last); err != nil {
 		return profile.Diff{}, err
 	}
 	c.of.Store(int64(r.Last))
-	return p.compare(ctx, tally, former, candidate, r)
+	return p.compare(ctx, e.Rules, former, candidate, r)
+}
+
+// Files are what a gateway that does not run has left.
+type Files struct {
+	Frames   History
+	Store    FilesStore
+	Profiles Profiles
+	Rules    *alarm.Rules
+}
+
+// FilesStore is the state of a gateway that does not run.
+type FilesStore interface {
+	held
+	Versions(ctx context.Context) ([]grid.ProfileVersion, []grid.RolloutStep, error)
+}
+
+// DiffFiles compares a candidate with the version in force on past frames in files.
+func DiffFiles(ctx context.Context, f Files, r profile.DiffRequest, seen func(profile.DiffProgress)) (profile.Diff, error) {
+	candidate, err := f.Profiles.Candidate(r.Files)
+	if err != nil {
+		return profile.Diff{}, err
+	}
+	v, err := versionsIn(ctx, f.Store, f.Profiles)
+	if err != nil {
+		return profile.Diff{}, err
+	}
+	former, err := v.Get(candidate.ID)
+	if err != nil {
+		return profile.Diff{}, grid.Errorf(grid.NotFound, "profile %s is new: there is no version to compare it with", candidate.ID)
+	}
+	devices, err := devicesWith(ctx, f.Store, former.ID)
+	if err != nil {
+		return profile.Diff{}, err
+	}
+	if r.Last, err = lastFrames(r.Last); err != nil {
+		return profile.Diff{}, err
+	}
+	p := past{
+		frames: f.Frames, store: f.Store, id: former.ID, is: func(id grid.Identity) bool { return devices[id] },
+		seen: func(looked, compared int64) {
+			seen(profile.DiffProgress{Running: true, Profile: former.ID, Frames: compared, Of: int64(r.Last), Looked: looked})
+		},
+	}
+	return p.compare(ctx, f.Rules, former, candidate, r)
+}
+
+// StandingIn tells how the versions of profiles stand by the state of a gateway, for
+// those that were ever rolled out.
+func StandingIn(ctx context.Context, store FilesStore, files Profiles) ([]profile.Rollout, error) {
+	v, err := versionsIn(ctx, store, files)
+	if err != nil {
+		return nil, err
+	}
+	var out []profile.Rollout
+	for _, id := range slices.Sorted(maps.Keys(v.steps)) {
+		out = append(out, v.standing(id))
+	}
+	return out, nil
+}
+
+func versionsIn(ctx context.Context, store FilesStore, files Profiles) (*versions, error) {
+	rows, steps, err := store.Versions(ctx)
+	if err != nil {
+		return nil, err
+	}
+	v := newVersions(files)
+	v.load(rows, steps)
+	return v, nil
+}
+
+func devicesWith(ctx context.Context, store held, id string) (map[grid.Identity]bool, error) {
+	all := map[grid.Identity]bool{}
+	for q := (state.Query{Profile: id, Limit: 1000}); ; {
+		page, err := store.ListDevices(ctx, q)
+		if err != nil {
+			return nil, err
+		}
+		for i := range page.Items {
+			all[page.Items[i].Identity] = true
+		}
+		if q.Cursor = page.Next; q.Cursor == "" {
+			return all, nil
+		}
+	}
 }
 
 func lastFrames(n int) (int, error) {
@@ -111,10 +195,10 @@ func lastFrames(n int) (int, error) {
 
 // alarming says which readings are alarms by a limit of the default rules: a tilt that
 // says "open" is an alarm as a contact is.
-func (e *Engine) alarming(kinds []grid.Kind) func(grid.Reading) bool {
+func alarming(all *alarm.Rules, kinds []grid.Kind) func(grid.Reading) bool {
 	var tests []alarm.Test
 	for _, k := range kinds {
-		rules, err := e.Rules.For("", k)
+		rules, err := all.For("", k)
 		if err != nil {
 			continue
 		}
@@ -164,7 +248,9 @@ type past struct {
 	use              func(*grid.Frame)
 }
 
-func (p *past) compare(ctx context.Context, tally *profile.Comparison, former, candidate *profile.Profile, r profile.DiffRequest) (profile.Diff, error) {
+func (p *past) compare(ctx context.Context, rules *alarm.Rules, former, candidate *profile.Profile, r profile.DiffRequest) (profile.Diff, error) {
+	tally := profile.NewComparison(former.ID, former.Version, candidate.Version)
+	tally.Alarming = alarming(rules, former.Kinds)
 	within := r.Within
 	if within <= 0 {
 		within = pastWithin
@@ -259,6 +345,9 @@ func (p *past) block(ctx context.Context, lane grid.Lane, from, end uint64) erro
 		frames, err := p.frames.Next(ctx, lane, from, int(end-from))
 		if err != nil {
 			return err
+		}
+		if len(frames) == 0 {
+			break
 		}
 		for i := range frames {
 			from = frames[i].Pos.Seq

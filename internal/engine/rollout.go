@@ -295,7 +295,7 @@ func (e *Engine) Rollouts(ctx context.Context) ([]profile.Rollout, error) {
 // Rollout tells how the versions of a profile stand.
 func (e *Engine) Rollout(ctx context.Context, id string) (profile.Rollout, error) {
 	id = strings.ToLower(id)
-	r := e.standing(id)
+	r := e.profiles.standing(id)
 	if r.InForce == "" && len(r.Steps) == 0 {
 		_, err := e.profiles.Get(id)
 		return r, err
@@ -316,10 +316,10 @@ func (e *Engine) Rollout(ctx context.Context, id string) (profile.Rollout, error
 }
 
 // standing is what anyone may see of a profile's versions at any time.
-func (e *Engine) standing(id string) profile.Rollout {
-	now := e.profiles.now.Load()
+func (v *versions) standing(id string) profile.Rollout {
+	now := v.now.Load()
 	r := profile.Rollout{Profile: id, Steps: slices.Clone(now.steps[id])}
-	if p, err := e.profiles.files.Get(id); err == nil {
+	if p, err := v.files.Get(id); err == nil {
 		r.InFiles = p.Version
 	}
 	if p, err := now.profiles.Get(id); err == nil {
@@ -348,7 +348,7 @@ func (e *Engine) Profile(id string) (p *profile.Profile, files map[string]string
 	if t := now.running[p.ID]; t != nil {
 		candidate = t.candidate
 	}
-	if v := e.standing(p.ID); v.Origin == profile.RolledOut {
+	if e.profiles.standing(p.ID).Origin == profile.RolledOut {
 		files = now.files[p.ID]
 	} else {
 		files, err = e.profiles.files.Files(p.ID)
@@ -361,7 +361,7 @@ func (e *Engine) Standing() ([]*profile.Profile, []profile.Rollout) {
 	list := e.profiles.now.Load().profiles.List()
 	out := make([]profile.Rollout, len(list))
 	for i, p := range list {
-		out[i] = e.standing(p.ID)
+		out[i] = e.profiles.standing(p.ID)
 	}
 	return list, out
 }

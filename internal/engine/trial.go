@@ -143,7 +143,7 @@ func (b *batch) step(s grid.RolloutStep) grid.RolloutStep {
 func (e *Engine) newTrialCount(s grid.RolloutStep) *trialCount {
 	t := &trialCount{rollout: s.Rollout, tally: profile.NewComparison(s.Profile, s.Former, s.Version)}
 	if p, err := e.profiles.Get(s.Profile); err == nil {
-		t.tally.Alarming = e.alarming(p.Kinds)
+		t.tally.Alarming = alarming(e.Rules, p.Kinds)
 	}
 	return t
 }

@@ -25,7 +25,7 @@ var arrows = map[string][]string{
 		"internal/alarm", "internal/envelope", "internal/influx", "internal/profile", "internal/registry", "internal/state", "internal/ticket",
 	},
 	"internal/profile": {"internal/gb26875"},
-	"internal/api":     {"internal/state"}, // the shapes of what it reads
+	"internal/api":     {"internal/profile", "internal/state"}, // the shapes of what it reads
 	"internal/broker":  {"internal/intake"},
 	"internal/mqtt":    {"internal/intake"},
 	"internal/gateway": {

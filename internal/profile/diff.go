@@ -165,11 +165,11 @@ func (c *Comparison) Add(at Where, old, new Result) {
 		return
 	case new.Err != nil:
 		d.NewErrors++
-		d.Errors = keep(d.Errors, maxDiffExamples, at.example("", new.Err.Error()))
+		d.Errors = keep(d.Errors, maxDiffExamples, at.example(allText(&old.Out), new.Err.Error()))
 		return
 	case old.Err != nil:
 		d.Mended++
-		d.Mends = keep(d.Mends, maxDiffExamples, at.example(old.Err.Error(), ""))
+		d.Mends = keep(d.Mends, maxDiffExamples, at.example(old.Err.Error(), allText(&new.Out)))
 		return
 	}
 	switch a, b := len(old.Out.Warnings), len(new.Out.Warnings); {
@@ -299,6 +299,18 @@ func readingText(r *grid.Reading) string {
 		b.WriteString(" at " + timeText(r.At))
 	}
 	return b.String()
+}
+
+// allText is all that a version says of a frame.
+func allText(d *grid.Decoded) string {
+	if len(d.Readings) == 0 {
+		return "no readings"
+	}
+	var parts []string
+	for i := range d.Readings[:min(len(d.Readings), 10)] {
+		parts = append(parts, d.Readings[i].Signal.String()+" "+readingText(&d.Readings[i]))
+	}
+	return strings.Join(parts, ", ")
 }
 
 // note counts one field of one frame; "" is not said. It reports whether the versions

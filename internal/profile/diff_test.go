@@ -97,7 +97,7 @@ func TestComparisonOfErrorsAndWarnings(t *testing.T) {
 	if d.BothFail != 1 || d.NewErrors != 1 || d.Mended != 1 || d.MoreWarnings != 1 || d.LessWarnings != 1 || d.Same != 2 {
 		t.Errorf("report is %+v", d)
 	}
-	if len(d.Errors) != 1 || d.Errors[0].Frame != "bulk/1/2" || d.Errors[0].New != "byte 3 is missing" || len(d.Mends) != 1 || d.Mends[0].Frame != "bulk/1/3" {
+	if len(d.Errors) != 1 || d.Errors[0].Frame != "bulk/1/2" || d.Errors[0].New != "byte 3 is missing" || d.Errors[0].Old != "door.open false" || len(d.Mends) != 1 || d.Mends[0].Frame != "bulk/1/3" || d.Mends[0].New != "door.open false" {
 		t.Errorf("errors %+v, mends %+v", d.Errors, d.Mends)
 	}
 }
