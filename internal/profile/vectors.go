@@ -301,7 +301,7 @@ func WriteVectorTable(w io.Writer, results []VectorResult) error {
 	var rows []*row
 	total := row{title: "all", count: map[string]int{}}
 	for _, r := range results {
-		title := r.Vendor + " " + r.Model
+		title := strings.TrimSpace(r.Vendor + " " + r.Model)
 		i := slices.IndexFunc(rows, func(x *row) bool { return x.title == title })
 		if i < 0 {
 			rows, i = append(rows, &row{title: title, count: map[string]int{}}), len(rows)
