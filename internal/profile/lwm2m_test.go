@@ -302,7 +302,9 @@ func TestLwM2MCarriesTheFramesOfAnotherCodecInAResource(t *testing.T) {
 	}
 	f := formatted(octets, "", inside)
 	f.HasFormat = false
-	wantTold(t, p, f, "door.open=1") // a platform took it out
+	wantTold(t, p, f, "door.open=1")        // a platform took it out
+	f.Payload = []byte(resource(0, inside)) // unless the profile says that none does
+	wantTold(t, parse(t, strings.Replace(lwm2mOpaque, "lwm2m:", "lwm2m:\n  format: tlv", 1)), f, "door.open=1")
 	for _, c := range []struct {
 		format              uint16
 		path, payload, want string

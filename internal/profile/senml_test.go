@@ -2,6 +2,7 @@ package profile_test
 
 import (
 	"fmt"
+	"math"
 	"strings"
 	"testing"
 	"time"
@@ -314,4 +315,47 @@ func TestSenMLProfileRefusesWhatItCannotMean(t *testing.T) {
 			t.Errorf("%s: got %v: want %q", body, err, want)
 		}
 	}
+}
+
+func TestSenMLUnitsOfOneKindAreConverted(t *testing.T) {
+	for _, c := range []struct {
+		unit, uom   string
+		value, want float64
+	}{
+		{"mV", "V", 3300, 3.3}, {"V", "mV", 3.3, 3300}, {"V", "V", 3.3, 3.3},
+		{"mm", "m", 33, 0.033}, {"cm", "m", 330, 3.3}, {"km", "m", 1.5, 1500}, {"m", "cm", 3.3, 330}, {"mm", "cm", 45, 4.5},
+		{"ms", "s", 250, 0.25}, {"min", "s", 2, 120}, {"h", "min", 1.5, 90}, {"hPa", "Pa", 1013.25, 101325},
+		{"K", "Cel", 293.15, 20}, {"Cel", "K", 20, 293.15},
+		{"/", "%", 0.25, 25}, {"%EL", "%", 25, 25}, {"/100", "%EL", 25, 25}, {"%", "/", 25, 0.25},
+		{"dBW", "dBm", -120, -90}, {"dBm", "dBW", -90, -120},
+		{"rad", "deg", 1.5707963267948966, 90}, {"deg", "rad", 180, 3.141592653589793},
+		{"lm", "lm", 7, 7}, // unknown, and the same
+	} {
+		p := parse(t, "codec: senml\nformat: json\nfields: [{name: x, uom: \""+c.uom+"\"}]\nsignals: {temperature: x}\n")
+		d, err := p.DecodePayload(-1, fmt.Appendf(nil, `[{"n":"x","u":%q,"v":%v}]`, c.unit, c.value))
+		if err != nil {
+			t.Errorf("%v %s in %s: %v", c.value, c.unit, c.uom, err)
+			continue
+		}
+		if got := value(t, d, grid.Temperature); math.Abs(got-c.want) > 1e-9*math.Abs(c.want) {
+			t.Errorf("%v %s in %s: got %v: want %v", c.value, c.unit, c.uom, got, c.want)
+		}
+	}
+	for _, c := range [][2]string{{"V", "A"}, {"%RH", "%"}, {"lm", "lx"}, {"m", "s"}, {"mA", "mV"}} {
+		p := parse(t, "codec: senml\nformat: json\nfields: [{name: x, uom: \""+c[1]+"\"}]\nsignals: {temperature: x}\n")
+		if d, err := p.DecodePayload(-1, fmt.Appendf(nil, `[{"n":"x","u":%q,"v":1}]`, c[0])); err == nil {
+			t.Errorf("%s in %s: got %+v: want an error", c[0], c[1], d.Readings)
+		}
+	}
+}
+
+func TestSenMLTimeInNoCalendarIsNow(t *testing.T) {
+	p := parse(t, "format: json"+senmlDoor)
+	for _, at := range []string{"1e300", "-1e300", "1e12", "-1e10"} {
+		d, err := p.Decode(formatted(senmlJSON, "", `[{"n":"a:temp","v":1,"t":`+at+`}]`))
+		if err != nil || told(d) != "temperature=1" || len(d.Warnings) != 1 {
+			t.Errorf("%s: got %s, %q, %v: want the value, as old as the frame, and a warning", at, told(d), d.Warnings, err)
+		}
+	}
+	wantTold(t, p, formatted(senmlCBOR, "", pack(t, map[any]any{0: "a:temp", 2: cbor.Tag{Number: 4, Content: []any{2, 3}}})), "temperature=300")
 }
