@@ -5,9 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io/fs"
-	"math"
 	"path"
-	"strconv"
 	"strings"
 
 	"github.com/valyala/fastjson"
@@ -42,7 +40,7 @@ func (c *javascriptCodec) decode(r *run, f *grid.Frame) error {
 	if port < 0 && len(c.ports) == 1 {
 		port = c.ports[0]
 	}
-	return c.script.decode(port, f, func(document []byte) error { return c.read(r, document) })
+	return c.script.decode(opDecode, port, f, func(document []byte) error { return c.read(r, document) })
 }
 
 // read takes the fields out of the document {data, warnings, errors} of the code.
@@ -155,58 +153,15 @@ func (c *Codec) Function() string { return c.script.function }
 // Close ends the worker and waits for it.
 func (c *Codec) Close() { c.script.workers.close() }
 
-// Decode runs the code on the payload of a frame. Numbers that are none are left out of the
-// data, with a warning.
+// Decode runs the code on the payload of a frame. Numbers that are none are null, as
+// JSON.stringify has them.
 func (c *Codec) Decode(f grid.Frame) CodecOutput {
 	out := CodecOutput{Warnings: []string{}, Errors: []string{}}
-	err := c.script.decode(f.Port, &f, func(document []byte) error {
-		root, err := fastjson.ParseBytes(document)
-		if err != nil {
-			return err
-		}
-		data := root.Get("data")
-		dropNaN(data, "data", &out.Warnings)
-		out.Data = data.MarshalTo(nil)
-		out.Warnings = append(out.Warnings, textsOf(root.GetArray("warnings"))...)
-		out.Errors = append(out.Errors, textsOf(root.GetArray("errors"))...)
-		return nil
+	err := c.script.decode(opShow, f.Port, &f, func(document []byte) error {
+		return json.Unmarshal(document, &out)
 	})
 	if err != nil {
 		out.Errors = append(out.Errors, err.Error())
 	}
 	return out
-}
-
-// dropNaN takes out of v what is called a number and is none.
-func dropNaN(v *fastjson.Value, name string, warnings *[]string) {
-	wrong := func(item *fastjson.Value, name string) bool {
-		if item.Type() != fastjson.TypeNumber {
-			dropNaN(item, name, warnings)
-			return false
-		}
-		x, err := item.Float64()
-		if err == nil && !math.IsNaN(x) && !math.IsInf(x, 0) {
-			return false
-		}
-		*warnings = append(*warnings, name+" is no number")
-		return true
-	}
-	switch v.Type() {
-	case fastjson.TypeObject:
-		var gone []string
-		v.GetObject().Visit(func(key []byte, item *fastjson.Value) {
-			if wrong(item, name+"."+string(key)) {
-				gone = append(gone, string(key))
-			}
-		})
-		for _, key := range gone {
-			v.Del(key)
-		}
-	case fastjson.TypeArray:
-		for i, item := range v.GetArray() {
-			if wrong(item, name+"."+strconv.Itoa(i)) {
-				v.SetArrayItem(i, fastjson.MustParse("null"))
-			}
-		}
-	}
 }

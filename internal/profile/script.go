@@ -159,16 +159,24 @@ func silentConsole(vm *goja.Runtime) *goja.Object {
 	return console
 }
 
+// scriptFrame is what a worker knows of a frame.
+type scriptFrame struct {
+	port       int
+	receivedMs int64
+	payload    []byte
+	plain      bool // null for numbers that are none; else they are nan and inf
+}
+
 // decode runs the codec on one payload and appends the document
 // {"data":…,"warnings":[…],"errors":[…]} to out. Numbers that JSON cannot write are nan and
 // inf in it, so that whoever needs them can tell them from what is absent.
-func (s *script) decode(w *watch, port int, receivedMs int64, payload, out []byte) ([]byte, error) {
+func (s *script) decode(w *watch, f scriptFrame, out []byte) ([]byte, error) {
 	err := s.run(w, func(vm *goja.Runtime) error {
 		call, err := s.open(vm)
 		if err != nil {
 			return err
 		}
-		in, err := s.input(vm, port, receivedMs, payload)
+		in, err := s.input(vm, f.port, f.receivedMs, f.payload)
 		if err != nil {
 			return err
 		}
@@ -176,7 +184,7 @@ func (s *script) decode(w *watch, port int, receivedMs int64, payload, out []byt
 		if err != nil {
 			return err
 		}
-		out, err = s.document(vm, result, out)
+		out, err = s.document(vm, result, f.plain, out)
 		return err
 	})
 	return out, err

@@ -21,7 +21,7 @@ const (
 )
 
 // document appends {"data":…,"warnings":[…],"errors":[…]} of what the function gave.
-func (s *script) document(vm *goja.Runtime, result goja.Value, out []byte) ([]byte, error) {
+func (s *script) document(vm *goja.Runtime, result goja.Value, plain bool, out []byte) ([]byte, error) {
 	data, warnings, errs := result, []string(nil), []string(nil)
 	if s.function.ts {
 		o, ok := result.(*goja.Object)
@@ -35,7 +35,7 @@ func (s *script) document(vm *goja.Runtime, result goja.Value, out []byte) ([]by
 	} else if _, ok := data.(*goja.Object); !ok {
 		return nil, fmt.Errorf("%s gave %s: want an object", s.function.name, kindOf(data))
 	}
-	e := encoder{vm: vm, out: append(out, `{"data":`...), limit: len(out) + maxResult}
+	e := encoder{vm: vm, out: append(out, `{"data":`...), limit: len(out) + maxResult, plain: plain}
 	said, err := e.value(data, "data", 0)
 	if err != nil {
 		return nil, err
@@ -101,6 +101,8 @@ type encoder struct {
 	out    []byte
 	limit  int
 	values int
+
+	plain bool // null, as JSON.stringify, for numbers that are none
 }
 
 // value appends a value; said is false for what JSON leaves out.
@@ -117,20 +119,30 @@ func (e *encoder) value(v goja.Value, key string, depth int) (said bool, err err
 	if o, ok := v.(*goja.Object); ok {
 		return e.object(o, key, depth)
 	}
+	if _, ok := v.(*goja.Symbol); ok {
+		return false, nil
+	}
 	switch x := v.Export().(type) {
 	case bool:
 		e.out = strconv.AppendBool(e.out, x)
 	case int64:
 		e.out = strconv.AppendInt(e.out, x, 10)
 	case float64:
+		if e.plain && (math.IsNaN(x) || math.IsInf(x, 0)) {
+			e.out = append(e.out, "null"...)
+			return true, nil
+		}
 		e.out = appendFloat(e.out, x)
 	case string:
+		if len(x) > maxResult {
+			return false, fmt.Errorf("the result has more than %d KiB", maxResult>>10)
+		}
 		e.out = appendJSONText(e.out, x)
 	case *big.Int:
 		e.out = x.Append(e.out, 10)
 	default:
 		if !goja.IsNull(v) {
-			return false, nil // undefined, a symbol
+			return false, nil // undefined
 		}
 		e.out = append(e.out, "null"...)
 	}

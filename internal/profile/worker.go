@@ -29,6 +29,7 @@ const hello = "gridgate codec worker"
 const (
 	opLoad   byte = 1 // script number, name, variables, source → function
 	opDecode byte = 2 // script number, port, received, payload → document
+	opShow   byte = 3 // the same for a person: what is no number is null, as JSON.stringify has it
 )
 
 const (
@@ -115,12 +116,12 @@ func (w *workerServer) answer(request, reply []byte) ([]byte, error) {
 		}
 		w.scripts[id] = s
 		return append(append(reply, replyDone), s.function.name...), nil
-	case opDecode:
+	case opDecode, opShow:
 		s := w.scripts[id]
 		if s == nil {
 			return append(reply, replyUnknown), nil
 		}
-		return w.decode(s, rest, reply)
+		return w.decode(op, s, rest, reply)
 	}
 	return nil, fmt.Errorf("request %d is unknown", op)
 }
@@ -137,18 +138,18 @@ func (w *workerServer) load(rest []byte) (*script, error) {
 	return loadScript(w.watch, string(name), string(variables), string(source))
 }
 
-func (w *workerServer) decode(s *script, rest, reply []byte) ([]byte, error) {
+func (w *workerServer) decode(op byte, s *script, rest, reply []byte) ([]byte, error) {
 	port, n := wire.Varint(rest)
 	received, m := wire.Varint(rest[max(n, 0):])
 	if n <= 0 || m <= 0 {
 		return nil, errors.New("a request is cut short")
 	}
-	begin := len(reply)
-	reply, err := s.decode(w.watch, int(port), received, rest[n+m:], append(reply, replyDone))
+	f := scriptFrame{port: int(port), receivedMs: received, payload: rest[n+m:], plain: op == opShow}
+	document, err := s.decode(w.watch, f, append(reply, replyDone))
 	if err != nil {
-		return append(append(reply[:begin], replyWrong), err.Error()...), nil
+		return append(append(reply, replyWrong), err.Error()...), nil
 	}
-	return reply, nil
+	return document, nil
 }
 
 // newMessage begins a message in a buffer, which may be nil.
@@ -207,8 +208,8 @@ func readText(m []byte) (text, rest []byte, err error) {
 	return m[used : used+int(n)], m[used+int(n):], nil
 }
 
-func appendDecode(m []byte, id uint64, port int, received time.Time, payload []byte) []byte {
-	m = wire.AppendVarint(appendHead(m, opDecode, id), int64(port))
+func appendDecode(m []byte, op byte, id uint64, port int, received time.Time, payload []byte) []byte {
+	m = wire.AppendVarint(appendHead(m, op, id), int64(port))
 	var ms int64
 	if !received.IsZero() {
 		ms = received.UnixMilli()

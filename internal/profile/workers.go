@@ -82,9 +82,9 @@ func (p *workers) script(name, source, variables string) (*remoteScript, error) 
 
 // decode runs the codec on the payload of a frame and gives its document to use, which
 // must not keep it. Its errors are permanent.
-func (s *remoteScript) decode(port int, f *grid.Frame, use func(document []byte) error) error {
+func (s *remoteScript) decode(op byte, port int, f *grid.Frame, use func(document []byte) error) error {
 	return s.workers.with(s, func(w *worker) error {
-		w.request = appendDecode(newMessage(w.request), s.id, port, f.Received, f.Payload)
+		w.request = appendDecode(newMessage(w.request), op, s.id, port, f.Received, f.Payload)
 		reply, err := w.ask(w.request, decodeWait)
 		if err == nil && len(reply) > 0 && reply[0] == replyUnknown {
 			if reply, err = w.ask(s.load, loadWait); err != nil {
@@ -397,7 +397,8 @@ func (w *worker) fate() *endedError {
 		return &endedError{verdict: errMemory, how: errMemory.Error()}
 	case w.late.Load():
 		return &endedError{how: "it gave no answer in time"}
-	case strings.Contains(last, "out of memory"):
+	case strings.Contains(last, "out of memory"), strings.HasPrefix(last, "SIGSEGV"):
+		// The runtime of Go itself faults where it gets no memory for its own books.
 		return &endedError{how: errMemory.Error()}
 	case strings.Contains(last, "stack overflow"), strings.Contains(last, "stack exceeds"):
 		return &endedError{how: "too deep for the JavaScript engine"}
