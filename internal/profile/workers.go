@@ -274,19 +274,21 @@ func startWorker() (*worker, error) {
 	if err != nil {
 		return nil, err
 	}
-	defer childIn.Close()
 	out, childOut, err := os.Pipe()
 	if err != nil {
-		return nil, errors.Join(err, in.Close())
+		return nil, errors.Join(err, in.Close(), childIn.Close())
 	}
-	defer childOut.Close()
 	w := &worker{in: in, out: out, stderr: &beginning{}, ended: make(chan struct{})}
 	w.cmd = &exec.Cmd{
 		Path: program, Args: []string{os.Args[0], "codec-worker"}, Dir: "/",
 		Env:   []string{workerEnv + "=1", "TZ=UTC", "GOGC=400", "GOMEMLIMIT=128MiB", "GOTRACEBACK=single"},
 		Stdin: childIn, Stdout: childOut, Stderr: w.stderr, SysProcAttr: workerAttr(), WaitDelay: closeWait,
 	}
-	if err := w.cmd.Start(); err != nil {
+	err = w.cmd.Start()
+	// The ends of the child are the child's alone: or its death would not be heard.
+	_ = childIn.Close()
+	_ = childOut.Close()
+	if err != nil {
 		return nil, errors.Join(err, in.Close(), out.Close())
 	}
 	go w.wait()
