@@ -9,7 +9,8 @@ import (
 // Signal is one of the canonical signals that profiles map to. The zero value is no signal.
 type Signal uint8
 
-// The canonical signals. Units of measure are UCUM (see SignalSpec).
+// The canonical signals. Units of measure are UCUM (see SignalSpec). New ones go to the end:
+// checkpoints hold the numbers.
 const (
 	NoSignal Signal = iota
 	DoorOpen
@@ -35,6 +36,7 @@ const (
 	HeatAlarm    // a heat detector's alarm, or the heat part of a combined one
 	SmokeDirty   // the chamber is dirty: to be cleaned
 	Interconnect // sounds because another detector does: never an alarm of its own
+	ManholeGap   // from the sensor under the cover down to the water: no level without the height it hangs at
 	SignalCount  // how many there are, with NoSignal
 )
 
@@ -74,6 +76,7 @@ var Signals = [SignalCount]SignalSpec{
 	HeatAlarm:       {"heat.alarm", true, "", "smoke", "heat"},
 	SmokeDirty:      {"smoke.dirty", true, "", "smoke", "dirty"},
 	Interconnect:    {"smoke.interconnect", true, "", "smoke", "interconnect"},
+	ManholeGap:      {"manhole.gap", false, "m", "manhole", "gap_m"},
 }
 
 func (s Signal) String() string {
