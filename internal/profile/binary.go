@@ -30,6 +30,8 @@ type layout struct {
 	answer  bool
 	rest    bool // bytes after the last field are no news
 	items   []op
+
+	evidence int // bits that a frame must have right to fit
 }
 
 type byteIs struct {
@@ -151,6 +153,7 @@ func (l *layout) decode(r *run, payload []byte) error {
 		}
 	}
 	r.restart, r.answer, r.report = l.restart, l.answer, !l.answer
+	r.evidence += l.evidence
 	w := window{payload: payload, end: len(payload)}
 	if _, err := r.exec(l.items, &w, &r.top, 0); err != nil {
 		return err
@@ -190,6 +193,26 @@ func unknownPort(s string) (ignore bool, err error) {
 		return true, nil
 	}
 	return false, fmt.Errorf("unknown_port is %q: want error or ignore", s)
+}
+
+// bitsToFit is how many bits of a frame this layout is choosy about.
+func (l *layout) bitsToFit() (n int) {
+	if l.lengths != nil {
+		n += 4
+	}
+	if l.check != nil {
+		n += 8
+	}
+	for i := range l.bytes {
+		fitting := 0
+		for c := range 256 {
+			if l.bytes[i].fits(byte(c)) {
+				fitting++
+			}
+		}
+		n += 8 - bits.Len(uint(max(fitting-1, 0)))
+	}
+	return n
 }
 
 func (s *byteSpec) compile(at int) (byteIs, error) {
@@ -235,6 +258,7 @@ func (c *compiler) layout(s *layoutSpec) (layout, error) {
 		l.bytes = append(l.bytes, is)
 	}
 	slices.SortFunc(l.bytes, func(a, b byteIs) int { return a.at - b.at })
+	l.evidence = l.bitsToFit()
 	l.items, err = c.items(s.Fields, false)
 	return l, err
 }

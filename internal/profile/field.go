@@ -383,6 +383,9 @@ func (f *field) put(r *run, s *scope, raw float64, readable bool) error {
 	if f.enum != nil && !slices.Contains(f.enum.numbers, raw) {
 		return f.unreadable(r, fmt.Sprintf("%v is none of %s", raw, f.enum))
 	}
+	if f.enum != nil && f.width > 0 && f.width <= 16 {
+		r.evidence += max(int(f.width)-bits.Len(uint(len(f.enum.numbers)-1)), 0)
+	}
 	return f.store(r, s, raw*f.mul/f.div+f.add)
 }
 

@@ -1,6 +1,7 @@
 package profile
 
 import (
+	"bytes"
 	"cmp"
 	"fmt"
 	"slices"
@@ -21,10 +22,14 @@ const (
 	scoreModel    = 60 // the envelope names the model
 	scoreName     = 35 // the device's name says what it is
 	scoreEUI      = 15 // the maker's EUIs begin so
+	scoreExact    = 10 // and by its whole name
 	scoreDecodes  = 20 // the payload decodes without a warning
 	scoreReading  = 3  // for each reading of it, up to four
-	scoreWarnings = 5  // it decodes, with warnings, or to nothing of the profile's kind
-	scorePort     = 10 // on a port that the profile names
+	scoreClean    = 8  // it decodes without a warning, to nothing of the profile's kind
+	scoreWarnings = 2  // it decodes with warnings
+	scoreSuspect  = -5 // for each reading beyond its range
+	scorePort     = 8  // on a port that the profile names
+	maxEvidence   = 24 // for each bit that had to be as it is
 	scoreFails    = -40
 	minScore      = 20
 )
@@ -160,8 +165,9 @@ func (s *Set) Guess(f grid.Frame) []Guess {
 			g.Score += score
 			reasons = append(reasons, reason)
 		}
-		if slices.ContainsFunc(p.identify.models, func(m string) bool { return model != "" && strings.Contains(model, m) }) {
-			add(scoreModel, fmt.Sprintf("the envelope names the model %q", f.Model))
+		named := p.identify.namedIn(model)
+		if named > 0 {
+			add(named, fmt.Sprintf("the envelope names the model %q", f.Model))
 		}
 		if slices.Contains(known, p) {
 			switch {
@@ -173,7 +179,7 @@ func (s *Set) Guess(f grid.Frame) []Guess {
 				add(scoreName, fmt.Sprintf("its name has %q in it", sign))
 			}
 		}
-		if len(f.Payload) > 0 && len(f.Payload) <= maxGuessPayload {
+		if p.mayBeOf(&f, named > 0 || slices.Contains(known, p)) {
 			g.try(p, f, add)
 		}
 		if g.Score >= minScore {
@@ -201,13 +207,16 @@ func boolCompare(a, b bool) int {
 // try decodes the frame with a profile and judges the outcome. Only a reading of what the
 // profile's kind is about counts in full: a temperature alone is no smoke detector.
 func (g *Guess) try(p *Profile, f grid.Frame, add func(int, string)) {
-	d, err := p.Decode(f)
+	d, evidence, err := p.trial(f)
 	if err != nil {
 		add(scoreFails, "the payload does not decode")
 		return
 	}
-	ofKind := 0
+	ofKind, suspect := 0, 0
 	for _, r := range d.Readings {
+		if r.Suspect {
+			suspect += scoreSuspect
+		}
 		measurement := grid.Signals[r.Signal].Measurement
 		if slices.Contains(p.Kinds, grid.Kind(measurement)) {
 			ofKind++
@@ -219,16 +228,56 @@ func (g *Guess) try(p *Profile, f grid.Frame, add func(int, string)) {
 			g.Fire = true
 		}
 	}
-	port := 0
+	score := min(evidence, maxEvidence) + suspect
 	if slices.Contains(p.Ports, f.Port) {
-		port = scorePort
+		score += scorePort
 	}
 	switch {
-	case ofKind > 0 && len(d.Warnings) == 0:
-		add(scoreDecodes+scoreReading*min(len(d.Readings), 4)+port, fmt.Sprintf("the payload decodes to %d readings", len(d.Readings)))
-	case len(d.Readings) > 0 || d.Restart || d.Answer:
-		add(scoreWarnings+port, "the payload decodes, in part or to little")
+	case len(d.Warnings) > 0:
+		add(scoreWarnings+score/2, "the payload decodes in part")
+	case ofKind > 0:
+		add(scoreDecodes+scoreReading*min(len(d.Readings), 4)+score, fmt.Sprintf("the payload decodes to %d readings", len(d.Readings)))
+	default:
+		add(scoreClean+score, "the payload is one of its messages")
 	}
+}
+
+// namedIn is what the name of a model in an envelope, squeezed, says for the profile.
+func (id *identity) namedIn(model string) int {
+	longest := 0
+	for _, m := range id.models {
+		if model == m {
+			return scoreModel + scoreExact
+		}
+		if strings.Contains(model, m) {
+			longest = max(longest, len(m))
+		}
+	}
+	if longest == 0 {
+		return 0
+	}
+	return scoreModel + min(longest, scoreExact-1) // the longer of two names is the better one
+}
+
+// mayBeOf says whether a trial is worth its time. signs: the identity or the envelope
+// speaks for the profile.
+func (p *Profile) mayBeOf(f *grid.Frame, signs bool) bool {
+	n := len(f.Payload)
+	if n == 0 || n > maxGuessPayload {
+		return false
+	}
+	switch p.Codec {
+	case "javascript": // a run costs a thousand times what another trial does
+		return signs
+	case "gbt26875":
+		return n > 2 && f.Payload[0] == '@' && f.Payload[1] == '@'
+	case "modbus":
+		return signs || f.Transport == "serial"
+	case "json":
+		first := bytes.TrimLeft(f.Payload, " \t\r\n")
+		return len(first) > 0 && (first[0] == '{' || first[0] == '[')
+	}
+	return true
 }
 
 // onlySmoke reports whether the profile is for smoke detectors and nothing else.

@@ -108,12 +108,16 @@ func readFields(r *run, fields []jsonField, root *fastjson.Value, s *scope) erro
 		if v == nil || f.opens && v.Type() == fastjson.TypeObject {
 			continue
 		}
+		r.evidence += pathEvidence
 		if err := f.read(r, s, v); err != nil {
 			return err
 		}
 	}
 	return nil
 }
+
+// pathEvidence is what a path that is there says of the device, in bits.
+const pathEvidence = 5
 
 func (f *jsonField) read(r *run, s *scope, v *fastjson.Value) error {
 	switch v.Type() {

@@ -102,6 +102,7 @@ type run struct {
 	p        *Profile
 	frame    grid.Frame // here, so that it needs no allocation of its own
 	steps    int        // taken so far
+	evidence int        // bits that were as they had to be
 	top, rec scope
 	readings []grid.Reading
 	past     bool           // the frame's own readings are of the past
@@ -141,7 +142,7 @@ func (p *Profile) newRun() *run {
 
 func (p *Profile) release(r *run) {
 	r.top.clear()
-	r.frame, r.steps, r.at = grid.Frame{}, 0, time.Time{}
+	r.frame, r.steps, r.evidence, r.at = grid.Frame{}, 0, 0, time.Time{}
 	r.readings, r.hidden = r.readings[:0], nil
 	r.past, r.over, r.restart, r.answer, r.report, r.warnings = false, false, false, false, false, nil
 	r.labels, r.contentKey = nil, 0
@@ -155,13 +156,20 @@ var _ grid.Decoder = (*Profile)(nil)
 // result; readings are finite; the frame is neither kept nor changed. Readings whose At
 // is zero are as old as the frame.
 func (p *Profile) Decode(f grid.Frame) (grid.Decoded, error) {
+	d, _, err := p.trial(f)
+	return d, err
+}
+
+// trial is Decode that also says how many bits of the frame were as they had to be: how
+// unlikely it is that a frame of another device decodes so.
+func (p *Profile) trial(f grid.Frame) (d grid.Decoded, evidence int, err error) {
 	r := p.newRun()
 	defer p.release(r)
 	r.frame = f
 	if err := p.decode(r, &r.frame); err != nil {
-		return grid.Decoded{}, grid.Errorf(grid.Invalid, "profile %s: %w", p.ID, err)
+		return grid.Decoded{}, 0, grid.Errorf(grid.Invalid, "profile %s: %w", p.ID, err)
 	}
-	d := grid.Decoded{Profile: p.tag, Restart: r.restart, Answer: r.answer && !r.report, Labels: r.labels, ContentKey: r.contentKey}
+	d = grid.Decoded{Profile: p.tag, Restart: r.restart, Answer: r.answer && !r.report, Labels: r.labels, ContentKey: r.contentKey}
 	if len(r.readings) > 0 {
 		d.Readings = slices.Clone(r.readings)
 	}
@@ -175,7 +183,7 @@ func (p *Profile) Decode(f grid.Frame) (grid.Decoded, error) {
 	if p.clock != nil {
 		d.DeviceTime = p.clock.read(r, &r.top, 0)
 	}
-	return d, nil
+	return d, r.evidence, nil
 }
 
 func (p *Profile) decode(r *run, f *grid.Frame) error {

@@ -124,6 +124,7 @@ func (c *text) line(r *run, line string, n int, seen []bool) error {
 			return fmt.Errorf("%q comes again: want each: true in its profile", l.name)
 		}
 		seen[i] = true
+		r.evidence += 8
 		r.answer, r.report, r.restart = r.answer || l.answer, r.report || !l.answer, r.restart || l.restart
 		return l.read(r, line, found, n)
 	}

@@ -3,6 +3,7 @@ package profile
 import (
 	"encoding/hex"
 	"fmt"
+	"math/bits"
 	"slices"
 	"strconv"
 	"strings"
@@ -92,6 +93,7 @@ func (c *tlv) record(r *run, payload []byte, at, body, n int) (end int, known bo
 		}
 		return w.end, false, nil
 	}
+	r.evidence += max(8*c.keySize-bits.Len(uint(len(c.records))), 0)
 	r.answer, r.report, r.restart = r.answer || rec.answer, r.report || !rec.answer, r.restart || rec.restart
 	s := &r.top
 	if rec.own {
