@@ -173,6 +173,8 @@ func open(f *grid.Frame) error {
 		return openCTWing(f)
 	case Tuya:
 		return openTuya(f)
+	case GB26875, Modbus, Lines:
+		return openBare(f)
 	}
 	return fmt.Errorf("is of no known name: want %s or %s", Native, strings.Join(Names(), ", "))
 }
