@@ -41,6 +41,7 @@ func BenchmarkDecode(b *testing.B) {
 	b.Run("json", func(b *testing.B) {
 		benchDecode(b, "zigbee2mqtt/smoke", -1, `{"battery":100,"battery_low":false,"linkquality":120,"smoke":true,"tamper":false,"test":false,"voltage":3100}`)
 	})
+	benchPacks(b)
 	b.Run("gbt26875", func(b *testing.B) { // a smoke detector with its place in words
 		benchDecode(b, "gbt26875/transmitter", -1, string(gbFrame(1, gbSent, "\x02\x01"+gbComponent(2, "\xa3\xc1\xc7\xf8\xb2\xe3"))))
 	})

@@ -2,6 +2,7 @@ package profile_test
 
 import (
 	"encoding/binary"
+	"slices"
 	"strings"
 	"testing"
 
@@ -369,6 +370,29 @@ func TestLwM2MProfileRefusesWhatItCannotMean(t *testing.T) {
 	} {
 		if _, err := profile.Parse([]byte(head + body + "signals: {temperature: x}\n")); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: got %v: want %q", body, err, want)
+		}
+	}
+}
+
+func TestUnknownLwM2MDetectorIsGuessedByItsObject(t *testing.T) {
+	set := loadAll(t)
+	guesses := set.Guess(formatted(omaTLV, "/3407/0", resource(6046, "\x01")+resource(6044, "\x42\xa2\x00\x00")))
+	var ids []string
+	for _, g := range guesses {
+		ids = append(ids, g.Profile)
+		if !g.Fire || !g.Smoke {
+			t.Errorf("%s: got fire %t, smoke %t: want both", g.Profile, g.Fire, g.Smoke)
+		}
+	}
+	if !slices.Contains(ids, "oma/smoke") || !slices.Contains(ids, "oma/lwm2m") {
+		t.Errorf("got %v: want oma/smoke and oma/lwm2m among them", ids)
+	}
+	// Nobody says the format: nothing is guessed from the bytes.
+	f := formatted(omaTLV, "/3407/0", resource(6046, "\x01"))
+	f.HasFormat = false
+	for _, g := range set.Guess(f) {
+		if strings.HasPrefix(g.Profile, "oma/") {
+			t.Errorf("got %s without a content format", g.Profile)
 		}
 	}
 }
