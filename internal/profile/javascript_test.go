@@ -496,6 +496,11 @@ func FuzzJavaScript(f *testing.F) {
 		f.Fatal(err)
 	}
 	f.Cleanup(vault.Close)
+	set, err := profile.Load(fstest.MapFS{})
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Cleanup(set.Close)
 	f.Add([]byte("\x01\x75\x5c\x03\x67\xd2\x00\x04\x00\x01\x05\x0d\x02"), 2, "function decodeUplink(i) { return {data: {x: i.bytes[0] / 0}} }")
 	f.Add([]byte("T=1;B=2"), 3, "exports.Decode = (p, b) => b.map(x => x ** p)")
 	f.Add([]byte("\x08\x20\xff\x00"), 12, "/(a+)+\\1$/.test('aaaaaaaaaaaaaaaaaaaaaaaaaaaaab'); function Decoder() { return {} }")
@@ -506,9 +511,19 @@ func FuzzJavaScript(f *testing.F) {
 		}
 		in := grid.Frame{Uplink: grid.Uplink{Port: port, Payload: payload}}
 		checkOutput(t, vault.Decode(in))
-		if c, err := profile.OpenCodec("codec.js", []byte(source), nil); err == nil {
-			checkOutput(t, c.Decode(in))
-			c.Close()
+		p, err := set.Compile(map[string]string{
+			"codec.js":     source,
+			"profile.yaml": head + "codec: javascript\njavascript: {file: codec.js}\nfields: [{name: x}]\nsignals: {temperature: x}\n",
+		})
+		if err != nil {
+			return
+		}
+		if d, err := p.Decode(in); err == nil {
+			if err := finite(d); err != nil {
+				t.Fatal(err)
+			}
+		} else if grid.CodeOf(err) != grid.Invalid {
+			t.Fatalf("got %v", err)
 		}
 	})
 }
@@ -526,8 +541,8 @@ func checkOutput(t *testing.T, out profile.CodecOutput) {
 	if back["data"] == nil && len(out.Errors) == 0 {
 		t.Fatalf("neither data nor an error: %s", b)
 	}
-	var finite func(any) error
-	finite = func(v any) error {
+	var numbers func(any) error
+	numbers = func(v any) error {
 		switch v := v.(type) {
 		case float64:
 			if math.IsNaN(v) || math.IsInf(v, 0) {
@@ -535,14 +550,14 @@ func checkOutput(t *testing.T, out profile.CodecOutput) {
 			}
 		case map[string]any:
 			for _, item := range v {
-				if err := finite(item); err != nil {
+				if err := numbers(item); err != nil {
 					return err
 				}
 			}
 		}
 		return nil
 	}
-	if err := finite(back); err != nil {
+	if err := numbers(back); err != nil {
 		t.Fatal(err)
 	}
 }
