@@ -26,7 +26,6 @@ type skeleton struct {
 	Hex               string // of the first case; "" none
 	Text              string // the same, where it is text
 	Port              int    // -1: none
-	Schema            string // path from the folder to the schema
 }
 
 // signalOfKind is the signal that a point of a kind is watched by.
@@ -154,14 +153,14 @@ const newHead = `# yaml-language-server: $schema=../../profile.schema.json
 # Fill in each line that says so. docs/profiles.md explains the keys.
 profile: {{.ID}}
 version: "1"                  # raise it when decoding changes: each frame names it
-vendor: {{.Vendor}}           # FILL IN as people write it
-model: {{.Model}}             # FILL IN as people write it, and as network servers name it
+vendor: {{printf "%-22s" .Vendor}} # FILL IN as people write it
+model: {{printf "%-23s" .Model}} # FILL IN as people write it, and as network servers name it
 firmware: "FILL IN: which firmware the layout holds for, in words"
 kinds: [{{.Kind}}]
 source: "FILL IN: where the layout comes from, for example a data sheet and its table"
 interval: 24h                 # FILL IN: a healthy device reports at least this often
 counter: {source: network}    # network (LoRaWAN), payload with field and bits, or none
-identify: {eui: [], models: []} # how EUIs of the maker begin, other names of the model: helps to guess
+identify: {eui: [], models: []}   # how EUIs of the maker begin, other names of the model: helps to guess
 
 `
 
