@@ -52,6 +52,7 @@ func BenchmarkDecode(b *testing.B) {
 		request, response := adu(b, 3, 3, 0, 0, 0, 8), adu(b, 3, 3, 16, 0, 0, 0, 2, 0, 214, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0)
 		benchDecode(b, "modbus/greystone-cmd5", -1, string(append(request, response...)))
 	})
+	b.Run("javascript", benchJavaScript) // four readings
 }
 
 func BenchmarkGuess(b *testing.B) {
