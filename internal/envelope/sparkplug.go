@@ -186,6 +186,7 @@ func openSparkplug(f *grid.Frame) error {
 		f.Kind, f.NotHeard = grid.Status, true
 		return nil
 	}
+	f.Model = "Sparkplug B"
 	known, err := parseAliases(query)
 	if err != nil {
 		return err

@@ -18,7 +18,7 @@ points:
   - {id: door-1, name: a door, kind: door, mode: simulated}
   - {id: door-2, name: a door, kind: door, mode: simulated}
 devices:
-  - {identity: "spb:city/node 1/d7", profile: gridgate/json, point: door-1, mode: simulated}
+  - {identity: "spb:city/node 1/d7", profile: gridgate/sparkplug, point: door-1, mode: simulated}
   - {identity: "eui:24e124136b502217", profile: gridgate/json, point: door-2, mode: simulated}
 `
 
