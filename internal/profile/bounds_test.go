@@ -40,10 +40,14 @@ func stairs(n int) string {
 }
 
 func TestFilesThatWouldCostMoreThanTheirSizeAreRefused(t *testing.T) {
+	set := loadAll(t)
 	for title, bomb := range bombs() {
 		_, err := profile.Parse([]byte(bomb.yaml))
 		if err == nil || !strings.Contains(err.Error(), bomb.want) || len(err.Error()) > 500 {
 			t.Errorf("%s: got %.300v: want %s", title, err, bomb.want)
+		}
+		if _, err := set.Candidate(map[string]string{"profile.yaml": bomb.yaml}); err == nil || len(err.Error()) > 500 {
+			t.Errorf("%s handed in: got %.300v: want it refused", title, err)
 		}
 	}
 }

@@ -11,8 +11,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/goccy/go-yaml"
-
 	"gridgate/internal/grid"
 )
 
@@ -25,16 +23,14 @@ const (
 	maxFileSize = 512 << 10
 )
 
-// IDOf reads which profile the files are of, without checking them.
+// IDOf reads which profile the files are of, without compiling it.
 func IDOf(files map[string]string) (string, error) {
 	text, ok := files[profileFile]
 	if !ok {
 		return "", grid.Errorf(grid.Invalid, "%s is missing: want it among the files", profileFile)
 	}
-	var head struct {
-		Profile string `yaml:"profile"`
-	}
-	if err := yaml.NewDecoder(strings.NewReader(text)).Decode(&head); err != nil {
+	head, err := parseSpec([]byte(text))
+	if err != nil {
 		return "", grid.Errorf(grid.Invalid, "%s: %w", profileFile, err)
 	}
 	if !idForm.MatchString(head.Profile) {
