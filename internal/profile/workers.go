@@ -281,7 +281,7 @@ func startWorker() (*worker, error) {
 	w := &worker{in: in, out: out, stderr: &beginning{}, ended: make(chan struct{})}
 	w.cmd = &exec.Cmd{
 		Path: program, Args: []string{os.Args[0], "codec-worker"}, Dir: "/",
-		Env:   []string{workerEnv + "=1", "TZ=UTC", "GOGC=400", "GOMEMLIMIT=128MiB", "GOTRACEBACK=single"},
+		Env:   []string{workerEnv + "=1", "TZ=UTC", "GOGC=1000", "GOMEMLIMIT=128MiB", "GOTRACEBACK=single"},
 		Stdin: childIn, Stdout: childOut, Stderr: w.stderr, SysProcAttr: workerAttr(), WaitDelay: closeWait,
 	}
 	err = w.cmd.Start()
