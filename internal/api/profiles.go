@@ -334,8 +334,11 @@ func (s *Server) startRollout(ctx context.Context, by grid.Actor, in *rolloutInp
 
 func (s *Server) setRollout(ctx context.Context, by grid.Actor, in *rolloutInput) (*body[profile.Rollout], error) {
 	w := &in.Body
-	if len(w.Files) > 0 {
+	switch {
+	case len(w.Files) > 0:
 		return nil, grid.Errorf(grid.Invalid, "files are given: want none, the candidate is that of the roll-out that runs")
+	case w.Stage == "" && w.Share == 0 && len(w.Devices) == 0:
+		return nil, grid.Errorf(grid.Invalid, "stage is empty: want shadow, share or all")
 	}
 	r, err := s.Workbench.SetRollout(ctx, profile.RolloutChange{
 		Key: in.Key, Profile: in.ID, Stage: w.stage(), Share: w.Share, Devices: w.Devices, Last: w.Last, Force: w.Force, Reason: w.Reason, By: w.By.actor(by),

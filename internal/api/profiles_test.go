@@ -237,6 +237,10 @@ func TestRefusalsOfARollOutOverTheAPI(t *testing.T) {
 			_, err := c.SetRollout(ctx, "acme/chime", RolloutWish{Files: halvedChime("2")}, "")
 			return err
 		},
+		"invalid: stage is empty": func() error {
+			_, err := c.SetRollout(ctx, "acme/chime", RolloutWish{}, "")
+			return err
+		},
 		"conflict: no roll-out to take back": func() error {
 			_, err := c.BackRollout(ctx, "acme/chime", "because", "")
 			return err
