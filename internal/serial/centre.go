@@ -1,0 +1,166 @@
+package serial
+
+import (
+	"hash/fnv"
+	"strconv"
+	"sync"
+	"time"
+
+	"gridgate/internal/gb26875"
+	"gridgate/internal/grid"
+)
+
+// centre is what a monitoring centre of GB/T 26875.3 knows of its devices.
+type centre struct {
+	times gb26875.Encoding
+	own   map[gb26875.Command]bool // of the maker, to be confirmed
+
+	mu   sync.Mutex
+	seen map[uint64]time.Time // devices that were heard, and when a damaged frame of theirs was kept
+}
+
+const (
+	// refusedEvery is how often a damaged frame of one device is kept for a person to see.
+	refusedEvery = 10 * time.Second
+	// maxSeen bounds the devices that are remembered.
+	maxSeen = 1 << 16
+)
+
+func newCentre(c *Config) *centre {
+	times, _ := c.GBT26875.encoding() // Run says what is wrong with it
+	out := &centre{times: times, own: map[gb26875.Command]bool{}, seen: map[uint64]time.Time{}}
+	for _, n := range c.GBT26875.Commands {
+		out.own[gb26875.Command(n)] = true
+	}
+	return out
+}
+
+// gbKey tells a repeat of a frame from another: the send time of a repeat is a later one.
+type gbKey struct {
+	source uint64
+	serial uint16
+	unit   uint32
+}
+
+func keyOf(f *gb26875.Frame) gbKey {
+	h := fnv.New32a()
+	h.Write([]byte{byte(f.Command)})
+	h.Write(f.Unit)
+	return gbKey{f.Source, f.Serial, h.Sum32()}
+}
+
+func gbIdentity(source uint64) grid.Identity {
+	return grid.Identity("gb26875:" + strconv.FormatUint(source, 10))
+}
+
+// centre answers a frame as the standard wants it, once it is durable. What is not of the
+// standard is kept as well, and then denied. Orders, requests and answers are never
+// answered: what we write may come back to us on a line of two wires.
+func (p *peer) centre(c cut, at int64) {
+	if c.frame == nil {
+		p.deny(c, at)
+		return
+	}
+	f, err := gb26875.Parse(c.frame)
+	if err != nil {
+		return
+	}
+	ctr := p.t.centre
+	answer := gb26875.Confirm
+	switch known := ctr.own[f.Command]; {
+	case f.Command == gb26875.Response:
+		fr := p.frame(c.frame)
+		fr.Identity = gbIdentity(f.Source)
+		ctr.heard(f.Source)
+		p.t.offer(fr)
+		return
+	case f.Command >= gb26875.Control && f.Command <= gb26875.Deny && f.Command != gb26875.Send:
+		return
+	case f.Command != gb26875.Send && !known:
+		answer = gb26875.Deny
+		p.t.damage(p.remote, grid.Errorf(grid.Invalid, "gb26875:%d sends %v: want 2 or 5, or the command under gbt26875.commands", f.Source, f.Command))
+	}
+	ctr.heard(f.Source)
+	fr := p.frame(c.frame)
+	fr.Identity = gbIdentity(f.Source)
+	p.put(fr, receipt{peer: p, key: keyOf(&f), answer: ctr.answer(&f, answer, p.t.cfg.Now())})
+}
+
+// put stores a frame that will be answered. One that finds no room gets no answer, and
+// neither does the repeat of one that waits: the first will be answered.
+func (p *peer) put(f grid.Frame, r receipt) {
+	t := p.t
+	t.tally.Arrived(&f)
+	if p.waits {
+		p.queue.Put(f, r)
+		return
+	}
+	if !t.tally.Counts().FailingSince.IsZero() && p.queue.Find(func(w receipt) bool { return w.key == r.key }) {
+		return
+	}
+	p.queue.Offer(f, r)
+}
+
+func (c *centre) answer(f *gb26875.Frame, command gb26875.Command, now time.Time) []byte {
+	return gb26875.Append(nil, f.Answer(command, now, c.times))
+}
+
+// deny answers a damaged frame, so that the device sends it again at once; what is most
+// likely no frame is left alone, as is a start within one that was denied.
+func (p *peer) deny(c cut, at int64) {
+	f, ok := gb26875.Head(c.damaged)
+	if !ok || at < p.denied || !p.t.centre.likely(&f, c.damaged) {
+		return
+	}
+	p.denied = at + int64(len(c.damaged))
+	now := p.t.cfg.Now()
+	if id, keep := p.t.centre.refuse(f.Source, now); keep {
+		fr := p.frame(c.damaged)
+		fr.Identity, fr.Note = id, c.fault.Error()
+		fr.Flags |= grid.Refused
+		p.t.offer(fr)
+	}
+	_ = p.reply(p.t.centre.answer(&f, gb26875.Deny, now)) // the device repeats without it too, later
+}
+
+// likely reports whether damaged bytes were meant as a frame: the end or the checksum is
+// right, or the head is one that a device would write.
+func (c *centre) likely(f *gb26875.Frame, b []byte) bool {
+	if f.Command == gb26875.Confirm || f.Command == gb26875.Deny {
+		return false
+	}
+	if end, check := gb26875.Sound(b); end || check {
+		return true
+	}
+	if f.Command != gb26875.Send && !c.own[f.Command] {
+		return false
+	}
+	_, binary := gb26875.Encoding{}.Time(f.Sent)
+	_, bcd := gb26875.Encoding{BCD: true}.Time(f.Sent)
+	return binary == nil || bcd == nil
+}
+
+// heard notes a device whose address can be believed.
+func (c *centre) heard(source uint64) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if _, known := c.seen[source]; !known && len(c.seen) < maxSeen {
+		c.seen[source] = time.Time{}
+	}
+}
+
+// refuse says whether a damaged frame is to be kept, and whose it is: nobody's, unless its
+// address has been heard in a sound one.
+func (c *centre) refuse(source uint64, now time.Time) (grid.Identity, bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	id := gbIdentity(source)
+	if _, known := c.seen[source]; !known {
+		id, source = "", gb26875.Platform
+	}
+	if now.Sub(c.seen[source]) < refusedEvery {
+		return "", false
+	}
+	c.seen[source] = now
+	return id, true
+}
