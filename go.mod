@@ -24,7 +24,15 @@ require (
 
 require (
 	github.com/creack/pty v1.1.24 // indirect
+	github.com/dsnet/golib/memfile v1.0.0 // indirect
+	github.com/pion/dtls/v3 v3.1.2 // indirect
+	github.com/pion/logging v0.2.4 // indirect
+	github.com/pion/transport/v4 v4.0.1 // indirect
+	github.com/plgd-dev/go-coap/v3 v3.5.4 // indirect
 	github.com/tarm/serial v0.0.0-20180830185346-98f6abe2eb07 // indirect
+	go.uber.org/atomic v1.11.0 // indirect
+	golang.org/x/crypto v0.58.0 // indirect
+	golang.org/x/exp v0.0.0-20240904232852-e7e105dedf7e // indirect
 )
 
 require (
@@ -79,3 +87,5 @@ tool (
 	golang.org/x/vuln/cmd/govulncheck
 	honnef.co/go/tools/cmd/staticcheck
 )
+
+exclude golang.org/x/exp v0.0.0-20261011100332-faecfb24eb49
