@@ -170,8 +170,10 @@ func (e *Engine) checkStart(s *grid.RolloutStep, candidate, former *profile.Prof
 		return grid.Errorf(grid.Invalid, "profile %s: kinds are %v and were %v: its devices would change lanes; want another profile", s.Profile, candidate.Kinds, former.Kinds)
 	}
 	s.Former, s.Kept = former.Version, false
-	if steps := now.steps[s.Profile]; len(steps) > 0 {
-		s.Kept = rolledOut(steps[len(steps)-1]) == former.Version && now.problems[s.Profile] == nil
+	if steps := now.steps[s.Profile]; len(steps) > 0 && now.problems[s.Profile] == nil {
+		if version := rolledOut(steps[len(steps)-1]); version != "" {
+			s.Former, s.Kept = version, true // by the name under which it is stored
+		}
 	}
 	return checkStage(s, candidate, former)
 }
@@ -303,6 +305,11 @@ func (e *Engine) Rollout(ctx context.Context, id string) (profile.Rollout, error
 	_, err := e.do(ctx, &command{name: "rollout", do: func(*batch) (any, error) {
 		if t := e.trials[id]; t != nil {
 			live, guard := t.tally.Report(), t.guard
+			if running := e.profiles.now.Load().running[id]; running != nil {
+				if n := running.pace.skipped.Load(); n > 0 {
+					live.Cut = fmt.Sprintf("%d frames are left out: the version is slow, or many frames come", n)
+				}
+			}
 			r.Live, r.Guard = &live, &guard
 		}
 		return nil, nil
@@ -332,8 +339,13 @@ func (v *versions) standing(id string) profile.Rollout {
 	r.Stage, r.Version, r.Share, r.Devices, r.Running = last.Stage, last.Version, last.Share, last.Devices, now.running[id] != nil
 	if err := now.problems[id]; err != nil {
 		r.Problem = err.Error()
-	} else if rolledOut(last) != "" {
+		return r
+	}
+	if version := rolledOut(last); version != "" {
 		r.Origin = profile.RolledOut
+		if own, err := v.files.Files(id); err == nil && version == r.InFiles && !maps.Equal(own, now.files[id]) {
+			r.Problem = fmt.Sprintf("the files have a version %s too, which is another one than that rolled out and in force", version)
+		}
 	}
 	return r
 }

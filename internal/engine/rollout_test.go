@@ -649,6 +649,81 @@ func TestReplayOfAProfileCountsWhatStillFails(t *testing.T) {
 	wantCode(t, err, grid.NotFound, "no/such")
 }
 
+func TestSlowCandidateIsLeftOutOfTheComparisonNotWaitedFor(t *testing.T) {
+	p := &pace{}
+	runs := 0
+	p.run(func() { runs++ })
+	p.next.Store(time.Now().Add(time.Hour).UnixNano()) // as after a run of a quarter of an hour
+	for range 3 {
+		p.run(func() { runs++ })
+	}
+	if runs != 1 || p.skipped.Load() != 3 {
+		t.Errorf("%d runs, %d left out: want 1 and 3", runs, p.skipped.Load())
+	}
+	r := bellRig(t)
+	ids := r.bells(3)
+	r.start(halved("2"), grid.RolloutShadow, 0)
+	r.engine.profiles.now.Load().running[bell].pace.next.Store(time.Now().Add(time.Hour).UnixNano())
+	r.ring(1, fire, ids...)
+	if n := len(r.tickets()); n != 3 {
+		t.Errorf("%d tickets: want 3", n)
+	}
+	if d := r.standing().Live; d.Frames != 0 || !strings.Contains(d.Cut, "3 frames are left out") {
+		t.Errorf("live comparison is %+v: want it to say that it left frames out", d)
+	}
+}
+
+// storeStep puts a version and a step to all into the state of a stopped engine.
+func (r *rig) storeStep(files map[string]string) {
+	r.t.Helper()
+	st := must[*state.Store](r.t)(state.Open(r.t.Context(), filepath.Join(r.dir, "state.db"), nil))
+	defer st.Close()
+	err := st.Commit(r.t.Context(), &state.Batch{
+		Versions: []grid.ProfileVersion{{Profile: bell, Version: "2", Files: files, By: tester, At: r.now()}},
+		Rollouts: []grid.RolloutStep{{Profile: bell, N: 1, Rollout: "R", Version: "2", Former: "1", Stage: grid.RolloutAll, By: tester, At: r.now()}},
+	})
+	if err != nil {
+		r.t.Fatal(err)
+	}
+}
+
+func TestStoredVersionThatDoesNotCompileIsToldAndTheFilesVersionReads(t *testing.T) {
+	r := bellRig(t)
+	ids := r.bells(1)
+	r.close()
+	r.storeStep(map[string]string{"profile.yaml": "profile: acme/bell\nof: another time\n"})
+	r.open()
+	r.ring(1, calm, ids...)
+	s := r.standing()
+	if s.InForce != "1" || s.Origin != profile.FromFiles || !strings.Contains(s.Problem, "of") || r.battery("B000") != 80 {
+		t.Errorf("roll-out is %+v: want the files' version in force, and the problem told", s)
+	}
+	if s := r.start(halved("3"), grid.RolloutAll, 0); s.InForce != "3" || s.Problem != "" {
+		t.Errorf("roll-out is %+v: want a sound version to help", s)
+	}
+	if s := r.back(); s.InForce != "1" {
+		t.Errorf("taken back: %+v: want the version that read before", s)
+	}
+}
+
+func TestFilesThatCatchUpWithAnotherTextAreTold(t *testing.T) {
+	version := "1"
+	r := bellRig(t, func(c *Config) {
+		files := bellFiles(version)
+		c.Profiles = must[*profile.Set](t)(profile.Load(firmwareprofiles.FS, fstest.MapFS{bell + "/profile.yaml": {Data: []byte(files["profile.yaml"])}}))
+	})
+	r.bells(1)
+	r.start(halved("2"), grid.RolloutAll, 0)
+	if s := r.standing(); s.Problem != "" {
+		t.Errorf("problem is %q: want none", s.Problem)
+	}
+	version = "2"
+	r.restart()
+	if s := r.standing(); s.InForce != "2" || s.Origin != profile.RolledOut || !strings.Contains(s.Problem, "version 2 too") {
+		t.Errorf("roll-out is %+v: want it told that there are two versions 2", s)
+	}
+}
+
 func TestFailedCommitTakesAStepBack(t *testing.T) {
 	gate := &gatedSteps{}
 	r := bellRig(t, func(c *Config) { gate.Store = c.Store.(*state.Store); c.Store = gate })

@@ -3,6 +3,7 @@ package engine
 import (
 	"context"
 	"fmt"
+	"sync/atomic"
 	"time"
 
 	"gridgate/internal/grid"
@@ -60,7 +61,9 @@ func (d *decoded) decodeBoth() {
 		// As ever, also in how it fails: the candidate is only there to be compared.
 		d.profile = c.reads
 		d.out, d.decodeErr = d.profile.Decode(d.frame)
-		d.both = &bothRead{old: profile.Result{Out: d.out, Err: d.decodeErr}, new: c.beside.Try(d.frame)}
+		c.pace.run(func() {
+			d.both = &bothRead{old: profile.Result{Out: d.out, Err: d.decodeErr}, new: c.beside.Try(d.frame)}
+		})
 		return
 	}
 	b := &bothRead{old: c.beside.Try(d.frame), new: c.reads.Try(d.frame)}
@@ -71,6 +74,33 @@ func (d *decoded) decodeBoth() {
 		return
 	}
 	d.profile, d.out, d.decodeErr = c.reads, b.new.Out, b.new.Err
+}
+
+// pace keeps what a candidate costs where it counts for nothing small: a slow one must
+// not hold up a lane, in which other devices' frames come behind. Beyond a quarter of the
+// time, frames are left out of the comparison.
+type pace struct {
+	next    atomic.Int64 // not before then, unix nanoseconds
+	skipped atomic.Int64
+}
+
+const (
+	paceShare = 4                      // one part in so many
+	paceBurst = 500 * time.Millisecond // of rest is saved up
+)
+
+// run does f if it is time to.
+func (p *pace) run(f func()) {
+	began := time.Now()
+	next := p.next.Load()
+	if next > began.UnixNano() {
+		p.skipped.Add(1)
+		return
+	}
+	f()
+	ended := time.Now()
+	// Of two at a time one may be forgotten: that is no harm.
+	p.next.Store(max(next, began.Add(-paceBurst).UnixNano()) + paceShare*int64(ended.Sub(began)))
 }
 
 // weigh counts what the versions made of a frame, and ends a roll-out that does harm.

@@ -43,6 +43,7 @@ type trial struct {
 	step      grid.RolloutStep
 	candidate *profile.Profile
 	listed    map[grid.Identity]bool
+	pace      *pace
 }
 
 func newVersions(files Profiles) *versions {
@@ -96,6 +97,9 @@ func (v *versions) build(holds func(grid.RolloutStep) bool) *inForce {
 				continue
 			}
 			f.running[id] = newTrial(last, u.profile)
+			if was := v.now.Load().running[id]; was != nil && was.step.Rollout == last.Rollout {
+				f.running[id].pace = was.pace // also so that no frame of it is decoded anew
+			}
 		}
 	}
 	if len(instead) > 0 {
@@ -117,7 +121,7 @@ func rolledOut(s grid.RolloutStep) string {
 }
 
 func newTrial(s grid.RolloutStep, candidate *profile.Profile) *trial {
-	t := &trial{step: s, candidate: candidate, listed: make(map[grid.Identity]bool, len(s.Devices))}
+	t := &trial{step: s, candidate: candidate, listed: make(map[grid.Identity]bool, len(s.Devices)), pace: &pace{}}
 	for _, d := range s.Devices {
 		t.listed[d] = true
 	}
@@ -155,6 +159,7 @@ type choice struct {
 	reads   *profile.Profile // nil: there is none of that id
 	beside  *profile.Profile // reads it too, to be compared; nil: no roll-out runs
 	rollout string           // the id of the one that runs
+	pace    *pace            // of its comparisons
 	shared  bool             // the device is of the share: the candidate reads
 }
 
@@ -166,7 +171,7 @@ func (f *inForce) choose(id string, device grid.Identity) choice {
 	}
 	c := choice{reads: p}
 	if t := f.running[p.ID]; t != nil {
-		c.rollout, c.shared, c.beside = t.step.Rollout, t.has(device), t.candidate
+		c.rollout, c.pace, c.shared, c.beside = t.step.Rollout, t.pace, t.has(device), t.candidate
 		if c.shared {
 			c.reads, c.beside = t.candidate, p
 		}
