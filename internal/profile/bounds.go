@@ -11,6 +11,7 @@ import (
 // what a device needs.
 const (
 	maxFile  = 1 << 20 // bytes
+	maxWords = 100_000 // and signs, as the parser counts
 	maxDepth = 24      // lists and tables in one another
 	maxItems = 2_000   // fields, flags, ifs and repeats
 	maxRules = 500     // of all signals together
@@ -22,7 +23,11 @@ const (
 // memory is gone.
 func boundYAML(raw []byte) error {
 	flow, line, entries, indent := 0, 0, 0, []int{}
-	for _, t := range lexer.Tokenize(string(raw)) {
+	words := lexer.Tokenize(string(raw))
+	if len(words) > maxWords {
+		return fmt.Errorf("has %d words and signs: want at most %d", len(words), maxWords)
+	}
+	for _, t := range words {
 		if t.Position.Line != line {
 			line, entries = t.Position.Line, 0
 		}

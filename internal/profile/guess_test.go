@@ -3,8 +3,10 @@ package profile_test
 import (
 	"strings"
 	"testing"
+	"testing/fstest"
 
 	"gridgate/internal/grid"
+	"gridgate/internal/profile"
 )
 
 func TestGuessRanksByWhatTheEnvelopeSaysAndTheTrialDecode(t *testing.T) {
@@ -42,6 +44,45 @@ func TestGuessRanksByWhatTheEnvelopeSaysAndTheTrialDecode(t *testing.T) {
 	}
 	if g := set.Guess(grid.Frame{Uplink: grid.Uplink{Port: 200, Payload: []byte("????")}}); len(g) != 0 {
 		t.Errorf("noise: got %+v: want no guess", g)
+	}
+}
+
+func TestTheLongerOfTwoNamesInTheEnvelopeIsTheModel(t *testing.T) {
+	set := loadAll(t)
+	for model, want := range map[string]string{"R718F2-868": "netvox/r718f2", "Netvox R718F (915)": "netvox/r718f", "EM310-TILT": "milesight/em310-tilt"} {
+		// The payload is of none of them: only the name speaks.
+		guesses := set.Guess(grid.Frame{Uplink: grid.Uplink{Model: model, Port: 200, Payload: []byte{0xff}}})
+		if len(guesses) == 0 || guesses[0].Profile != want {
+			t.Errorf("%s: got %+v: want %s", model, guesses, want)
+		}
+	}
+}
+
+func TestTrialsOfSlowKindsWaitForASign(t *testing.T) {
+	fsys := fstest.MapFS{"acme/script/profile.yaml": {Data: []byte(`
+profile: acme/script
+version: "1"
+vendor: Acme
+model: Script 9
+kinds: [door]
+source: invented for a test
+interval: 1h
+codec: javascript
+javascript: {source: "function decodeUplink(input) { return {data: {open: 1}} }"}
+fields: [{name: open}]
+signals: {door.open: open}
+`)}}
+	set, err := profile.Load(fsys)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer set.Close()
+	if g := set.Guess(grid.Frame{Uplink: grid.Uplink{Port: 1, Payload: []byte{1}}}); len(g) != 0 {
+		t.Errorf("got %+v: want the code not to run for a device that nothing says is of it", g)
+	}
+	g := set.Guess(grid.Frame{Uplink: grid.Uplink{Port: 1, Model: "script-9", Payload: []byte{1}}})
+	if len(g) != 1 || g[0].Profile != "acme/script" || !strings.Contains(g[0].Reason, "decodes to 1 readings") {
+		t.Errorf("got %+v", g)
 	}
 }
 
