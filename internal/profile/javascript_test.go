@@ -123,12 +123,12 @@ func TestCodecGetsWhatTheFrameSays(t *testing.T) {
 	c := openCodec(t, `function decodeUplink(input) {
 		console.log("nobody reads this", input);
 		return { data: { port: input.fPort, isArray: Array.isArray(input.bytes), bytes: input.bytes,
-			date: input.recvTime instanceof Date, ms: input.recvTime.getTime(), hours: input.recvTime.getHours(), variables: input.variables } };
+			date: input.recvTime instanceof Date, ms: input.recvTime.getTime(), same: input.recvTime === input.recvTime, keys: Object.keys(input).join(), hours: input.recvTime.getHours(), variables: input.variables } };
 	}`)
-	wantOutput(t, c, frame(t, 7, "00 7f 80 ff"), `{"data": {"port": 7, "isArray": true, "bytes": [0, 127, 128, 255], "date": true, "ms": 1767254400000, "hours": 8, "variables": {}}, "warnings": [], "errors": []}`)
+	wantOutput(t, c, frame(t, 7, "00 7f 80 ff"), `{"data": {"port": 7, "isArray": true, "bytes": [0, 127, 128, 255], "date": true, "ms": 1767254400000, "same": true, "keys": "bytes,fPort,recvTime,variables", "hours": 8, "variables": {}}, "warnings": [], "errors": []}`)
 	f := frame(t, -1, "00")
 	f.Received = time.Time{}
-	wantOutput(t, c, f, `{"data": {"isArray": true, "bytes": [0], "date": true, "ms": 0, "hours": 0, "variables": {}}, "warnings": [], "errors": []}`)
+	wantOutput(t, c, f, `{"data": {"isArray": true, "bytes": [0], "date": true, "ms": 0, "same": true, "keys": "bytes,fPort,recvTime,variables", "hours": 0, "variables": {}}, "warnings": [], "errors": []}`)
 }
 
 func TestCodecGetsItsVariables(t *testing.T) {

@@ -34,8 +34,9 @@ type function struct {
 
 // codecInput is what there is to hand to a codec.
 type codecInput struct {
-	vm                               *goja.Runtime
-	bytes, port, received, variables goja.Value
+	vm                     *goja.Runtime
+	bytes, port, variables goja.Value
+	received               goja.Value // makes a Date
 }
 
 // functions are the forms of codec there are, the best first.
@@ -45,7 +46,7 @@ func functions() []function {
 			o := in.vm.NewObject()
 			set(o, "bytes", in.bytes)
 			set(o, "fPort", in.port)
-			set(o, "recvTime", in.received)
+			_ = o.DefineAccessorProperty("recvTime", in.received, nil, goja.FLAG_TRUE, goja.FLAG_TRUE)
 			set(o, "variables", in.variables)
 			return []goja.Value{o}
 		}},
@@ -209,9 +210,18 @@ func (s *script) input(vm *goja.Runtime, port int, receivedMs int64, payload []b
 		}
 		in.variables = plainValue(vm, given)
 	}
-	var err error
-	in.received, err = vm.New(vm.GlobalObject().Get("Date"), vm.ToValue(receivedMs))
-	return in, err
+	// Most codecs do not ask for the time, and a Date brings much with it into a new runtime.
+	var date *goja.Object
+	in.received = vm.ToValue(func(goja.FunctionCall) goja.Value {
+		if date == nil {
+			var err error
+			if date, err = vm.New(vm.GlobalObject().Get("Date"), vm.ToValue(receivedMs)); err != nil {
+				panic(err)
+			}
+		}
+		return date
+	})
+	return in, nil
 }
 
 // plainValue makes JavaScript of what encoding/json reads; ToValue would wrap it.

@@ -399,8 +399,7 @@ func (w *worker) fate() *endedError {
 		return &endedError{verdict: errMemory, how: errMemory.Error()}
 	case w.late.Load():
 		return &endedError{how: "it gave no answer in time"}
-	case strings.Contains(last, "out of memory"), strings.HasPrefix(last, "SIGSEGV"):
-		// The runtime of Go itself faults where it gets no memory for its own books.
+	case diedOfMemory(last):
 		return &endedError{how: errMemory.Error()}
 	case strings.Contains(last, "stack overflow"), strings.Contains(last, "stack exceeds"):
 		return &endedError{how: "too deep for the JavaScript engine"}
@@ -409,6 +408,17 @@ func (w *worker) fate() *endedError {
 		return &endedError{how: truncate(line, maxText)}
 	}
 	return &endedError{how: w.cmd.ProcessState.String()}
+}
+
+// diedOfMemory knows the ways in which the runtime of Go goes under when the system gives it
+// no more: it says so, or cannot start a thread, or faults where its own books should be.
+func diedOfMemory(last string) bool {
+	for _, words := range []string{"out of memory", "cannot allocate memory", "pthread_create failed", "new OS thread"} {
+		if strings.Contains(last, words) {
+			return true
+		}
+	}
+	return strings.HasPrefix(last, "SIGSEGV")
 }
 
 // beginning keeps the first lines of what a worker complains about.
