@@ -3,6 +3,8 @@ package main
 import (
 	"context"
 	"fmt"
+	"io"
+	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
@@ -147,7 +149,25 @@ func TestChangeOfAProfileOnTheCommandLine(t *testing.T) {
 	want(c, 3, "", "profile", "diff", halved)
 	gatewayRuns("it is in force after a restart", func(c cli) {
 		want(c, 0, "version 4 is in force, rolled out", "profile", "rollout", "status", "acme/bell")
+		if got := metricsOf(c); !strings.Contains(got, `gridgate_profile_rollout{by="person",profile="acme/bell",stage="all",version="4"} 1`) {
+			c.Errorf("metrics do not tell of the roll-out:\n%s", got)
+		}
 	})
+}
+
+func metricsOf(c cli) string {
+	c.Helper()
+	api, _ := strings.CutPrefix(c.environ[0], "GRIDGATE_API=")
+	res, err := http.Get(api + "/metrics")
+	if err != nil {
+		c.Fatal(err)
+	}
+	defer res.Body.Close()
+	b, err := io.ReadAll(res.Body)
+	if err != nil {
+		c.Fatal(err)
+	}
+	return string(b)
 }
 
 // waitFor waits until something is so.

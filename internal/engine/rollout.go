@@ -343,11 +343,17 @@ func (v *versions) standing(id string) profile.Rollout {
 	}
 	if version := rolledOut(last); version != "" {
 		r.Origin = profile.RolledOut
-		if own, err := v.files.Files(id); err == nil && version == r.InFiles && !maps.Equal(own, now.files[id]) {
+		if version == r.InFiles && !v.isOfFiles(id, now.files[id]) {
 			r.Problem = fmt.Sprintf("the files have a version %s too, which is another one than that rolled out and in force", version)
 		}
 	}
 	return r
+}
+
+// isOfFiles reports whether the files of the gateway have exactly this text.
+func (v *versions) isOfFiles(id string, text map[string]string) bool {
+	own, err := v.files.Files(id)
+	return err == nil && maps.Equal(own, text)
 }
 
 // Profile gives the version of a profile that is in force, the files that it is made of,

@@ -52,6 +52,17 @@ func (p *parts) Collect(ch chan<- prometheus.Metric) {
 		head := g.journal.Head(grid.Lane(lane)).Seq
 		send(gauge, "engine_waiting_frames", "Durable frames not yet handled.", float64(max(head, seq)-seq), "lane", grid.Lane(lane).String())
 	}
+	_, profiles := g.engine.Standing()
+	for _, r := range profiles {
+		if n := len(r.Steps); n > 0 {
+			by := "person"
+			if r.Steps[n-1].By.Role == grid.RoleSystem {
+				by = r.Steps[n-1].By.Name
+			}
+			send(gauge, "profile_rollout", "1: the newest step of a profile's roll-outs. By guard, a candidate was taken back by itself.", 1,
+				"profile", r.Profile, "version", r.Version, "stage", string(r.Stage), "by", by)
+		}
+	}
 	for lane, s := range g.dispatcher.Stats().Lanes {
 		l := grid.Lane(lane).String()
 		send(gauge, "dispatch_waiting", "Deliveries on their way or waiting.", float64(s.Waiting), "lane", l)
