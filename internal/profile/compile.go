@@ -21,11 +21,12 @@ var (
 
 // compiler turns a profileSpec into a Profile. Its errors begin with the key they are about.
 type compiler struct {
-	order  string
-	slots  map[string]int
-	fields map[string]*field // one of the places a field is read, for its enum and range
-	vital  map[string]bool   // fields a fire hangs on
-	steps  int               // items compiled so far
+	order    string
+	slots    map[string]int
+	fields   map[string]*field // one of the places a field is read, for its enum and range
+	vital    map[string]bool   // fields a fire hangs on
+	steps    int               // items compiled so far
+	channels []string          // of records
 
 	workers *workers // run the code of device makers
 }
@@ -45,6 +46,9 @@ func compile(s *profileSpec, w *workers) (*Profile, error) {
 	}
 	if p.codec, err = c.inResource(p.codec, s); err != nil {
 		return nil, fmt.Errorf("lwm2m: %w", err)
+	}
+	if p.channelFields, err = c.channelFields(); err != nil {
+		return nil, err
 	}
 	if p.rules, err = c.rules(s.Signals); err != nil {
 		return nil, err
@@ -196,10 +200,15 @@ func (c *compiler) test(s *testSpec) (*test, error) {
 	if err != nil {
 		return nil, err
 	}
-	if s.Is != nil && s.Not != nil {
+	switch span := s.Above != nil || s.Below != nil; {
+	case s.Is != nil && s.Not != nil:
 		return nil, fmt.Errorf("is and not: want one of them")
+	case span && (s.Is != nil || s.Not != nil):
+		return nil, fmt.Errorf("is, not, above, below: want is, or not, or a span of above and below")
+	case s.Above != nil && s.Below != nil && *s.Above >= *s.Below:
+		return nil, fmt.Errorf("above %v and below %v leave nothing between them", *s.Above, *s.Below)
 	}
-	t := &test{slot: f.slot}
+	t := &test{slot: f.slot, above: s.Above, below: s.Below}
 	if t.is, err = f.values(s.Is); err != nil {
 		return nil, err
 	}
@@ -209,6 +218,7 @@ func (c *compiler) test(s *testSpec) (*test, error) {
 
 // record compiles what a record has of its own; its clock follows once its fields are known.
 func (c *compiler) record(history bool, at *timeSpec, channel string, fields []itemSpec) (record, error) {
+	c.channels = append(c.channels, channel)
 	r := record{own: history || at != nil || channel != "", history: history, channel: channel}
 	if r.own && len(fields) == 0 {
 		return r, fmt.Errorf("history, time and channel are for fields: want some")

@@ -56,9 +56,9 @@ func (r *record) channelOf(n int) string {
 
 // test is a question about one field; a field that is not there answers no.
 type test struct {
-	slot int
-	is   []float64
-	not  []float64
+	slot         int
+	is, not      []float64
+	above, below *float64
 }
 
 func (t *test) ask(s *scope) bool {
@@ -71,6 +71,8 @@ func (t *test) ask(s *scope) bool {
 		return contains(t.is, v)
 	case t.not != nil:
 		return !contains(t.not, v)
+	case t.above != nil || t.below != nil:
+		return (t.above == nil || v > *t.above) && (t.below == nil || v < *t.below)
 	}
 	return v != 0
 }

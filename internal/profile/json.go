@@ -186,7 +186,7 @@ func (c *compiler) jsonValues(out *jsonCodec, s *profileSpec) (err error) {
 
 func (c *compiler) jsonEach(s *recordSpec) (jsonEach, error) {
 	e := jsonEach{path: s.Each}
-	if s.Each == nil || s.Keys != nil || s.Skip != 0 || s.Restart || s.Answer {
+	if s.Each == nil || s.Keys != nil || s.Skip != nil || s.Restart || s.Answer {
 		return e, fmt.Errorf("want each, and no keys, skip, restart or answer, where records are of JSON")
 	}
 	plain := make([]fieldSpec, len(s.Fields))

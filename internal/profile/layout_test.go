@@ -280,10 +280,56 @@ func TestLanguageErrorsNameTheKeyAndTheWish(t *testing.T) {
 		{"time: {field: x, zone: CST}\n" + oneField("{name: x}"), `time: zone is "CST": want`},
 		{"time: {field: x, ago: true, since: 2000-01-01}\n" + oneField("{name: x}"), "time: ago counts back"},
 		{"time: {field: x, step: soon}\n" + oneField("{name: x}"), `time: step is "soon"`},
-		{"codec: tlv\nkey: {length: u32}\nrecords: [{keys: [\"0101\"], skip: 1}]\nsignals: {}\n", `key: length is "u32": want none, u8 or u16`},
+		{"codec: tlv\nkey: {length: u32}\nrecords: [{keys: [\"0101\"], skip: 1}]\nsignals: {}\n", `key: length is "u32": want none, u8, u16 or before`},
 	} {
 		if _, err := profile.Parse([]byte(head + c.yaml)); err == nil || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("got %v: want %s\n%s", err, c.want, c.yaml)
 		}
+	}
+}
+
+func TestRecordsAreOfTheChannelThatTheirFieldsName(t *testing.T) {
+	p := parse(t, `
+codec: binary
+layouts:
+  - name: zones
+    fields:
+      - {name: panel}
+      - repeat: {channel: "{panel}/{kind}-{zone}"}
+        fields:
+          - {name: kind, enum: {1: door, 2: gate}}
+          - {name: zone}
+          - {if: {field: kind, is: door}, fields: [{name: open}]}
+          - {if: {field: kind, is: gate}, fields: [{name: tamper, type: u16}]}
+signals: {door.open: open, tamper: tamper}
+`)
+	got := brief(decode(t, p, 1, "09 01 07 01 02 08 0100 01 0a 00"))
+	if want := "door.open@9/door-7=1 tamper@9/gate-8=1 door.open@9/door-10=0"; got != want {
+		t.Errorf("got %s: want %s", got, want)
+	}
+	got = brief(decode(t, p, 1, "09 03 07"))
+	if !strings.Contains(got, "3 is none of door, gate") {
+		t.Errorf("got %s", got)
+	}
+	_, err := profile.Parse([]byte(head + "codec: tlv\nrecords: [{keys: [\"0101\"], channel: \"{zone}\", fields: [{name: open}]}]\nsignals: {door.open: open}\n"))
+	if err == nil || !strings.Contains(err.Error(), `channel "{zone}": no field is called "zone"`) {
+		t.Errorf("got %v", err)
+	}
+}
+
+func TestRecordsOfTheLastMinutesSayHowOldTheyAre(t *testing.T) {
+	p := parse(t, `
+codec: binary
+layouts:
+  - name: log
+    fields:
+      - repeat: {history: true, time: {field: age, unit: min, ago: true, now: 0xFFFF}}
+        fields: [{name: age, type: u16}, {name: open}]
+signals: {door.open: open}
+`)
+	f := grid.Frame{Received: time.Date(2026, 5, 4, 12, 0, 0, 0, time.UTC), Uplink: grid.Uplink{Payload: []byte{0, 90, 1, 0xff, 0xff, 0}}}
+	got := brief(p.Decode(f))
+	if want := "door.open=1 at 2026-05-04T10:30:00Z (history) door.open=0 at 2026-05-04T12:00:00Z (history)"; got != want {
+		t.Errorf("got %s: want %s", got, want)
 	}
 }

@@ -440,7 +440,7 @@ func wireTypeOf(s *fieldSpec) (wireType, error) {
 func (c *compiler) lwm2mRecord(out *lwm2m, s *recordSpec) error {
 	each := strings.Join(s.Each, ".")
 	root, ok := parseResource(each, true)
-	if !ok || root.len != 2 || s.Keys != nil || s.Skip != 0 || s.Restart || s.Answer {
+	if !ok || root.len != 2 || s.Keys != nil || s.Skip != nil || s.Restart || s.Answer {
 		return fmt.Errorf("each is %q: want object/instance, for example 3342/#, and no keys, skip, restart or answer", each)
 	}
 	if root.id[1] == anyID && !strings.Contains(s.Channel, "#") {

@@ -46,19 +46,21 @@ type Profile struct {
 	Signals  []grid.Signal // what it can give
 	Ports    []int         // where its reports come; none: anywhere
 
-	file     string // where it was read from
-	tag      string // "<id>@<version>", on everything it decodes
-	codec    codec
-	rules    []rule
-	cost     int // steps that asking the rules once takes
-	slots    int
-	clock    *clock
-	sequence *sequence
-	restart  *test
-	history  *test
-	identify identity
-	runs     sync.Pool // *run
-	own      *workers  // of a profile that belongs to no Set
+	file  string // where it was read from
+	tag   string // "<id>@<version>", on everything it decodes
+	codec codec
+	rules []rule
+	cost  int // steps that asking the rules once takes
+
+	channelFields map[string]*field // that channels of records are named after
+	slots         int
+	clock         *clock
+	sequence      *sequence
+	restart       *test
+	history       *test
+	identify      identity
+	runs          sync.Pool // *run
+	own           *workers  // of a profile that belongs to no Set
 }
 
 // Close ends what a profile of Parse runs. Those of a Set end with the Set.

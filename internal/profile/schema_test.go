@@ -341,7 +341,7 @@ func keySchemas() map[string]schema {
 		"layoutSpec.check":         oneOf(slices.Sorted(maps.Keys(checks))...),
 		"layoutSpec.rest":          oneOf("warn", "ignore"),
 		"keySpec.size":             {"enum": []int{1, 2}},
-		"keySpec.length":           oneOf("none", "u8", "u16"),
+		"keySpec.length":           oneOf("none", "u8", "u16", "before"),
 		"fieldSpec.name":           {"type": "string", "pattern": nameForm.String()},
 		"fieldSpec.order":          oneOf("big", "little"),
 		"fieldSpec.type":           {"type": "string", "pattern": fieldTypes},

@@ -60,7 +60,7 @@ func (r *run) emit(s *scope, rec *record, n int) {
 		reading := grid.Reading{Signal: rl.signal, Channel: rl.channel, Value: v, At: rec.at, History: rec.history, Suspect: suspect}
 		if rec.own {
 			if rec.channel != "" {
-				reading.Channel = rec.channelOf(n)
+				reading.Channel = r.channelNamed(rec.channelOf(n), s)
 			}
 			if rec.clock != nil {
 				if at := rec.clock.read(r, s, n); !at.IsZero() {

@@ -87,6 +87,9 @@ type testSpec struct {
 	Field string  `yaml:"field"` // the field that is asked; a field that is not there answers no
 	Is    anyList `yaml:"is"`    // yes for these words or numbers; without is and not: yes unless 0
 	Not   anyList `yaml:"not"`   // yes for all but these
+
+	Above *float64 `yaml:"above"` // yes for greater values
+	Below *float64 `yaml:"below"` // yes for smaller values; with above: for what lies between
 }
 
 type identifySpec struct {
@@ -171,7 +174,7 @@ type fieldSpec struct {
 
 type keySpec struct {
 	Size   int    `yaml:"size"`   // bytes before the value: 1 or 2 (default: channel and type)
-	Length string `yaml:"length"` // none (default), u8 or u16: the length of the value follows the key
+	Length string `yaml:"length"` // none (default), u8 or u16: the length of the value follows the key; before: a byte before the key says how many bytes it and the value have
 }
 
 // recordSpec is a TLV record (keys) or each element of a JSON array (each). A record with
@@ -181,12 +184,12 @@ type recordSpec struct {
 	Name    string     `yaml:"name"`    // what it is, for messages
 	Keys    []string   `yaml:"keys"`    // hex: ["0175"]
 	Each    pathSpec   `yaml:"each"`    // json: path of the array whose elements are the records
-	Skip    int        `yaml:"skip"`    // bytes of a value nobody needs
+	Skip    *int       `yaml:"skip"`    // bytes of a value nobody needs; 0: the key is all there is
 	Restart bool       `yaml:"restart"` // comes with a start-up
 	Answer  bool       `yaml:"answer"`  // answers a downlink
 	History bool       `yaml:"history"` // of the past
 	Time    *timeSpec  `yaml:"time"`    // with its own time
-	Channel string     `yaml:"channel"` // of its own; # is the record's number from 1
+	Channel string     `yaml:"channel"` // of its own; # is the record's number from 1, {field} what a field says
 	Fields  []itemSpec `yaml:"fields"`  // one after the other
 }
 
@@ -322,6 +325,9 @@ func isUnknownKey(err error) bool {
 
 // wish names the known key nearest to a misspelt one, or all of them.
 func wish(key string, known []string) string {
+	if strings.Contains(key, " ") {
+		return "want quotes around a text that has a comma or a colon in it?"
+	}
 	best, bestDistance := "", 3
 	for _, k := range known {
 		if d := distance(key, k); d < bestDistance {

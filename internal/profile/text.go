@@ -347,8 +347,6 @@ func (c *compiler) textLine(s *lineSpec) (textLine, error) {
 	return l, err
 }
 
-var channelPart = regexp.MustCompile(`\{([^{}]*)\}`)
-
 func (l *textLine) noGroup(name string) error {
 	var known []string
 	for _, g := range l.groups {

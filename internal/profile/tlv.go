@@ -21,7 +21,8 @@ type tlv struct {
 	layouts     []layout
 	ignoreOther bool
 	keySize     int
-	lengthSize  int // 0: records have no length
+	lengthSize  int  // 0: records have no length
+	before      bool // the length stands before the key and counts it, too
 	header      []op
 	records     map[uint16]*tlvRecord
 }
@@ -54,6 +55,9 @@ func (c *tlv) decode(r *run, f *grid.Frame) error {
 	}
 	for at, n := w.last, 1; at < len(payload); n++ {
 		body := at + c.keySize + c.lengthSize
+		if c.before && at+int(payload[at]) < body-1 {
+			return fmt.Errorf("record %d: byte %d says it has %d bytes: want %d or more, for its key", n, at, payload[at], c.keySize)
+		}
 		if body > len(payload) {
 			return fmt.Errorf("record %d: bytes %d to %d are outside a payload of %d", n, at, body-1, len(payload))
 		}
@@ -75,7 +79,11 @@ func (c *tlv) record(r *run, payload []byte, at, body, n int) (end int, known bo
 	w := window{payload: payload, start: body, end: len(payload), last: body}
 	if c.lengthSize > 0 {
 		length := int(payload[body-1])
-		if c.lengthSize == 2 {
+		switch {
+		case c.before:
+			length = int(payload[at]) - c.keySize
+			at++
+		case c.lengthSize == 2:
 			length |= int(payload[body-2]) << 8
 		}
 		if w.end = body + length; w.end > len(payload) {
@@ -127,8 +135,10 @@ func (c *compiler) tlv(s *profileSpec) (codec, []int, error) {
 		out.lengthSize = 1
 	case "u16":
 		out.lengthSize = 2
+	case "before":
+		out.lengthSize, out.before = 1, true
 	default:
-		return nil, nil, fmt.Errorf("key: length is %q: want none, u8 or u16", s.Key.Length)
+		return nil, nil, fmt.Errorf("key: length is %q: want none, u8, u16 or before", s.Key.Length)
 	}
 	if len(s.Records) == 0 {
 		return nil, nil, fmt.Errorf("records: a tlv profile wants at least one")
@@ -170,11 +180,11 @@ func (c *compiler) tlvRecord(t *tlv, s *recordSpec) error {
 	switch {
 	case len(s.Keys) == 0 || s.Each != nil:
 		return fmt.Errorf("want keys, and no each, in a tlv profile")
-	case s.Skip < 0:
-		return fmt.Errorf("skip is %d: want 0 or more", s.Skip)
-	case s.Skip > 0 && len(s.Fields) > 0:
+	case s.Skip != nil && *s.Skip < 0:
+		return fmt.Errorf("skip is %d: want 0 or more", *s.Skip)
+	case s.Skip != nil && len(s.Fields) > 0:
 		return fmt.Errorf("skip and fields: want one of them")
-	case s.Skip == 0 && len(s.Fields) == 0 && t.lengthSize == 0:
+	case s.Skip == nil && len(s.Fields) == 0 && t.lengthSize == 0:
 		return fmt.Errorf("want fields, or skip with the length of the value")
 	case s.Answer && len(s.Fields) > 0:
 		return fmt.Errorf("an answer carries no reading: want skip, not fields")
@@ -183,8 +193,8 @@ func (c *compiler) tlvRecord(t *tlv, s *recordSpec) error {
 	if rec.record, err = c.record(s.History, s.Time, s.Channel, s.Fields); err != nil {
 		return err
 	}
-	if s.Skip > 0 {
-		rec.items = []op{{kind: opSkip, skip: s.Skip}}
+	if s.Skip != nil {
+		rec.items = []op{{kind: opSkip, skip: *s.Skip}}
 	} else if rec.items, err = c.items(s.Fields, rec.own); err != nil {
 		return err
 	}
