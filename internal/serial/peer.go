@@ -17,6 +17,7 @@ type peer struct {
 	waits  bool // a full queue holds the peer back; else it goes without an answer
 	reply  func([]byte) error
 
+	idle   int   // bytes since the last frame
 	denied int64 // up to this position of the stream frames have been denied
 }
 
@@ -29,6 +30,9 @@ type receipt struct {
 
 // take handles what the cutter found.
 func (p *peer) take(c cut, at int64) {
+	if c.frame != nil {
+		p.idle = 0
+	}
 	if c.fault != nil {
 		p.t.damage(p.remote, c.fault)
 	}

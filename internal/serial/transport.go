@@ -19,6 +19,10 @@ const lastTry = time.Second
 // firstBackoff is the first pause before a port is opened again.
 const firstBackoff = 250 * time.Millisecond
 
+// maxGarbage is how many bytes without a frame end a listener's connection: they are no
+// device's, and looking for frames in them costs more than frames do.
+const maxGarbage = 64 << 10
+
 // Transport is one line, or one listener, that lasts.
 type Transport struct {
 	cfg       Config
@@ -180,7 +184,11 @@ func (t *Transport) talk(ctx context.Context, l *line, p *peer, idle time.Durati
 				return l.why()
 			}
 			t.bytesIn.Add(uint64(len(b)))
+			p.idle += len(b)
 			s.feed(b, false, p.take)
+			if idle > 0 && p.idle > maxGarbage {
+				return grid.Errorf(grid.Invalid, "%d bytes came without a frame", p.idle)
+			}
 			last = time.Now()
 			quiet.Reset(t.cfg.Gap)
 		case <-quiet.C:

@@ -1,0 +1,429 @@
+package serial
+
+import (
+	"bufio"
+	"context"
+	"encoding/hex"
+	"encoding/json"
+	"io"
+	"net"
+	"os"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"gridgate/internal/gatetest"
+	"gridgate/internal/gb26875"
+	"gridgate/internal/grid"
+)
+
+// caller is a transmission device that has called a listener.
+type caller struct {
+	net.Conn
+	mu     sync.Mutex
+	got    []byte
+	closed bool
+	seen   int // answers that barrier has returned
+}
+
+func call(t testing.TB, tr *Transport, network string) *caller {
+	t.Helper()
+	isUp(t, tr)
+	c, err := net.Dial(network, tr.Status().Port)
+	if err != nil {
+		t.Fatal(err)
+	}
+	out := &caller{Conn: c}
+	t.Cleanup(func() { _ = c.Close() })
+	go func() {
+		buf := make([]byte, 4096)
+		for {
+			n, err := c.Read(buf)
+			out.mu.Lock()
+			out.got = append(out.got, buf[:n]...)
+			out.closed = out.closed || err != nil
+			out.mu.Unlock()
+			if err != nil {
+				return
+			}
+		}
+	}()
+	return out
+}
+
+func (c *caller) send(t testing.TB, b []byte) {
+	t.Helper()
+	if _, err := c.Write(b); err != nil {
+		t.Error(err)
+	}
+}
+
+func (c *caller) answers() []gb26875.Frame {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return parseAll(c.got)
+}
+
+func (c *caller) isClosed() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.closed
+}
+
+// barrier sends a heartbeat and waits for its confirmation: whatever was sent before has
+// had its answer by then. It returns those answers.
+func (c *caller) barrier(t testing.TB) []gb26875.Frame {
+	t.Helper()
+	before := c.seen
+	c.send(t, gb26875.Append(nil, gb26875.Frame{Serial: 0xfefe, Source: 1, Sent: gb26875.Time{1, 1, 1, 1, 1, 26}, Command: gb26875.Send}))
+	var got []gb26875.Frame
+	gatetest.Eventually(t, "the heartbeat's confirmation", func() bool {
+		got = c.answers()
+		return len(got) > before && got[len(got)-1].Serial == 0xfefe
+	})
+	c.seen = len(got)
+	return got[before : len(got)-1]
+}
+
+func TestEveryPublishedFrameGetsItsAnswer(t *testing.T) {
+	f, err := os.Open("../../../shared/vectors/serial.jsonl")
+	if err != nil {
+		t.Skip("no published frames here")
+	}
+	defer f.Close()
+	var in gatetest.Inbox
+	tr, _ := start(t, Config{Listen: "tcp://127.0.0.1:0", Protocol: GBT26875}, &in)
+	c := call(t, tr, "tcp")
+	n := 0
+	for lines := bufio.NewScanner(f); lines.Scan(); {
+		var v struct {
+			Protocol, Description, Hex string
+			OK                         bool `json:"checksum_ok"`
+			Expected                   struct{ Serial, Src, Dst, Cmd int }
+		}
+		if err := json.Unmarshal(lines.Bytes(), &v); err != nil {
+			t.Fatal(err)
+		}
+		if v.Protocol != "GB/T 26875.3" {
+			continue
+		}
+		n++
+		raw, err := hex.DecodeString(v.Hex)
+		if err != nil {
+			t.Fatal(err)
+		}
+		want, stored := gb26875.Command(0), false
+		switch {
+		case !v.OK:
+			want = gb26875.Deny
+		case v.Expected.Cmd == 2:
+			want, stored = gb26875.Confirm, true
+		case v.Expected.Cmd == 5:
+			stored = true
+		}
+		before := len(in.Frames())
+		c.send(t, raw)
+		got := c.barrier(t)
+		switch {
+		case want == 0 && len(got) > 0, want != 0 && len(got) != 1, want != 0 && got[0].Command != want:
+			t.Errorf("%s: answered %+v: want %v", v.Description, got, want)
+		case want == gb26875.Confirm:
+			if a := got[0]; int(a.Serial) != v.Expected.Serial || int(a.Source) != v.Expected.Dst || int(a.Destination) != v.Expected.Src || len(a.Unit) != 0 {
+				t.Errorf("%s: answered %+v", v.Description, a)
+			}
+		}
+		if stored {
+			gatetest.Eventually(t, v.Description+" to be stored", func() bool {
+				return slices.ContainsFunc(in.Frames()[before:], func(f grid.Frame) bool { return string(f.Raw) == string(raw) && f.Flags&grid.Refused == 0 })
+			})
+		}
+	}
+	if n < 10 {
+		t.Errorf("%d published frames: want all", n)
+	}
+}
+
+func TestDamagedAndForeignFramesAreDenied(t *testing.T) {
+	whole := gbFrame(77, "\x15\x01\x02@@##\x03\x04")
+	change := func(f func(b []byte) []byte) []byte { return f(append([]byte(nil), whole...)) }
+	sum := func(b []byte) []byte {
+		var s byte
+		for _, c := range b[2 : len(b)-3] {
+			s += c
+		}
+		b[len(b)-3] = s
+		return b
+	}
+	for _, c := range []struct {
+		name    string
+		raw     []byte
+		answers []gb26875.Command
+		stored  int // frames, refused ones too
+	}{
+		{"whole", whole, []gb26875.Command{gb26875.Confirm}, 1},
+		{"checksum", change(func(b []byte) []byte { b[len(b)-3]++; return b }), []gb26875.Command{gb26875.Deny}, 1},
+		{"end mark", change(func(b []byte) []byte { b[len(b)-1] = '$'; return b }), []gb26875.Command{gb26875.Deny}, 1},
+		{"a bit in the unit", change(func(b []byte) []byte { b[30] ^= 8; return b }), []gb26875.Command{gb26875.Deny}, 1},
+		{"three bytes too many", change(func(b []byte) []byte { return slices.Insert(b, 32, 1, 2, 3) }), []gb26875.Command{gb26875.Deny}, 1},
+		{"length over the limit", change(func(b []byte) []byte { b[25] = 5; return append(b, make([]byte, 1280)...) }), []gb26875.Command{gb26875.Deny}, 1},
+		{"unknown command", sum(change(func(b []byte) []byte { b[26] = 9; return b })), []gb26875.Command{gb26875.Deny}, 1},
+		{"command of the maker", sum(change(func(b []byte) []byte { b[26] = 7; return b })), []gb26875.Command{gb26875.Confirm}, 1},
+		{"noise that begins like a frame", append([]byte("@@\x01\x02"), make([]byte, 40)...), nil, 0},
+		{"order", sum(change(func(b []byte) []byte { b[26] = 1; return b })), nil, 0},
+		{"confirmation", sum(change(func(b []byte) []byte { b[26] = 3; return b })), nil, 0},
+		{"damaged confirmation", change(func(b []byte) []byte { b[26] = 3; return b }), nil, 0},
+		{"request", sum(change(func(b []byte) []byte { b[26] = 4; return b })), nil, 0},
+		{"denial", sum(change(func(b []byte) []byte { b[26] = 6; return b })), nil, 0},
+		{"response", sum(change(func(b []byte) []byte { b[26] = 5; return b })), nil, 1},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			var in gatetest.Inbox
+			tr, _ := start(t, Config{Listen: "tcp://127.0.0.1:0", Protocol: GBT26875, GBT26875: GBSettings{Commands: []int{7}}}, &in)
+			d := call(t, tr, "tcp")
+			d.send(t, c.raw)
+			var got []gb26875.Command
+			for _, a := range d.barrier(t) {
+				got = append(got, a.Command)
+				if a.Serial != 77 || a.Source != 99 || a.Destination != 4711 {
+					t.Errorf("answered %+v: want serial 77, from 99 to 4711", a)
+				}
+			}
+			if !slices.Equal(got, c.answers) {
+				t.Errorf("answered %v: want %v", got, c.answers)
+			}
+			for _, f := range in.Wait(t, c.stored+1) {
+				if refused := f.Flags&grid.Refused != 0; refused != (f.Note != "") || refused && f.Identity != "" {
+					t.Errorf("stored %+v", f)
+				}
+			}
+			if n := len(in.Frames()); n != c.stored+1 {
+				t.Errorf("stored %d frames: want %d and the heartbeat", n, c.stored)
+			}
+		})
+	}
+}
+
+// A device whose frames are all damaged is not silent: a person sees it, once in a while.
+func TestDamagedFrameOfAKnownDeviceIsKeptAsItsOwnButNotEachOfThem(t *testing.T) {
+	var in gatetest.Inbox
+	tr, _ := start(t, Config{Listen: "tcp://127.0.0.1:0", Protocol: GBT26875}, &in)
+	d := call(t, tr, "tcp")
+	d.send(t, gbFrame(1, "\x15\x01x"))
+	for range 5 {
+		bad := gbFrame(2, "\x15\x01y")
+		bad[len(bad)-3]++
+		d.send(t, bad)
+	}
+	if got := d.barrier(t); len(got) != 6 {
+		t.Errorf("%d answers: want a confirmation and five denials", len(got))
+	}
+	in.Wait(t, 3)
+	var refused []grid.Frame
+	for _, f := range in.Frames() {
+		if f.Flags&grid.Refused != 0 {
+			refused = append(refused, f)
+		}
+	}
+	if len(refused) != 1 || refused[0].Identity != "gb26875:4711" || !strings.Contains(refused[0].Note, "checksum is") {
+		t.Errorf("kept %+v: want one, of gb26875:4711", refused)
+	}
+	if s := tr.Status(); s.Damaged < 5 || !strings.Contains(s.LastDamage, "checksum is") {
+		t.Errorf("status %+v", s)
+	}
+}
+
+func TestAnswersHaveTheTimeOfTheMakersDevices(t *testing.T) {
+	now := time.Date(2026, 11, 30, 15, 4, 5, 0, time.UTC)
+	for name, want := range map[string]gb26875.Time{"binary": {5, 4, 23, 30, 11, 26}, "bcd": {0x05, 0x04, 0x23, 0x30, 0x11, 0x26}} {
+		tr, _ := start(t, Config{Listen: "tcp://127.0.0.1:0", Protocol: GBT26875, GBT26875: GBSettings{Time: name}, Now: func() time.Time { return now }}, &gatetest.Inbox{})
+		d := call(t, tr, "tcp")
+		d.send(t, gbFrame(1, "\x15\x01x"))
+		gatetest.Eventually(t, "an answer", func() bool { return len(d.answers()) == 1 })
+		if got := d.answers()[0].Sent; got != want {
+			t.Errorf("%s: got %x: want %x", name, got, want)
+		}
+	}
+}
+
+// gbPeer is a device of the conformance suite: what it sends is the unit of a frame.
+type gbPeer struct {
+	*caller
+	mu   sync.Mutex
+	sent map[uint16]string
+}
+
+func (p *gbPeer) Send(t testing.TB, payload string) {
+	p.mu.Lock()
+	serial := uint16(len(p.sent) + 1)
+	p.sent[serial] = payload
+	p.mu.Unlock()
+	p.send(t, gbFrame(serial, payload))
+}
+
+func (p *gbPeer) Acked() (out []string) {
+	for _, f := range p.answers() {
+		p.mu.Lock()
+		out = append(out, p.sent[f.Serial])
+		p.mu.Unlock()
+	}
+	return out
+}
+
+func (p *gbPeer) Closed() bool { return p.isClosed() }
+
+// units gives the units of frames for the frames themselves.
+type units struct{ grid.Ingester }
+
+func (u units) Ingest(ctx context.Context, frames ...grid.Frame) error {
+	frames = slices.Clone(frames)
+	for i := range frames {
+		f, err := gb26875.Parse(frames[i].Raw)
+		if err != nil {
+			return err
+		}
+		frames[i].Raw = f.Unit
+	}
+	return u.Ingester.Ingest(ctx, frames...)
+}
+
+func TestListenerKeepsThePromiseOfATransport(t *testing.T) {
+	gatetest.TestTransport(t, func(t *testing.T, in grid.Ingester, giveUp time.Duration) gatetest.Peer {
+		tr, _ := start(t, Config{Listen: "tcp://127.0.0.1:0", Protocol: GBT26875, GiveUp: giveUp}, units{in})
+		return &gbPeer{caller: call(t, tr, "tcp"), sent: map[uint16]string{}}
+	})
+}
+
+func TestDatagramsAreConfirmed(t *testing.T) {
+	var in gatetest.Inbox
+	tr, _ := start(t, Config{Name: "u", Listen: "udp://127.0.0.1:0", Protocol: GBT26875}, &in)
+	a, b := call(t, tr, "udp"), call(t, tr, "udp")
+	a.send(t, append(append([]byte("\x00@@"), gbFrame(1, "\x15\x01a")...), gbFrame(2, "\x15\x01b")...))
+	gatetest.Eventually(t, "two confirmations", func() bool { return len(a.answers()) == 2 })
+	b.send(t, gbFrame(3, "")[:29]) // half of one does not wait for the next
+	b.send(t, gbFrame(4, ""))
+	gatetest.Eventually(t, "a confirmation", func() bool { return len(b.answers()) == 1 })
+	if got := b.answers()[0]; got.Serial != 4 || got.Command != gb26875.Confirm {
+		t.Errorf("answered %+v", got)
+	}
+	if f := in.Wait(t, 3)[0]; f.Transport != "udp" || f.Source != "u" || f.Address != "127.0.0.1" || f.Identity != "gb26875:4711" {
+		t.Errorf("got %+v", f)
+	}
+}
+
+func TestDatagramIsNotAnsweredWhileTheJournalRefuses(t *testing.T) {
+	var in gatetest.Inbox
+	in.Fail(grid.ErrOverloaded)
+	tr, _ := start(t, Config{Listen: "udp://127.0.0.1:0", Protocol: GBT26875, Waiting: 2}, &in)
+	d := call(t, tr, "udp")
+	for serial := range uint16(4) {
+		d.send(t, gbFrame(serial, "\x15\x01a"))
+	}
+	gatetest.Eventually(t, "all four", func() bool { return tr.Status().Received == 4 })
+	if got := d.answers(); len(got) != 0 {
+		t.Fatalf("answered %+v", got)
+	}
+	in.Fail(nil)
+	gatetest.Eventually(t, "the two that found room", func() bool { return len(d.answers()) == 2 })
+	if n := tr.Status().LostUnackable; n != 0 {
+		t.Errorf("%d lost: their device sends them again", n)
+	}
+}
+
+func TestFrameOfADeviceThatHangsUpAtOnceIsStored(t *testing.T) {
+	var in gatetest.Inbox
+	release := in.Stall()
+	defer release()
+	tr, _ := start(t, Config{Listen: "tcp://127.0.0.1:0", Protocol: GBT26875}, &in)
+	d := call(t, tr, "tcp")
+	d.send(t, gbFrame(1, "\x15\x01a"))
+	d.send(t, gbFrame(2, "\x15\x01b"))
+	_ = d.Close()
+	gatetest.Eventually(t, "Ingest to be called", func() bool { return len(in.Calls()) == 1 })
+	time.Sleep(20 * time.Millisecond)
+	release()
+	in.Wait(t, 2)
+}
+
+func TestOneDeviceCannotHoldUpAnother(t *testing.T) {
+	var in gatetest.Inbox
+	in.FailIf(func(frames []grid.Frame) error {
+		for _, f := range frames {
+			if f.Identity == "gb26875:4711" {
+				return grid.ErrOverloaded
+			}
+		}
+		return nil
+	})
+	tr, _ := start(t, Config{Listen: "tcp://127.0.0.1:0", Protocol: GBT26875}, &in)
+	busy, other := call(t, tr, "tcp"), call(t, tr, "tcp")
+	for serial := range uint16(600) { // more than its window
+		busy.send(t, gbFrame(serial, "\x15\x01a"))
+	}
+	other.barrier(t)
+	if got := busy.answers(); len(got) != 0 {
+		t.Errorf("answered %d of what is refused", len(got))
+	}
+}
+
+func TestConnectionsAreCapped(t *testing.T) {
+	tr, _ := start(t, Config{Listen: "tcp://127.0.0.1:0", Protocol: GBT26875, MaxPeers: 8}, &gatetest.Inbox{})
+	a, b := call(t, tr, "tcp"), call(t, tr, "tcp")
+	a.barrier(t)
+	b.barrier(t)
+	c := call(t, tr, "tcp") // a quarter of all may come from one address
+	gatetest.Eventually(t, "the third to be closed", c.isClosed)
+	if s := tr.Status(); s.Peers != 2 || !strings.Contains(s.LastError, "max_peers") {
+		t.Errorf("status %+v", s)
+	}
+	_ = a.Close()
+	gatetest.Eventually(t, "room", func() bool { return tr.Status().Peers == 1 })
+	call(t, tr, "tcp").barrier(t)
+	b.barrier(t)
+}
+
+func TestIdleAndSenselessConnectionsAreClosed(t *testing.T) {
+	tr, _ := start(t, Config{Listen: "tcp://127.0.0.1:0", Protocol: GBT26875, Idle: time.Second, Gap: 50 * time.Millisecond}, &gatetest.Inbox{})
+	idle, noisy := call(t, tr, "tcp"), call(t, tr, "tcp")
+	go func() { _, _ = io.CopyN(noisy, zeros{}, 1<<20) }()
+	gatetest.Eventually(t, "the noisy one to be closed", noisy.isClosed)
+	gatetest.Eventually(t, "the idle one to be closed", idle.isClosed)
+}
+
+type zeros struct{}
+
+func (zeros) Read(b []byte) (int, error) { return len(b), nil }
+
+// A serial server is a port like another: we call it, and call again when it is gone.
+func TestSerialServerIsCalledAgain(t *testing.T) {
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer ln.Close()
+	var in gatetest.Inbox
+	tr, _ := start(t, Config{Connect: "tcp://" + ln.Addr().String(), Protocol: GBT26875}, &in)
+	for i := range 2 {
+		c, err := ln.Accept()
+		if err != nil {
+			t.Fatal(err)
+		}
+		raw := gbFrame(uint16(i), "\x15\x01a")
+		for _, b := range raw { // converters break frames up
+			_, _ = c.Write([]byte{b})
+		}
+		answer := make([]byte, 30)
+		if _, err := io.ReadFull(c, answer); err != nil {
+			t.Fatal(err)
+		}
+		if f, err := gb26875.Parse(answer); err != nil || f.Command != gb26875.Confirm || f.Serial != uint16(i) {
+			t.Errorf("answered %+v, %v", f, err)
+		}
+		_ = c.Close()
+		gatetest.Eventually(t, "the loss to be seen", func() bool { return !tr.Status().Up || i == 1 })
+	}
+	if f := in.Frames()[0]; f.Transport != "serial" {
+		t.Errorf("got %+v", f)
+	}
+}
