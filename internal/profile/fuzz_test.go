@@ -39,11 +39,14 @@ var seeds = []struct {
 func FuzzDecode(f *testing.F) {
 	set := loadAll(f)
 	for _, seed := range seeds {
-		f.Add([]byte(seed.payload), seed.port)
+		for _, format := range []uint16{0, 60, 110, 112, 11542} { // text, CBOR, SenML in JSON and CBOR, LwM2M TLV
+			f.Add([]byte(seed.payload), seed.port, format)
+		}
 	}
-	f.Fuzz(func(t *testing.T, payload []byte, port int) {
+	f.Fuzz(func(t *testing.T, payload []byte, port int, format uint16) {
+		frame := grid.Frame{Uplink: grid.Uplink{Port: port, Payload: payload, Format: format, HasFormat: format != 0}}
 		for _, p := range set.List() {
-			d, err := p.DecodePayload(port, payload)
+			d, err := p.Decode(frame)
 			if err != nil {
 				if grid.CodeOf(err) != grid.Invalid || !strings.HasPrefix(err.Error(), "profile "+p.ID+": ") {
 					t.Fatalf("%s: got %v", p.ID, err)
@@ -54,7 +57,7 @@ func FuzzDecode(f *testing.F) {
 				t.Fatalf("%s: %v", p.ID, err)
 			}
 		}
-		set.Guess(grid.Frame{Uplink: grid.Uplink{Port: port, Payload: payload}})
+		set.Guess(frame)
 	})
 }
 
@@ -66,6 +69,9 @@ func FuzzParse(f *testing.F) {
 	f.Add(head + "codec: json\nfields: [{name: x, path: a.b}]\nsignals: {temperature: {expr: \"x ** 99\"}}\n")
 	f.Add(head + "codec: binary\nlayouts: [{name: a, fields: [{repeat: {}, fields: [{name: x, at: -1}]}]}]\nsignals: {temperature: x}\n")
 	f.Add(head + blocks)
+	for _, p := range oneOfEachCodec(f) {
+		f.Add(p)
+	}
 	for _, bomb := range bombs() {
 		if len(bomb.yaml) < 10_000 {
 			f.Add(bomb.yaml)
@@ -88,4 +94,24 @@ func FuzzParse(f *testing.F) {
 			}
 		}
 	})
+}
+
+// oneOfEachCodec gives the texts of committed profiles, one for each codec kind they use.
+func oneOfEachCodec(t testing.TB) []string {
+	t.Helper()
+	set := loadAll(t)
+	seen := map[string]bool{}
+	var out []string
+	for _, p := range set.List() {
+		if seen[p.Codec] || p.Extends != "" {
+			continue
+		}
+		seen[p.Codec] = true
+		files, err := set.Files(p.ID)
+		if err != nil {
+			t.Fatal(err)
+		}
+		out = append(out, files["profile.yaml"])
+	}
+	return out
 }
