@@ -1,0 +1,357 @@
+package serial
+
+import (
+	"bytes"
+	"encoding/binary"
+	"errors"
+	"net"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	rtu "github.com/goburrow/modbus"
+
+	"gridgate/internal/gatetest"
+	"gridgate/internal/grid"
+)
+
+// bus is a serial server with Modbus units behind it.
+type bus struct {
+	net.Listener
+	mu     sync.Mutex
+	values map[byte][]byte // data that a unit answers with; none: it is silent
+	wrap   func(unit byte, adu []byte) [][]byte
+	asked  map[byte]int
+	when   []time.Time
+}
+
+func startBus(t testing.TB) *bus {
+	t.Helper()
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	b := &bus{Listener: ln, values: map[byte][]byte{}, asked: map[byte]int{}}
+	t.Cleanup(func() { _ = ln.Close() })
+	go func() {
+		for {
+			c, err := ln.Accept()
+			if err != nil {
+				return
+			}
+			go b.serve(c)
+		}
+	}()
+	return b
+}
+
+func (b *bus) serve(c net.Conn) {
+	defer c.Close()
+	req := make([]byte, 8)
+	for {
+		if _, err := readFull(c, req); err != nil {
+			return
+		}
+		var h rtu.RTUClientHandler
+		if _, err := h.Decode(req); err != nil {
+			return // the master's requests are whole
+		}
+		b.mu.Lock()
+		b.asked[req[0]]++
+		b.when = append(b.when, time.Now())
+		data, wrap := b.values[req[0]], b.wrap
+		b.mu.Unlock()
+		if data == nil {
+			continue
+		}
+		adu := reply(req, data)
+		pieces := [][]byte{adu}
+		if wrap != nil {
+			pieces = wrap(req[0], adu)
+		}
+		for _, p := range pieces {
+			if _, err := c.Write(p); err != nil {
+				return
+			}
+			time.Sleep(time.Millisecond)
+		}
+	}
+}
+
+func readFull(c net.Conn, b []byte) (n int, err error) {
+	for n < len(b) {
+		m, err := c.Read(b[n:])
+		if n += m; err != nil {
+			return n, err
+		}
+	}
+	return n, nil
+}
+
+// reply is an answer with data, or the exception whose code data is, if it begins with 0xee.
+func reply(req, data []byte) []byte {
+	h := rtu.NewRTUClientHandler("")
+	h.SlaveId = req[0]
+	pdu := &rtu.ProtocolDataUnit{FunctionCode: req[1], Data: append([]byte{byte(len(data))}, data...)}
+	if data[0] == 0xee {
+		pdu = &rtu.ProtocolDataUnit{FunctionCode: req[1] | 0x80, Data: data[1:2]}
+	}
+	adu, _ := h.Encode(pdu)
+	return adu
+}
+
+func (b *bus) set(unit byte, data ...byte) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.values[unit] = data
+}
+
+func (b *bus) count(unit byte) int {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.asked[unit]
+}
+
+func (b *bus) url() string { return "tcp://" + b.Addr().String() }
+
+// one is a slave whose register 3 is read ten times a second.
+func one(address byte) Slave {
+	return Slave{Address: address, Polls: []Poll{{Function: 3, Start: 3, Count: 1, Every: 100 * time.Millisecond}}}
+}
+
+func TestAnswerThatChangesIsAFrameAndOneThatDoesNotIsSoAtTheHeartbeat(t *testing.T) {
+	b := startBus(t)
+	b.set(7, 0, 0)
+	var in gatetest.Inbox
+	s := one(7)
+	s.Heartbeat = time.Hour
+	start(t, Config{Name: "riser", Connect: b.url(), Protocol: ModbusRTU, Slaves: []Slave{s}}, &in)
+	f := in.Wait(t, 1)[0]
+	want := hexed("07 03 0003 0001 746c 07 03 02 0000 3044")
+	if string(f.Raw) != want || f.Identity != "modbus:riser/7" || f.Envelope != "modbus" || f.Address != "7" || f.Transport != "serial" || f.Source != "riser" || f.Flags != grid.Unacknowledged {
+		t.Errorf("got %+v with %x: want %x", f, f.Raw, want)
+	}
+	gatetest.Eventually(t, "more polls", func() bool { return b.count(7) > 4 })
+	if n := len(in.Frames()); n != 1 {
+		t.Errorf("%d frames of answers that are all the same", n)
+	}
+	b.set(7, 0, 1)
+	if f := in.Wait(t, 2)[1]; f.Raw[12] != 1 {
+		t.Errorf("got %x: want the alarm", f.Raw)
+	}
+	b.set(7, 0, 0)
+	in.Wait(t, 3)
+
+	var beating gatetest.Inbox
+	s.Heartbeat = 0 // that of the slowest poll
+	start(t, Config{Name: "riser", Connect: b.url(), Protocol: ModbusRTU, Slaves: []Slave{s}}, &beating)
+	beating.Wait(t, 4)
+}
+
+func TestSilentSlavesDoNotDelayTheOthers(t *testing.T) {
+	b := startBus(t)
+	b.set(1, 0, 0)
+	slaves := []Slave{one(1)}
+	for address := byte(2); address < 30; address++ {
+		slaves = append(slaves, one(address))
+	}
+	var in gatetest.Inbox
+	tr, _ := start(t, Config{Connect: b.url(), Protocol: ModbusRTU, ResponseTimeout: 20 * time.Millisecond, Slaves: slaves}, &in)
+	silent := func() (n int) {
+		for _, s := range tr.Status().Slaves[1:] {
+			if !s.Up && s.Asked >= silentAfter {
+				n++
+			}
+		}
+		return n
+	}
+	gatetest.Eventually(t, "all others to be silent", func() bool { return silent() == 28 })
+	was, tried := b.count(1), 0
+	for address := byte(2); address < 30; address++ {
+		tried -= b.count(address)
+	}
+	gatetest.Eventually(t, "30 polls", func() bool { return b.count(1) >= was+30 })
+	for address := byte(2); address < 30; address++ {
+		tried += b.count(address)
+	}
+	// Thirty polls take 3 s; a fifth of that is time for about 12 requests of 50 ms.
+	if tried > 40 {
+		t.Errorf("%d requests went to silent slaves while 30 went to the one that answers", tried)
+	}
+	for _, f := range in.Frames() {
+		if f.Identity != "modbus:a/1" {
+			t.Errorf("a frame in the name of a silent slave: %+v", f)
+		}
+	}
+	b.set(20, 0, 1)
+	gatetest.Eventually(t, "the one that is back", func() bool {
+		return slices.ContainsFunc(in.Frames(), func(f grid.Frame) bool { return f.Identity == "modbus:a/20" })
+	})
+	if s := tr.Status().Slaves; !s[19].Up || s[18].Up || s[18].LastError != "no answer" || s[0].Answered == 0 {
+		t.Errorf("status %+v", s)
+	}
+}
+
+func TestAnswersAreFoundInNoiseEchoAndPieces(t *testing.T) {
+	req := []byte(hexed("050300030001")) // its echo gets its checksum below
+	for name, wrap := range map[string]func(byte, []byte) [][]byte{
+		"noise before": func(_ byte, adu []byte) [][]byte { return [][]byte{{0xff, 0x05, 0x00}, adu} },
+		"noise behind": func(_ byte, adu []byte) [][]byte { return [][]byte{adu, {0xff, 0x05, 0x03}} },
+		"byte by byte": func(_ byte, adu []byte) [][]byte { return slices.Collect(slices.Chunk(adu, 1)) },
+		"echo": func(_ byte, adu []byte) [][]byte {
+			return [][]byte{append(reply(req, []byte{0})[:0:0], append(echo(req), adu...)...)}
+		},
+		"another's answer": func(_ byte, adu []byte) [][]byte { return [][]byte{reply([]byte{6, 3}, []byte{9, 9}), adu} },
+	} {
+		t.Run(name, func(t *testing.T) {
+			b := startBus(t)
+			b.wrap = wrap
+			b.set(5, 0x12, 0x34)
+			var in gatetest.Inbox
+			start(t, Config{Connect: b.url(), Protocol: ModbusRTU, Slaves: []Slave{one(5)}}, &in)
+			for i, f := range in.Wait(t, 3) {
+				if !bytes.HasSuffix(f.Raw, reply([]byte{5, 3}, []byte{0x12, 0x34})) || len(f.Raw) != 15 {
+					t.Errorf("frame %d: got %x", i, f.Raw)
+				}
+			}
+		})
+	}
+}
+
+func echo(req []byte) []byte {
+	h := rtu.NewRTUClientHandler("")
+	h.SlaveId = req[0]
+	adu, _ := h.Encode(&rtu.ProtocolDataUnit{FunctionCode: req[1], Data: req[2:]})
+	return adu
+}
+
+func TestDamagedAnswerIsNone(t *testing.T) {
+	for name, wrap := range map[string]func(byte, []byte) [][]byte{
+		"checksum":     func(_ byte, adu []byte) [][]byte { adu[len(adu)-1] ^= 1; return [][]byte{adu} },
+		"half":         func(_ byte, adu []byte) [][]byte { return [][]byte{adu[:5]} },
+		"of another":   func(_ byte, adu []byte) [][]byte { return [][]byte{reply([]byte{6, 3}, []byte{0, 1})} },
+		"too much":     func(_ byte, adu []byte) [][]byte { return [][]byte{reply([]byte{5, 3}, []byte{0, 1, 0, 1})} },
+		"other answer": func(_ byte, adu []byte) [][]byte { return [][]byte{reply([]byte{5, 4}, []byte{0, 1})} },
+	} {
+		t.Run(name, func(t *testing.T) {
+			b := startBus(t)
+			b.wrap = wrap
+			b.set(5, 0, 1)
+			var in gatetest.Inbox
+			tr, _ := start(t, Config{Connect: b.url(), Protocol: ModbusRTU, ResponseTimeout: 20 * time.Millisecond, Slaves: []Slave{one(5)}}, &in)
+			gatetest.Eventually(t, "two requests", func() bool { return tr.Status().Slaves[0].Asked >= 2 })
+			if got := in.Frames(); len(got) != 0 {
+				t.Errorf("got a frame of it: %x", got[0].Raw)
+			}
+			if s := tr.Status().Slaves[0]; s.Up || !strings.Contains(s.LastError, "no answer") {
+				t.Errorf("status %+v", s)
+			}
+		})
+	}
+}
+
+func TestExceptionIsAFrameOnceAndSeenInHealth(t *testing.T) {
+	b := startBus(t)
+	b.set(5, 0xee, 2)
+	var in gatetest.Inbox
+	tr, _ := start(t, Config{Connect: b.url(), Protocol: ModbusRTU, Slaves: []Slave{one(5)}}, &in)
+	if f := in.Wait(t, 1)[0]; !bytes.HasSuffix(f.Raw, reply([]byte{5, 3}, []byte{0xee, 2})) {
+		t.Errorf("got %x", f.Raw)
+	}
+	gatetest.Eventually(t, "more exceptions", func() bool { return tr.Status().Slaves[0].Exceptions > 4 })
+	if n := len(in.Frames()); n != 1 {
+		t.Errorf("%d frames of an exception that stays the same", n)
+	}
+	if s := tr.Status().Slaves[0]; !s.Up || !strings.Contains(s.LastError, "illegal data address") {
+		t.Errorf("status %+v", s)
+	}
+	b.set(5, 0, 1)
+	in.Wait(t, 2)
+}
+
+func TestAnswerThatIsLostIsReadAgain(t *testing.T) {
+	b := startBus(t)
+	b.set(5, 0, 0)
+	var in gatetest.Inbox
+	in.Fail(errors.New("disk is gone"))
+	s := one(5)
+	s.Heartbeat = time.Hour
+	tr, _ := start(t, Config{Connect: b.url(), Protocol: ModbusRTU, Waiting: 1, Slaves: []Slave{s}}, &in)
+	gatetest.Eventually(t, "the first to wait", func() bool { return tr.Status().Waiting == 1 && !tr.Status().FailingSince.IsZero() })
+	b.set(5, 0, 1)
+	gatetest.Eventually(t, "the second to be lost", func() bool { return tr.Status().LostUnackable > 0 })
+	in.Fail(nil)
+	got := in.Wait(t, 2)
+	if got[0].Raw[12] != 0 || got[1].Raw[12] != 1 {
+		t.Errorf("got %x and %x: want the change, read again", got[0].Raw, got[1].Raw)
+	}
+}
+
+func TestRequestsFollowASilenceOfThreeAndAHalfCharacters(t *testing.T) {
+	b := startBus(t)
+	b.set(5, 0, 0)
+	var in gatetest.Inbox
+	slow := one(5)
+	for range 3 {
+		p := slow.Polls[0]
+		p.Start += uint16(len(slow.Polls))
+		slow.Polls = append(slow.Polls, p)
+	}
+	start(t, Config{Connect: b.url(), Protocol: ModbusRTU, Baud: 1200, Slaves: []Slave{slow}}, &in)
+	gatetest.Eventually(t, "requests", func() bool { return b.count(5) > 8 })
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for i := 1; i < len(b.when); i++ {
+		if d := b.when[i].Sub(b.when[i-1]); d < 30*time.Millisecond { // 32 ms at 1200 baud
+			t.Errorf("request %d came %s after the one before", i, d)
+		}
+	}
+}
+
+func TestSlavesThatCannotBeAskedAreRefused(t *testing.T) {
+	for want, cfg := range map[string]Config{
+		"slaves[0].address is 0":                      {Slaves: []Slave{one(0)}},
+		"slaves[1]: modbus:a/1 is there already":      {Slaves: []Slave{one(1), one(1)}},
+		"slaves[0]: has nothing to ask":               {Slaves: []Slave{{Address: 1}}},
+		"response_timeout is 1ms: want 20ms to 10s":   {ResponseTimeout: time.Millisecond, Slaves: []Slave{one(1)}},
+		"slaves[0]: a poll is due every 0s: want":     {Slaves: []Slave{{Address: 1, Polls: []Poll{{}}}}},
+		"want path or connect, for it is we who ask":  {Listen: "tcp://127.0.0.1:1", Connect: "-", Slaves: []Slave{one(1)}},
+		"connect is \"udp://x:1\": want tcp://host:p": {Connect: "udp://x:1"},
+	} {
+		cfg.Name, cfg.Protocol = "a", ModbusRTU
+		orElse(&cfg.Connect, "tcp://127.0.0.1:1")
+		if err := cfg.Check(); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("got %v: want %q", err, want)
+		}
+	}
+}
+
+// FuzzAnswer: whatever comes, an answer that is found is one to this request.
+func FuzzAnswer(f *testing.F) {
+	f.Add([]byte(hexed("0703020000b0440703020001")), []byte{0, 1})
+	f.Add([]byte(hexed("07830270f3")), []byte{1, 2})
+	f.Fuzz(func(t *testing.T, noise, data []byte) {
+		p := &poll{Poll: Poll{Address: 7, Function: 3, Count: 1}}
+		check := func(a []byte) {
+			var h rtu.RTUClientHandler
+			if pdu, err := h.Decode(a); err != nil || a[0] != 7 || pdu.FunctionCode&0x7f != 3 || a[1] == 3 && len(a) != 7 || a[1] == 0x83 && len(a) != 5 {
+				t.Fatalf("found %x", a)
+			}
+		}
+		if a := p.answer(noise); a != nil {
+			check(a)
+			return
+		}
+		if len(data) != 2 || data[0] == 0xee {
+			return
+		}
+		whole := reply(binary.BigEndian.AppendUint16(nil, 0x0703), data)
+		a := p.answer(slices.Concat(noise, whole))
+		if a == nil {
+			t.Fatalf("%x behind %x is not found", whole, noise)
+		}
+		check(a)
+	})
+}
