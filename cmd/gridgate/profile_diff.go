@@ -118,6 +118,9 @@ func (a *app) progress() func(profile.DiffProgress) {
 func (a *app) sayDiff(d *profile.Diff) {
 	a.say("%s: version %s against %s on %d frames: %d same, %d changed, %d new errors, %d mended, %d neither reads",
 		d.Profile, d.New, dash(d.Old), d.Frames, d.Same, d.Changed, d.NewErrors, d.Mended, d.BothFail)
+	if d.Old == d.New {
+		a.say("version %s is in force already: raise the version before it is rolled out", d.New)
+	}
 	if d.MoreWarnings+d.LessWarnings > 0 {
 		a.say("warnings: more in %d frames, less in %d", d.MoreWarnings, d.LessWarnings)
 	}
