@@ -298,7 +298,7 @@ func (m *schemaMaker) shaped(t reflect.Type) (schema, bool) {
 		return either(scalar, listOf(scalar))
 	case reflect.TypeFor[rulesSpec]():
 		rule := m.object(reflect.TypeFor[ruleSpec]())
-		return either(schema{"type": []string{"string", "null"}}, rule, listOf(rule))
+		return either(schema{"type": []string{"string", "null"}}, rule, listOf(schema{"anyOf": []schema{{"type": "string"}, rule}}))
 	case reflect.TypeFor[byteSpec]():
 		return either(schema{"type": "integer"}, listOf(schema{"type": "integer"}), m.object(t))
 	case reflect.TypeFor[gbCommandSpec]():

@@ -211,7 +211,15 @@ type ruleSpec struct {
 	Channel string     `yaml:"channel"` // of the device, where it has several
 }
 
-// rulesSpec is one rule, a list of them, or just a field's name.
+func (r *ruleSpec) UnmarshalYAML(unmarshal func(any) error) error {
+	if unmarshal(&r.Field) == nil {
+		return nil
+	}
+	type plain ruleSpec // without this method
+	return unmarshal((*plain)(r))
+}
+
+// rulesSpec is one rule or a list of them; a rule may be just a field's name.
 type rulesSpec []ruleSpec
 
 func (r *rulesSpec) UnmarshalYAML(unmarshal func(any) error) error {
