@@ -28,10 +28,12 @@ var arrows = map[string][]string{
 	"internal/api":     {"internal/profile", "internal/state"}, // the shapes of what it reads
 	"internal/broker":  {"internal/intake"},
 	"internal/mqtt":    {"internal/intake"},
+	"internal/serial":  {"internal/gb26875", "internal/intake"},
 	"internal/gateway": {
 		"configs", "firmware-profiles",
 		"internal/alarm", "internal/api", "internal/auth", "internal/broker", "internal/dispatch", "internal/engine", "internal/envelope",
-		"internal/influx", "internal/journal", "internal/mqtt", "internal/profile", "internal/registry", "internal/state", "internal/ticket",
+		"internal/influx", "internal/journal", "internal/mqtt", "internal/profile", "internal/registry", "internal/serial",
+		"internal/state", "internal/ticket",
 	},
 	"internal/gatetest": nil, // tests of everything: may import anything
 }

@@ -27,6 +27,7 @@ type Config struct {
 	HTTP     HTTPConfig     `yaml:"http"`
 	Broker   BrokerConfig   `yaml:"broker"`
 	MQTT     []MQTTConfig   `yaml:"mqtt"`
+	Serial   []SerialConfig `yaml:"serial"`
 	Journal  JournalConfig  `yaml:"journal"`
 	Engine   EngineConfig   `yaml:"engine"`
 	Rollout  RolloutConfig  `yaml:"rollout"`
@@ -207,6 +208,7 @@ func (c *Config) Validate() error {
 	}
 	c.validateBroker(&v)
 	c.validateMQTT(&v)
+	c.validateSerial(&v)
 	c.validateJournal(&v)
 	c.validateInflux(&v)
 	c.validateDispatch(&v)

@@ -45,6 +45,9 @@ func (g *Gateway) lost() (n int64) {
 	for _, t := range g.mqtt {
 		n += int64(t.Status().LostUnackable)
 	}
+	for _, t := range g.serial {
+		n += int64(t.Status().LostUnackable)
+	}
 	return n
 }
 
@@ -107,6 +110,7 @@ func (g *Gateway) health(context.Context) map[string]error {
 			parts[name] = fmt.Errorf("not connected since %s: %s", s.Since.Format(time.RFC3339), s.LastError)
 		}
 	}
+	g.serialHealth(parts)
 	return parts
 }
 
@@ -154,17 +158,17 @@ func (g *Gateway) upkeep(ctx context.Context) error {
 // noteDown tells the engine when a connection ends and when it is back: silence in
 // between is nobody's fault behind it.
 func (g *Gateway) noteDown(ctx context.Context, down map[string]time.Time) {
-	for i, t := range g.mqtt {
-		s, source := t.Status(), "mqtt:"+g.cfg.MQTT[i].Name
+	for _, l := range g.links() {
+		source := l.source
 		from, was := down[source]
 		var err error
 		switch {
-		case !s.Connected && !was:
-			down[source] = s.Since
-			err = g.engine.Down(ctx, source, s.Since, time.Time{})
-		case s.Connected && was:
+		case !l.up && !was:
+			down[source] = l.since
+			err = g.engine.Down(ctx, source, l.since, time.Time{})
+		case l.up && was:
 			delete(down, source)
-			err = g.engine.Down(ctx, source, from, s.Since)
+			err = g.engine.Down(ctx, source, from, l.since)
 		}
 		if err != nil && ctx.Err() == nil {
 			g.log.Error("outage of a transport is not noted", "transport", source, "err", err)

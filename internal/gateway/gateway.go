@@ -1,6 +1,6 @@
 // Package gateway is the configuration of gridgate and the wiring of its parts.
 //
-//	broker, mqtt ──▶ intake ──▶ journal ──▶ engine ──▶ state ──▶ dispatch ──▶ units
+//	broker, mqtt, serial ──▶ intake ──▶ journal ──▶ engine ──▶ state ──▶ dispatch ──▶ units
 //	                                          │  └────▶ influx queue ──▶ writer ──▶ InfluxDB
 //	                                          └───────▶ api (stream)
 //	api ──▶ engine (commands), state and journal (reads), influx (history)
@@ -35,6 +35,7 @@ import (
 	"gridgate/internal/mqtt"
 	"gridgate/internal/profile"
 	"gridgate/internal/registry"
+	"gridgate/internal/serial"
 	"gridgate/internal/state"
 	"gridgate/internal/ticket"
 )
@@ -61,6 +62,7 @@ type Gateway struct {
 	dispatcher *dispatch.Dispatcher
 	broker     *broker.Broker
 	mqtt       []*mqtt.Transport
+	serial     []*serial.Transport
 	api        *api.Server
 	listener   net.Listener
 	token      string
@@ -129,6 +131,9 @@ func (g *Gateway) serve(ctx context.Context, run *group) error {
 	}
 	for _, t := range g.mqtt {
 		run.start(ctx, "mqtt", func(ctx context.Context) error { return t.Run(ctx, in) })
+	}
+	for _, t := range g.serial {
+		run.start(ctx, "serial", func(ctx context.Context) error { return t.Run(ctx, in) })
 	}
 	if g.listener != nil {
 		run.start(ctx, "api", func(ctx context.Context) error { return g.api.Run(ctx, g.listener) })
@@ -401,7 +406,7 @@ func (g *Gateway) makeTransports() error {
 		}
 		g.mqtt = append(g.mqtt, mqtt.New(t, g.log))
 	}
-	return nil
+	return g.makeSerial()
 }
 
 // routes is how many topics each transport remembers: a topic says who sent it.

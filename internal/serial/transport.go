@@ -112,6 +112,9 @@ func (t *Transport) Status() Status {
 	return s
 }
 
+// Source is the transport as the engine names the path of its frames.
+func (t *Transport) Source() string { return t.transport + ":" + t.cfg.Name }
+
 // Run takes frames until ctx is done. It may run once. A port that is away is no error.
 func (t *Transport) Run(ctx context.Context, in grid.Ingester) error {
 	if err := t.cfg.Check(); err != nil {
