@@ -413,7 +413,7 @@ func (w *worker) fate() *endedError {
 // diedOfMemory knows the ways in which the runtime of Go goes under when the system gives it
 // no more: it says so, or cannot start a thread, or faults where its own books should be.
 func diedOfMemory(last string) bool {
-	for _, words := range []string{"out of memory", "cannot allocate memory", "pthread_create failed", "new OS thread"} {
+	for _, words := range []string{"out of memory", "cannot allocate memory", "failed to allocate", "pthread_create failed", "new OS thread"} {
 		if strings.Contains(last, words) {
 			return true
 		}
