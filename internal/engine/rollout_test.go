@@ -724,6 +724,68 @@ func TestFilesThatCatchUpWithAnotherTextAreTold(t *testing.T) {
 	}
 }
 
+func TestDiffEndsWithWhatItHasAndOneRunsAtATime(t *testing.T) {
+	r := bellRig(t)
+	ids := r.bells(2)
+	r.ring(1, calm, ids...)
+	d := must[profile.Diff](t)(r.engine.DiffProfile(t.Context(), profile.DiffRequest{Files: halved("2"), Within: time.Nanosecond}))
+	if d.Frames != 0 || !strings.Contains(d.Cut, "it took") {
+		t.Errorf("diff is %+v: want it to say that it ran out of time", d)
+	}
+	r.engine.comparing.mu.Lock()
+	_, err := r.engine.DiffProfile(t.Context(), profile.DiffRequest{Files: halved("2")})
+	r.engine.comparing.mu.Unlock()
+	wantCode(t, err, grid.Conflict, "another version runs")
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, err := r.engine.DiffProfile(ctx, profile.DiffRequest{Files: halved("2")}); err == nil {
+		t.Error("nobody waits for the answer any more, and there is one")
+	}
+}
+
+func TestDiffJudgesATiltThatSaysOpen(t *testing.T) {
+	lid := func(v, scale string) map[string]string {
+		return map[string]string{
+			"profile.yaml": "profile: acme/lid\nversion: \"" + v + "\"\nvendor: Acme\nmodel: Lid\nkinds: [manhole]\nsource: made for this test\n" +
+				"interval: 1h\ncounter: {source: none}\ncodec: json\nfields: [{name: tilt}]\nsignals: {manhole.tilt: {field: tilt, scale: " + scale + "}}\n",
+			"cases.yaml": "cases: [{name: shut, text: '{\"tilt\":0}', want: {readings: {manhole.tilt: 0}}}]\n",
+		}
+	}
+	r := newRig(t, func(c *Config) {
+		files := lid("1", "1")
+		c.Profiles = must[*profile.Set](t)(profile.Load(firmwareprofiles.FS, fstest.MapFS{"acme/lid/profile.yaml": {Data: []byte(files["profile.yaml"])}}))
+	})
+	reg := placed(grid.Manhole, "M1", "sn:lid", r.now())
+	reg.Devices[0].Profile = "acme/lid"
+	r.put(reg)
+	r.say("sn:lid", `{"tilt":45}`)
+	d := must[profile.Diff](t)(r.engine.DiffProfile(t.Context(), profile.DiffRequest{Files: lid("2", "0.1")}))
+	if d.LostAlarms != 1 || d.Alarms[0].Signal != "manhole.tilt" {
+		t.Errorf("diff is %+v: want the tilt past 30 degrees lost as an alarm", d)
+	}
+	if d := must[profile.Diff](t)(r.engine.DiffProfile(t.Context(), profile.DiffRequest{Files: lid("2", "1.1")})); d.LostAlarms != 0 || d.Changed != 1 {
+		t.Errorf("diff is %+v: want a change and no lost alarm", d)
+	}
+}
+
+func TestGapIsFilledByTheVersionInForce(t *testing.T) {
+	shelf := &shelf{}
+	r := bellRig(t, func(c *Config) { shelf.Series = c.Series; c.Series = shelf })
+	ids := r.bells(1)
+	shelf.setFull(true)
+	r.ring(1, calm, ids...)
+	r.start(halved("2"), grid.RolloutAll, 0)
+	shelf.setFull(false)
+	for i := range 5 {
+		r.after(2 * time.Second)
+		r.ring(2+i, calm, ids...)
+	}
+	lines := strings.Join(shelf.of("smoke"), "\n")
+	if n := strings.Count(lines, "acme/bell@2"); n != 6 || strings.Contains(lines, "acme/bell@1") {
+		t.Errorf("%d points by version 2: want all 6, also of the gap:\n%s", n, lines)
+	}
+}
+
 func TestFailedCommitTakesAStepBack(t *testing.T) {
 	gate := &gatedSteps{}
 	r := bellRig(t, func(c *Config) { gate.Store = c.Store.(*state.Store); c.Store = gate })
