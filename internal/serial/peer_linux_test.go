@@ -18,15 +18,7 @@ import (
 // findPeer skips the test when a program is not installed, unless peers are required.
 func findPeer(t testing.TB, name string) string {
 	t.Helper()
-	bin, err := exec.LookPath(name)
-	if err == nil {
-		return bin
-	}
-	if os.Getenv("GRIDGATE_REQUIRE_PEERS") == "1" {
-		t.Fatalf("%s is not installed, and GRIDGATE_REQUIRE_PEERS=1", name)
-	}
-	t.Skipf("%s is not installed", name)
-	return ""
+	return gatetest.FindPeer(t, name, "", false)
 }
 
 // nullModem is two ports that socat joins.
