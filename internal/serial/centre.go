@@ -8,6 +8,7 @@ import (
 
 	"gridgate/internal/gb26875"
 	"gridgate/internal/grid"
+	"gridgate/internal/intake"
 )
 
 // centre is what a monitoring centre of GB/T 26875.3 knows of its devices.
@@ -37,6 +38,7 @@ func newCentre(c *Config) *centre {
 
 // gbKey tells a repeat of a frame from another: the send time of a repeat is a later one.
 type gbKey struct {
+	is     bool // it is a key
 	source uint64
 	serial uint16
 	unit   uint32
@@ -46,7 +48,7 @@ func keyOf(f *gb26875.Frame) gbKey {
 	h := fnv.New32a()
 	h.Write([]byte{byte(f.Command)})
 	h.Write(f.Unit)
-	return gbKey{f.Source, f.Serial, h.Sum32()}
+	return gbKey{true, f.Source, f.Serial, h.Sum32()}
 }
 
 func gbIdentity(source uint64) grid.Identity {
@@ -95,10 +97,24 @@ func (p *peer) put(f grid.Frame, r receipt) {
 		p.queue.Put(f, r)
 		return
 	}
-	if !t.tally.Counts().FailingSince.IsZero() && p.queue.Find(func(w receipt) bool { return w.key == r.key }) {
+	if !t.tally.Counts().FailingSince.IsZero() && newest(p.queue, r.key.source) == r.key {
 		return
 	}
-	p.queue.Offer(f, r)
+	if !p.queue.Offer(f, r) {
+		t.unanswered.Add(1)
+	}
+}
+
+// newest is the last frame of a device that waits. Only that can have a repeat: many
+// devices never count their serial, and then fire, normal, fire are three frames.
+func newest(q *intake.Queue[receipt], source uint64) (key gbKey) {
+	q.Find(func(r receipt) bool {
+		if r.key.source == source {
+			key = r.key
+		}
+		return false
+	})
+	return key
 }
 
 func (c *centre) answer(f *gb26875.Frame, command gb26875.Command, now time.Time) []byte {

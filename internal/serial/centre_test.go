@@ -326,8 +326,8 @@ func TestDatagramIsNotAnsweredWhileTheJournalRefuses(t *testing.T) {
 	}
 	in.Fail(nil)
 	gatetest.Eventually(t, "the two that found room", func() bool { return len(d.answers()) == 2 })
-	if n := tr.Status().LostUnackable; n != 0 {
-		t.Errorf("%d lost: their device sends them again", n)
+	if s := tr.Status(); s.LostUnackable != 0 || s.Unanswered != 2 {
+		t.Errorf("%d lost, %d without an answer: want 0 and 2, for their device sends them again", s.LostUnackable, s.Unanswered)
 	}
 }
 

@@ -206,6 +206,23 @@ func TestDeviceIsNotAnsweredWhileTheJournalRefusesAndIsConfirmedOnceAfterwards(t
 	}
 }
 
+func TestFireThatComesBackWhileTheJournalRefusesIsNoRepeat(t *testing.T) {
+	c := plug(t)
+	var in gatetest.Inbox
+	in.Fail(grid.ErrOverloaded)
+	tr, _ := start(t, Config{Path: c.path, Protocol: GBT26875}, &in)
+	isUp(t, tr)
+	for _, unit := range []string{"fire", "normal", "fire"} { // its serial is always 0
+		c.write(gbFrame(0, unit))
+	}
+	gatetest.Eventually(t, "all three", func() bool { return tr.Status().Received == 3 })
+	in.Fail(nil)
+	if got := in.Wait(t, 3); !strings.Contains(string(got[2].Raw), "fire") {
+		t.Errorf("the last is %q", got[2].Raw)
+	}
+	gatetest.Eventually(t, "three answers", func() bool { return len(c.answers()) == 3 })
+}
+
 func TestPortThatHangsUpIsOpenAgainAfterItsReturn(t *testing.T) {
 	c := plug(t)
 	var in gatetest.Inbox

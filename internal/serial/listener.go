@@ -24,7 +24,8 @@ func (t *Transport) listen(ctx context.Context, in grid.Ingester) error {
 		}
 		return t.datagrams(ctx, pc)
 	}
-	ln, err := new(net.ListenConfig).Listen(ctx, "tcp", host)
+	lc := net.ListenConfig{KeepAliveConfig: net.KeepAliveConfig{Enable: true, Idle: 30 * time.Second, Interval: 10 * time.Second, Count: 3}}
+	ln, err := lc.Listen(ctx, "tcp", host)
 	if err != nil {
 		return err
 	}

@@ -67,7 +67,8 @@ func (p tcpPort) Write(b []byte) (int, error) {
 }
 
 func dial(ctx context.Context, addr string) (Port, error) {
-	d := net.Dialer{Timeout: dialTimeout, KeepAlive: 15 * time.Second}
+	// A serial server that lost its power says nothing: it must be missed within seconds.
+	d := net.Dialer{Timeout: dialTimeout, KeepAliveConfig: net.KeepAliveConfig{Enable: true, Idle: 5 * time.Second, Interval: 2 * time.Second, Count: 3}}
 	c, err := d.DialContext(ctx, "tcp", addr)
 	if err != nil {
 		return nil, err

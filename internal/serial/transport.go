@@ -38,7 +38,7 @@ type Transport struct {
 	centre   *centre
 	slaves   []*slave
 
-	bytesIn, bytesOut, damaged atomic.Uint64
+	bytesIn, bytesOut, damaged, unanswered atomic.Uint64
 
 	mu     sync.Mutex
 	status Status
@@ -57,7 +57,8 @@ type Status struct {
 	Damaged     uint64        `json:"damaged"` // frames that were noise, half, or wrong
 	LastDamage  string        `json:"last_damage,omitempty"`
 	LastDamaged time.Time     `json:"last_damaged,omitzero"`
-	Waiting     int           `json:"waiting"` // frames not yet durable
+	Waiting     int           `json:"waiting"`    // frames not yet durable
+	Unanswered  uint64        `json:"unanswered"` // frames that found no room: their device gets no answer and repeats
 	Slaves      []SlaveStatus `json:"slaves,omitempty"`
 	intake.Counts
 }
@@ -104,6 +105,7 @@ func (t *Transport) Status() Status {
 	}
 	t.mu.Unlock()
 	s.BytesIn, s.BytesOut, s.Damaged = t.bytesIn.Load(), t.bytesOut.Load(), t.damaged.Load()
+	s.Unanswered = t.unanswered.Load()
 	s.Waiting = t.unacked.Held()
 	if t.acked != nil {
 		s.Waiting += t.acked.Held()
