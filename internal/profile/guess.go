@@ -19,17 +19,18 @@ const (
 
 // Scores of the signs a guess rests on. Below minScore it is no guess.
 const (
-	scoreModel    = 60 // the envelope names the model
-	scoreName     = 35 // the device's name says what it is
-	scoreEUI      = 15 // the maker's EUIs begin so
-	scoreExact    = 10 // and by its whole name
-	scoreDecodes  = 20 // the payload decodes without a warning
-	scoreReading  = 3  // for each reading of it, up to four
-	scoreClean    = 8  // it decodes without a warning, to nothing of the profile's kind
-	scoreWarnings = 2  // it decodes with warnings
-	scoreSuspect  = -5 // for each reading beyond its range
-	scorePort     = 8  // on a port that the profile names
-	maxEvidence   = 24 // for each bit that had to be as it is
+	scoreModel    = 60  // the envelope names the model
+	scoreName     = 35  // the device's name says what it is
+	scoreEUI      = 15  // the maker's EUIs begin so
+	scoreExact    = 10  // and by its whole name
+	scoreDecodes  = 20  // the payload decodes without a warning
+	scoreReading  = 3   // for each reading of it, up to four
+	scoreClean    = 8   // it decodes without a warning, to nothing of the profile's kind
+	scoreWarnings = 2   // it decodes with warnings
+	scoreSuspect  = -5  // for each reading beyond its range
+	scorePort     = 8   // on a port that the profile names
+	scoreAnyPort  = -12 // on a port, and the profile would take any
+	maxEvidence   = 24  // for each bit that had to be as it is
 	scoreFails    = -40
 	minScore      = 20
 )
@@ -229,8 +230,11 @@ func (g *Guess) try(p *Profile, f grid.Frame, add func(int, string)) {
 		}
 	}
 	score := min(evidence, maxEvidence) + suspect
-	if slices.Contains(p.Ports, f.Port) {
+	switch {
+	case slices.Contains(p.Ports, f.Port):
 		score += scorePort
+	case len(p.Ports) == 0 && f.Port >= 0:
+		score += scoreAnyPort
 	}
 	switch {
 	case len(d.Warnings) > 0:
@@ -267,6 +271,11 @@ func (p *Profile) mayBeOf(f *grid.Frame, signs bool) bool {
 		return false
 	}
 	switch p.Codec {
+	case "binary", "tlv":
+		// What has a content format of its own is no maker's bytes, unless the profile says
+		// that they come inside of it.
+		_, inside := p.codec.(*inResource)
+		return !f.HasFormat || f.Format == formatOctets || inside
 	case "javascript": // a run costs a thousand times what another trial does
 		return signs
 	case "gbt26875":
