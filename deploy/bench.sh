@@ -4,9 +4,20 @@
 #
 #   make bench               about eight minutes
 #   make bench BENCH=full    as long as the design asks for
-#   make bench ONLY=smoke    one of: start journal engine broker mosquitto smoke devices
+#   make bench ONLY=smoke    one of: start journal engine broker mosquitto smoke devices decode
 set -euo pipefail
 cd "$(dirname "$0")/.."
+if [ "${ONLY:-decode}" = decode ]; then
+  echo "Decoding, one core, one frame at a time:"
+  go test -run '^$' -bench '^BenchmarkDecode' -benchtime 2s ./internal/profile | awk '
+    function of(unit,  i) { for (i = 3; i <= NF; i++) if ($i == unit) return $(i - 1); return "" }
+    BEGIN { printf "| codec | frames/s | ns a frame | allocations |\n|---|---|---|---|\n" }
+    /^BenchmarkDecode/ { name = $1; sub(/^[^\/]*\//, "", name); sub(/-[0-9]+$/, "", name)
+      rate = of("frames/cpu-s"); if (rate == "") rate = of("frames/s"); if (rate == "") rate = 1e9 / of("ns/op")
+      printf "| %s | %d | %d | %s |\n", name, rate, of("ns/op"), of("allocs/op") }
+    END { print "" }'
+  [ "${ONLY:-}" != decode ] || exit 0
+fi
 make -s influxd
 export PATH="$PATH:/usr/sbin" # mosquitto
 go test -run '^$' -bench '^BenchmarkFigures$' -benchtime 1x -timeout 3h ./internal/gatetest/figures 2>&1 |
