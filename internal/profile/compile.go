@@ -167,6 +167,9 @@ func (c *compiler) field(s *fieldSpec) (field, error) {
 	if s.UOM != "" || s.AnyOf != nil || s.Invert != "" {
 		return field{}, fmt.Errorf("field %q: uom, any_of and invert are for senml and lwm2m", s.Name)
 	}
+	if s.Match != "" {
+		return field{}, fmt.Errorf("field %q: match is for json and javascript", s.Name)
+	}
 	slot, ok := c.slots[s.Name]
 	if !ok {
 		slot = len(c.slots)

@@ -2,15 +2,16 @@ package profile
 
 import (
 	"fmt"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
-
-	"gridgate/internal/grid"
 	"time"
 	"unicode/utf8"
 
 	"github.com/valyala/fastjson"
+
+	"gridgate/internal/grid"
 )
 
 // jsonCodec takes values out of a JSON object by path. Keys nobody asks for are no news.
@@ -27,7 +28,17 @@ type jsonField struct {
 	path   []string
 	isTime bool
 	opens  bool // another field lies within it: an object here is no value of this one
+	part   *jsonPart
 }
+
+// jsonPart is the part of a text that is a value: the 3.6 of "3.6 V".
+type jsonPart struct {
+	match *regexp.Regexp
+	size  int // steps of it
+}
+
+// maxMatched bounds the texts that are matched.
+const maxMatched = 512
 
 type jsonEach struct {
 	record
@@ -120,6 +131,15 @@ func readFields(r *run, fields []jsonField, root *fastjson.Value, s *scope) erro
 const pathEvidence = 5
 
 func (f *jsonField) read(r *run, s *scope, v *fastjson.Value) error {
+	if f.part != nil {
+		switch v.Type() {
+		case fastjson.TypeNumber:
+			return f.matched(r, s, v.String())
+		case fastjson.TypeString:
+			text, _ := v.StringBytes()
+			return f.matched(r, s, string(text))
+		}
+	}
 	switch v.Type() {
 	case fastjson.TypeNull:
 		return nil
@@ -138,6 +158,25 @@ func (f *jsonField) read(r *run, s *scope, v *fastjson.Value) error {
 		return f.text(r, s, string(text))
 	}
 	return f.unreadable(r, "is a JSON "+v.Type().String())
+}
+
+// matched reads the part of a text that is the value. Any other text says nothing of this
+// field, unless a fire may hide behind it.
+func (f *jsonField) matched(r *run, s *scope, text string) error {
+	if len(text) > maxMatched {
+		return f.unreadable(r, fmt.Sprintf("has %d letters: want at most %d", len(text), maxMatched))
+	}
+	if err := r.step(1 + len(text)*f.part.size/64); err != nil {
+		return err
+	}
+	found := f.part.match.FindStringSubmatch(text)
+	switch {
+	case found == nil && f.vital:
+		return f.unreadable(r, fmt.Sprintf("%.40q does not match %s", text, f.part.match))
+	case found == nil:
+		return nil
+	}
+	return f.text(r, s, found[len(found)-1])
 }
 
 func (f *jsonField) text(r *run, s *scope, text string) error {
@@ -222,8 +261,12 @@ func (c *compiler) jsonFields(specs []fieldSpec) ([]jsonField, error) {
 		if f.path == nil {
 			f.path = []string{s.Name}
 		}
+		var err error
+		if f.part, err = compilePart(s.Match); err != nil {
+			return nil, fmt.Errorf("field %q: %w", s.Name, err)
+		}
 		plain := *s
-		plain.Type = ""
+		plain.Type, plain.Match = "", ""
 		compiled, err := c.field(&plain)
 		if err != nil {
 			return nil, err
@@ -238,4 +281,18 @@ func (c *compiler) jsonFields(specs []fieldSpec) ([]jsonField, error) {
 		})
 	}
 	return out, nil
+}
+
+func compilePart(match string) (*jsonPart, error) {
+	if match == "" {
+		return nil, nil
+	}
+	compiled, size, err := compilePattern(match)
+	switch {
+	case err != nil:
+		return nil, err
+	case compiled.NumSubexp() > 1:
+		return nil, fmt.Errorf("match: %.40q has %d groups: want one, or none for the whole", match, compiled.NumSubexp())
+	}
+	return &jsonPart{compiled, size}, nil
 }

@@ -169,6 +169,7 @@ type fieldSpec struct {
 	UOM    string         `yaml:"uom"`    // senml, lwm2m: what the value must be measured in; units of its kind are converted
 	AnyOf  anyList        `yaml:"any_of"` // senml, lwm2m: true when one of its values is one of these
 	Invert string         `yaml:"invert"` // senml, lwm2m: a field that turns this one round when it is true
+	Match  string         `yaml:"match"`  // json, javascript: what of a text is the value, a regular expression or its group; any other text says nothing
 	Group  string         `yaml:"group"`  // text: a group of match, or a key of pairs; default: the name
 }
 
