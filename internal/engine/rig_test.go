@@ -36,6 +36,7 @@ type rig struct {
 	engine  *Engine
 	stop    func()
 	change  func(*Config) // before the engine is made
+	loaded  *profile.Set  // once: a hundred files take longer than most tests
 
 	mu    sync.Mutex
 	sent  []grid.Delivery
@@ -69,11 +70,10 @@ func must[T any](t testing.TB) func(v T, err error) T {
 	}
 }
 
-func testRules(t testing.TB) (*profile.Set, *alarm.Rules, *ticket.Plans) {
-	profiles := must[*profile.Set](t)(profile.Load(firmwareprofiles.FS))
+func testRules(t testing.TB) (*alarm.Rules, *ticket.Plans) {
 	rules := must[*alarm.Rules](t)(alarm.Parse("rules.yaml", must[[]byte](t)(configs.FS.ReadFile("rules.yaml"))))
 	plans := must[*ticket.Plans](t)(ticket.ParsePlans("tickets.yaml", must[[]byte](t)(configs.FS.ReadFile("tickets.yaml"))))
-	return profiles, rules, plans
+	return rules, plans
 }
 
 func (r *rig) open() {
@@ -88,9 +88,13 @@ func (r *rig) open() {
 	if err := r.queue.Cut(influx.Mark(p.InfluxMark)); err != nil && !errors.As(err, &lost) {
 		t.Fatal(err)
 	}
-	profiles, rules, plans := testRules(t)
+	rules, plans := testRules(t)
+	if r.loaded == nil {
+		r.loaded = must[*profile.Set](t)(profile.Load(firmwareprofiles.FS))
+		t.Cleanup(r.loaded.Close)
+	}
 	c := Config{
-		Dir: r.dir, Journal: r.journal, Store: r.store, Series: r.queue, Profiles: profiles, Rules: rules, Plans: plans,
+		Dir: r.dir, Journal: r.journal, Store: r.store, Series: r.queue, Profiles: r.loaded, Rules: rules, Plans: plans,
 		Body: func(tk *grid.Ticket, d *grid.Delivery, _ *grid.Point, _ *grid.Unit) (json.RawMessage, error) {
 			return json.RawMessage(fmt.Sprintf(`{"ticket":%q,"type":%q}`, tk.ID, d.Type)), nil
 		},
