@@ -3,6 +3,7 @@ package serial
 import (
 	"hash/fnv"
 	"strconv"
+	"strings"
 	"sync"
 	"time"
 
@@ -13,23 +14,31 @@ import (
 
 // centre is what a monitoring centre of GB/T 26875.3 knows of its devices.
 type centre struct {
-	times gb26875.Encoding
-	own   map[gb26875.Command]bool // of the maker, to be confirmed
+	times    gb26875.Encoding
+	own      map[gb26875.Command]bool // of the maker, to be confirmed
+	setClock bool
+	clocks   chan grid.Identity // devices whose clock is to be set
 
-	mu   sync.Mutex
-	seen map[uint64]time.Time // devices that were heard, and when a damaged frame of theirs was kept
+	mu      sync.Mutex
+	seen    map[uint64]*gbDevice // devices that were heard
+	strange time.Time            // when a damaged frame of no known device was kept
+	waiting map[orderKey]*waiter
+	serial  uint16 // of our last order
 }
 
 const (
 	// refusedEvery is how often a damaged frame of one device is kept for a person to see.
 	refusedEvery = 10 * time.Second
-	// maxSeen bounds the devices that are remembered.
-	maxSeen = 1 << 16
+	// maxSeen bounds the devices that are remembered, maxSources those of one connection.
+	maxSeen, maxSources = 1 << 16, 1 << 10
 )
 
 func newCentre(c *Config) *centre {
 	times, _ := c.GBT26875.encoding() // Run says what is wrong with it
-	out := &centre{times: times, own: map[gb26875.Command]bool{}, seen: map[uint64]time.Time{}}
+	out := &centre{
+		times: times, own: map[gb26875.Command]bool{}, setClock: c.GBT26875.SetClock, clocks: make(chan grid.Identity, 64),
+		seen: map[uint64]*gbDevice{}, waiting: map[orderKey]*waiter{},
+	}
 	for _, n := range c.GBT26875.Commands {
 		out.own[gb26875.Command(n)] = true
 	}
@@ -49,6 +58,13 @@ func keyOf(f *gb26875.Frame) gbKey {
 	h.Write([]byte{byte(f.Command)})
 	h.Write(f.Unit)
 	return gbKey{true, f.Source, f.Serial, h.Sum32()}
+}
+
+// sourceOf is the inverse of gbIdentity.
+func sourceOf(id grid.Identity) (uint64, bool) {
+	name, ok := strings.CutPrefix(string(id), "gb26875:")
+	source, err := strconv.ParseUint(name, 10, 48)
+	return source, ok && err == nil
 }
 
 func gbIdentity(source uint64) grid.Identity {
@@ -73,8 +89,12 @@ func (p *peer) centre(c cut, at int64) {
 	case f.Command == gb26875.Response:
 		fr := p.frame(c.frame)
 		fr.Identity = gbIdentity(f.Source)
-		ctr.heard(f.Source)
 		p.t.offer(fr)
+		ctr.heard(&f, p)
+		ctr.answered(&f)
+		return
+	case f.Command == gb26875.Confirm, f.Command == gb26875.Deny:
+		ctr.answered(&f)
 		return
 	case f.Command >= gb26875.Control && f.Command <= gb26875.Deny && f.Command != gb26875.Send:
 		return
@@ -82,7 +102,9 @@ func (p *peer) centre(c cut, at int64) {
 		answer = gb26875.Deny
 		p.t.damage(p.remote, grid.Errorf(grid.Invalid, "gb26875:%d sends %v: want 2 or 5, or the command under gbt26875.commands", f.Source, f.Command))
 	}
-	ctr.heard(f.Source)
+	if ctr.heard(&f, p) {
+		ctr.checkClock(&f, p.t.cfg.Now())
+	}
 	fr := p.frame(c.frame)
 	fr.Identity = gbIdentity(f.Source)
 	p.put(fr, receipt{peer: p, key: keyOf(&f), answer: ctr.answer(&f, answer, p.t.cfg.Now())})
@@ -156,12 +178,62 @@ func (c *centre) likely(f *gb26875.Frame, b []byte) bool {
 	return binary == nil || bcd == nil
 }
 
-// heard notes a device whose address can be believed.
-func (c *centre) heard(source uint64) {
+// heard notes a device whose address can be believed, and the way to it. What calls itself
+// as it calls us is no device.
+func (c *centre) heard(f *gb26875.Frame, by *peer) bool {
+	if f.Source == f.Destination {
+		return false
+	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if _, known := c.seen[source]; !known && len(c.seen) < maxSeen {
-		c.seen[source] = time.Time{}
+	d := c.seen[f.Source]
+	if d == nil {
+		for old := range c.seen {
+			if len(c.seen) < maxSeen {
+				break
+			}
+			delete(c.seen, old)
+		}
+		d = new(gbDevice)
+		c.seen[f.Source] = d
+	}
+	if d.peer != by && len(by.sources) < maxSources {
+		by.sources = append(by.sources, f.Source)
+	}
+	d.peer, d.centre, d.version = by, f.Destination, [2]byte{f.Version, f.UserVersion}
+	return true
+}
+
+// gone forgets the way to devices when it is closed.
+func (c *centre) gone(p *peer) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, source := range p.sources {
+		if d := c.seen[source]; d != nil && d.peer == p {
+			d.peer = nil
+		}
+	}
+}
+
+// checkClock has a clock set that is wrong.
+func (c *centre) checkClock(f *gb26875.Frame, now time.Time) {
+	if !c.setClock {
+		return
+	}
+	sent, err := c.times.Time(f.Sent)
+	if err == nil && sent.Sub(now).Abs() < clockOff {
+		return
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	d := c.seen[f.Source]
+	if d == nil || now.Sub(d.clock) < clockEvery {
+		return
+	}
+	select {
+	case c.clocks <- gbIdentity(f.Source):
+		d.clock = now
+	default: // with its next frame
 	}
 }
 
@@ -170,13 +242,13 @@ func (c *centre) heard(source uint64) {
 func (c *centre) refuse(source uint64, now time.Time) (grid.Identity, bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	id := gbIdentity(source)
-	if _, known := c.seen[source]; !known {
-		id, source = "", gb26875.Platform
+	id, last := grid.Identity(""), &c.strange
+	if d := c.seen[source]; d != nil {
+		id, last = gbIdentity(source), &d.refused
 	}
-	if now.Sub(c.seen[source]) < refusedEvery {
+	if now.Sub(*last) < refusedEvery {
 		return "", false
 	}
-	c.seen[source] = now
+	*last = now
 	return id, true
 }

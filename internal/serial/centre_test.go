@@ -170,6 +170,13 @@ func TestDamagedAndForeignFramesAreDenied(t *testing.T) {
 		{"length over the limit", change(func(b []byte) []byte { b[25] = 5; return append(b, make([]byte, 1280)...) }), []gb26875.Command{gb26875.Deny}, 1},
 		{"unknown command", sum(change(func(b []byte) []byte { b[26] = 9; return b })), []gb26875.Command{gb26875.Deny}, 1},
 		{"command of the maker", sum(change(func(b []byte) []byte { b[26] = 7; return b })), []gb26875.Command{gb26875.Confirm}, 1},
+		{"one inside of another, both damaged", func() []byte {
+			in := gbFrame(78, "\x15\x01x")
+			in[len(in)-3]++
+			out := gbFrame(77, string(in)+"y")
+			out[len(out)-3]++
+			return out
+		}(), []gb26875.Command{gb26875.Deny}, 1},
 		{"noise that begins like a frame", append([]byte("@@\x01\x02"), make([]byte, 40)...), nil, 0},
 		{"order", sum(change(func(b []byte) []byte { b[26] = 1; return b })), nil, 0},
 		{"confirmation", sum(change(func(b []byte) []byte { b[26] = 3; return b })), nil, 0},

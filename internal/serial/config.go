@@ -69,9 +69,10 @@ type Config struct {
 
 // GBSettings are how we speak to a maker's devices.
 type GBSettings struct {
-	Time     string `yaml:"time"`     // of our answers: binary (default) or bcd
-	Zone     string `yaml:"zone"`     // of the device's clock; default +08:00
-	Commands []int  `yaml:"commands"` // the maker's own that we confirm, 0 or 7 to 255; others are denied
+	Time     string `yaml:"time"`      // of our answers: binary (default) or bcd
+	Zone     string `yaml:"zone"`      // of the device's clock; default +08:00
+	Commands []int  `yaml:"commands"`  // the maker's own that we confirm, 0 or 7 to 255; others are denied
+	SetClock bool   `yaml:"set_clock"` // of devices whose clock is off by more than a minute
 }
 
 // LineSettings are of the protocol lines.

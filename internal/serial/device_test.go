@@ -214,6 +214,7 @@ func TestFireThatComesBackWhileTheJournalRefusesIsNoRepeat(t *testing.T) {
 	isUp(t, tr)
 	for _, unit := range []string{"fire", "normal", "fire"} { // its serial is always 0
 		c.write(gbFrame(0, unit))
+		gatetest.Eventually(t, "the refusal", func() bool { return !tr.Status().FailingSince.IsZero() })
 	}
 	gatetest.Eventually(t, "all three", func() bool { return tr.Status().Received == 3 })
 	in.Fail(nil)

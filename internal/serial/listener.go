@@ -123,6 +123,9 @@ func (t *Transport) connection(ctx context.Context, in grid.Ingester, c net.Conn
 		p.queue.Close() // what the device sent before it went is stored all the same
 	}
 	store.Wait()
+	if t.centre != nil {
+		t.centre.gone(p)
+	}
 	l.close()
 	if err != nil {
 		t.log.Debug("connection ended", "in", host, "err", err)

@@ -17,7 +17,9 @@ type peer struct {
 	waits  bool // a full queue holds the peer back; else it goes without an answer
 	reply  func([]byte) error
 
-	idle   int   // bytes since the last frame
+	idle    int      // bytes since the last frame
+	sources []uint64 // GB/T 26875.3 devices that are reached by it
+
 	denied int64 // up to this position of the stream frames have been denied
 }
 

@@ -212,8 +212,12 @@ func TestLengthsAreCapped(t *testing.T) {
 				b[25] = 0x7f
 				all = slices.Concat(f.write("before"), b, f.write("after"))
 			}
-			if got, want := cutAll(t, f, all), []string{f.expect("before"), f.expect("after")}; !slices.Equal(got, want) {
+			want := []string{f.expect("before"), f.expect("after")}
+			if got := cutAll(t, f, all); !slices.Equal(got, want) {
 				t.Errorf("got %q: want %q", got, want)
+			}
+			if got := cutAll(t, f, slices.Collect(slices.Chunk(all, 3))...); !slices.Equal(got, want) {
+				t.Errorf("in pieces: got %q: want %q", got, want)
 			}
 		})
 	}

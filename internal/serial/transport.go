@@ -127,6 +127,11 @@ func (t *Transport) Run(ctx context.Context, in grid.Ingester) error {
 	if t.acked != nil {
 		workers.Go(func() { t.acked.Run(ctx, in) })
 	}
+	if t.centre != nil && t.centre.setClock {
+		for range clockSetters {
+			workers.Go(func() { t.clocks(ctx) })
+		}
+	}
 	for fails := 0; ctx.Err() == nil; fails++ {
 		before := t.bytesIn.Load()
 		err := t.serve(ctx, in)
