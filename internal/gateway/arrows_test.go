@@ -27,6 +27,7 @@ var arrows = map[string][]string{
 	"internal/profile": {"internal/gb26875"},
 	"internal/api":     {"internal/profile", "internal/state"}, // the shapes of what it reads
 	"internal/broker":  {"internal/intake"},
+	"internal/coap":    {"internal/intake"},
 	"internal/mqtt":    {"internal/intake"},
 	"internal/serial":  {"internal/gb26875", "internal/intake"},
 	"internal/gateway": {

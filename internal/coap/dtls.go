@@ -1,0 +1,171 @@
+package coap
+
+import (
+	"context"
+	"errors"
+	"net"
+	"sync/atomic"
+
+	piondtls "github.com/pion/dtls/v3"
+	"github.com/pion/logging"
+	"github.com/plgd-dev/go-coap/v3/dtls"
+	"github.com/plgd-dev/go-coap/v3/message/pool"
+	coapnet "github.com/plgd-dev/go-coap/v3/net"
+	"github.com/plgd-dev/go-coap/v3/net/blockwise"
+	"github.com/plgd-dev/go-coap/v3/options"
+	udpclient "github.com/plgd-dev/go-coap/v3/udp/client"
+
+	"gridgate/internal/grid"
+)
+
+// maxRecord is the largest DTLS record that is read: what a device sends in one datagram.
+const maxRecord = 4096
+
+var (
+	errNoKey   = errors.New("no such key")
+	errNoProof = errors.New("neither key nor certificate was shown")
+)
+
+// dtlsServer is CoAP over DTLS.
+type dtlsServer struct {
+	d   *demux
+	run func(*dtlsListener) error
+	end func()
+}
+
+func (s *dtlsServer) addr() net.Addr { return s.d.pc.LocalAddr() }
+func (s *dtlsServer) serve() error   { return s.run(&dtlsListener{s.d}) }
+func (s *dtlsServer) stop()          { s.end(); s.d.close() }
+
+func (t *Transport) openDTLS(addr string) (server, error) {
+	d, err := newDemux(addr, t.cfg.DTLS.MaxHandshakes, t.handshake)
+	if err != nil {
+		return nil, err
+	}
+	t.workers.Go(d.read)
+	l, conns := t.on("dtls"), &connections{}
+	s := dtls.NewServer(
+		options.WithContext(t.ctx),
+		options.WithErrors(t.junk),
+		options.WithPeriodicRunner(t.upkeep),
+		options.WithReceivedMessageQueueSize(queueOfPeer),
+		options.WithMTU(maxRecord),
+		options.WithBlockwise(true, blockwise.SZX1024, t.cfg.BlockTimeout),
+		options.WithInactivityMonitor(t.cfg.DTLS.Idle+upkeepEvery, func(c *udpclient.Conn) { _ = c.Close() }),
+		options.WithOnNewConn(func(c *udpclient.Conn) {
+			s, ok := c.NetConn().(*session)
+			if !ok || s.who == nil { // it has not shown who it is
+				_ = c.Close()
+				return
+			}
+			conns.enter(l, c, &peer{wire: datagrams{c}, session: t.sessions.Add(1), who: s.who}, c.AddOnClose)
+		}),
+		options.WithRequestMonitor(func(c *udpclient.Conn, m *pool.Message) (bool, error) { return conns.take(t, c, m) }),
+	)
+	return &dtlsServer{d, func(l *dtlsListener) error { return s.Serve(l) }, s.Stop}, nil
+}
+
+// dtlsListener hands sessions to go-coap as they begin, before their handshake.
+type dtlsListener struct{ d *demux }
+
+func (l *dtlsListener) AcceptWithContext(ctx context.Context) (net.Conn, error) {
+	select {
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	case <-l.d.done:
+		return nil, coapnet.ErrListenerIsClosed
+	case s := <-l.d.accept:
+		return s, nil
+	}
+}
+
+func (l *dtlsListener) Close() error { l.d.close(); return nil }
+
+// session is one DTLS association.
+type session struct {
+	*piondtls.Conn
+	t    *Transport
+	flow *flow
+	who  *principal // once the handshake is done
+	done atomic.Bool
+}
+
+// handshake makes a session of a flow. It takes the keys of now.
+func (t *Transport) handshake(f *flow) (net.Conn, error) {
+	keys := t.keys.table.Load()
+	opts := []piondtls.ServerOption{
+		piondtls.WithConnectionIDGenerator(func() []byte { return f.cid[:] }),
+		piondtls.WithExtendedMasterSecret(piondtls.RequestExtendedMasterSecret),
+		piondtls.WithLoggerFactory(&logging.DefaultLoggerFactory{DefaultLogLevel: logging.LogLevelDisabled}),
+		piondtls.WithVerifyConnection(func(s *piondtls.State) error {
+			if len(s.IdentityHint) == 0 && len(s.PeerCertificates) == 0 {
+				return errNoProof
+			}
+			return nil
+		}),
+	}
+	if len(keys.byPSK) > 0 {
+		opts = append(opts, piondtls.WithPSK(func(identity []byte) ([]byte, error) {
+			if g := t.keys.table.Load().byPSK[string(identity)]; g != nil {
+				return g.psk, nil
+			}
+			return nil, errNoKey
+		}))
+	}
+	if len(keys.certs) > 0 {
+		opts = append(opts, piondtls.WithCertificates(keys.certs...))
+	}
+	if keys.cas != nil {
+		// "If given": a key does as well, and one of both is asked for above.
+		opts = append(opts, piondtls.WithClientCAs(keys.cas), piondtls.WithClientAuth(piondtls.VerifyClientCertIfGiven))
+	}
+	c, err := piondtls.ServerWithOptions(f, net.UDPAddrFromAddrPort(f.addr), opts...)
+	if err != nil {
+		return nil, err
+	}
+	return &session{Conn: c, t: t, flow: f}, nil
+}
+
+// HandshakeContext is called by go-coap, first in a goroutine of the session and then
+// before each read and write.
+func (s *session) HandshakeContext(ctx context.Context) error {
+	if s.done.Load() {
+		return nil
+	}
+	ctx, cancel := context.WithTimeoutCause(ctx, s.t.cfg.DTLS.HandshakeTimeout, errors.New("handshake took too long"))
+	defer cancel()
+	stop := context.AfterFunc(ctx, func() { _ = s.flow.Close() })
+	defer stop()
+	if err := s.prove(ctx); err != nil {
+		s.t.failed.Add(1)
+		s.t.tally.Fault("handshake failed", grid.Errorf(grid.Unauthorized, "coap %s: handshake: %w", s.t.cfg.Name, err))
+		_ = s.flow.Close()
+		return err
+	}
+	s.done.Store(true)
+	s.t.handshakes.Add(1)
+	s.flow.d.establish(s.flow, s.Conn)
+	return nil
+}
+
+func (s *session) prove(ctx context.Context) error {
+	if err := s.Conn.HandshakeContext(ctx); err != nil {
+		return err
+	}
+	state, ok := s.ConnectionState()
+	switch {
+	case !ok:
+		return errNoProof
+	case len(state.PeerCertificates) > 0:
+		who, err := holder(state.PeerCertificates[0])
+		if err != nil {
+			return err
+		}
+		s.who = who
+	case len(state.IdentityHint) > 0:
+		s.who = &principal{psk: string(state.IdentityHint)}
+	default:
+		return errNoProof
+	}
+	return nil
+}
