@@ -1,6 +1,7 @@
 package serial
 
 import (
+	"context"
 	"hash/fnv"
 	"strconv"
 	"strings"
@@ -22,13 +23,24 @@ type centre struct {
 	mu      sync.Mutex
 	seen    map[uint64]*gbDevice // devices that were heard
 	strange time.Time            // when a damaged frame of no known device was kept
+	unread  map[uint64]unread    // damaged frames of devices that may send them again
 	waiting map[orderKey]*waiter
 	serial  uint16 // of our last order
+}
+
+// unread is a damaged frame.
+type unread struct {
+	frame  grid.Frame
+	serial uint16
+	since  time.Time
 }
 
 const (
 	// refusedEvery is how often a damaged frame of one device is kept for a person to see.
 	refusedEvery = 10 * time.Second
+	// unreadFor is how long a device has to send a damaged frame again before it counts as
+	// one that cannot be read. A person is to know of that within 10 s.
+	unreadFor = 8 * time.Second
 	// maxSeen bounds the devices that are remembered, maxSources those of one connection.
 	maxSeen, maxSources = 1 << 16, 1 << 10
 )
@@ -37,7 +49,7 @@ func newCentre(c *Config) *centre {
 	times, _ := c.GBT26875.encoding() // Run says what is wrong with it
 	out := &centre{
 		times: times, own: map[gb26875.Command]bool{}, setClock: c.GBT26875.SetClock, clocks: make(chan grid.Identity, 64),
-		seen: map[uint64]*gbDevice{}, waiting: map[orderKey]*waiter{},
+		seen: map[uint64]*gbDevice{}, unread: map[uint64]unread{}, waiting: map[orderKey]*waiter{},
 	}
 	for _, n := range c.GBT26875.Commands {
 		out.own[gb26875.Command(n)] = true
@@ -152,10 +164,10 @@ func (p *peer) deny(c cut, at int64) {
 	}
 	p.denied = at + int64(len(c.damaged))
 	now := p.t.cfg.Now()
-	if id, keep := p.t.centre.refuse(f.Source, now); keep {
-		fr := p.frame(c.damaged)
-		fr.Identity, fr.Note = id, c.fault.Error()
-		fr.Flags |= grid.Refused
+	fr := p.frame(c.damaged)
+	fr.Note = c.fault.Error()
+	fr.Flags |= grid.Refused
+	if p.t.centre.refuse(fr, &f) {
 		p.t.offer(fr)
 	}
 	_ = p.reply(p.t.centre.answer(&f, gb26875.Deny, now)) // the device repeats without it too, later
@@ -200,6 +212,9 @@ func (c *centre) heard(f *gb26875.Frame, by *peer) bool {
 	if d.peer != by && len(by.sources) < maxSources {
 		by.sources = append(by.sources, f.Source)
 	}
+	if u, waits := c.unread[f.Source]; waits && u.serial == f.Serial {
+		delete(c.unread, f.Source) // it was sent again
+	}
 	d.peer, d.centre, d.version = by, f.Destination, [2]byte{f.Version, f.UserVersion}
 	return true
 }
@@ -237,18 +252,54 @@ func (c *centre) checkClock(f *gb26875.Frame, now time.Time) {
 	}
 }
 
-// refuse says whether a damaged frame is to be kept, and whose it is: nobody's, unless its
-// address has been heard in a sound one.
-func (c *centre) refuse(source uint64, now time.Time) (grid.Identity, bool) {
+// refuse says whether a damaged frame is to be kept at once: one that is nobody's, for its
+// address was never heard in a sound one. That of a device waits for its repeat.
+func (c *centre) refuse(fr grid.Frame, f *gb26875.Frame) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	id, last := grid.Identity(""), &c.strange
-	if d := c.seen[source]; d != nil {
-		id, last = gbIdentity(source), &d.refused
+	if c.seen[f.Source] == nil {
+		if fr.Received.Sub(c.strange) < refusedEvery {
+			return false
+		}
+		c.strange = fr.Received
+		return true
 	}
-	if now.Sub(*last) < refusedEvery {
-		return "", false
+	if _, waits := c.unread[f.Source]; !waits {
+		fr.Identity = gbIdentity(f.Source)
+		c.unread[f.Source] = unread{fr, f.Serial, time.Now()}
 	}
-	*last = now
-	return id, true
+	return false
+}
+
+// overdue takes the damaged frames that were not sent again.
+func (c *centre) overdue(now time.Time) (out []grid.Frame) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for source, u := range c.unread {
+		if now.Sub(u.since) < unreadFor {
+			continue
+		}
+		delete(c.unread, source)
+		if d := c.seen[source]; d != nil && now.Sub(d.refused) >= refusedEvery {
+			d.refused = now
+			out = append(out, u.frame)
+		}
+	}
+	return out
+}
+
+// keepUnread stores damaged frames that were not sent again, until ctx is done.
+func (t *Transport) keepUnread(ctx context.Context) {
+	tick := time.NewTicker(time.Second)
+	defer tick.Stop()
+	for {
+		select {
+		case now := <-tick.C:
+			for _, f := range t.centre.overdue(now) {
+				t.offer(f)
+			}
+		case <-ctx.Done():
+			return
+		}
+	}
 }

@@ -12,6 +12,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"gridgate/internal/gatetest"
@@ -212,33 +213,103 @@ func TestDamagedAndForeignFramesAreDenied(t *testing.T) {
 	}
 }
 
-// A device whose frames are all damaged is not silent: a person sees it, once in a while.
-func TestDamagedFrameOfAKnownDeviceIsKeptAsItsOwnButNotEachOfThem(t *testing.T) {
-	var in gatetest.Inbox
-	tr, _ := start(t, Config{Listen: "tcp://127.0.0.1:0", Protocol: GBT26875}, &in)
-	d := call(t, tr, "tcp")
-	d.send(t, gbFrame(1, "\x15\x01x"))
-	for range 5 {
-		bad := gbFrame(2, "\x15\x01y")
-		bad[len(bad)-3]++
-		d.send(t, bad)
-	}
-	if got := d.barrier(t); len(got) != 6 {
-		t.Errorf("%d answers: want a confirmation and five denials", len(got))
-	}
-	in.Wait(t, 3)
-	var refused []grid.Frame
+// pipe runs a transport over a line of the test's, in a bubble whose clock jumps. The
+// answers are those that have come so far.
+func pipe(t *testing.T, in grid.Ingester, test func(tr *Transport, write func([]byte), answers func() []gb26875.Frame)) {
+	synctest.Test(t, func(t *testing.T) {
+		near, far := net.Pipe()
+		tr := New(Config{Name: "a", Connect: "tcp://panel:1", Protocol: GBT26875}, nil)
+		tr.opened = func(context.Context) (Port, string, error) { return tcpPort{near}, "a pipe", nil }
+		ctx, cancel := context.WithCancel(t.Context())
+		var run sync.WaitGroup
+		run.Go(func() { _ = tr.Run(ctx, in) })
+		var got []byte
+		run.Go(func() {
+			buf := make([]byte, 4096)
+			for {
+				n, err := far.Read(buf)
+				if got = append(got, buf[:n]...); err != nil {
+					return
+				}
+			}
+		})
+		test(tr, func(b []byte) {
+			if _, err := far.Write(b); err != nil {
+				t.Error(err)
+			}
+			synctest.Wait()
+		}, func() []gb26875.Frame { synctest.Wait(); return parseAll(got) })
+		cancel()
+		_ = far.Close()
+		run.Wait()
+	})
+}
+
+func refused(in *gatetest.Inbox) (out []grid.Frame) {
 	for _, f := range in.Frames() {
 		if f.Flags&grid.Refused != 0 {
-			refused = append(refused, f)
+			out = append(out, f)
 		}
 	}
-	if len(refused) != 1 || refused[0].Identity != "gb26875:4711" || !strings.Contains(refused[0].Note, "checksum is") {
-		t.Errorf("kept %+v: want one, of gb26875:4711", refused)
-	}
-	if s := tr.Status(); s.Damaged < 5 || !strings.Contains(s.LastDamage, "checksum is") {
-		t.Errorf("status %+v", s)
-	}
+	return out
+}
+
+func damaged(serial uint16) []byte {
+	bad := gbFrame(serial, "\x15\x01y")
+	bad[len(bad)-3]++
+	return bad
+}
+
+// A device whose frames cannot be read is not silent: a person sees one of them in time.
+func TestDamagedFrameThatIsNotSentAgainIsKeptAsItsDevicesOwn(t *testing.T) {
+	var in gatetest.Inbox
+	pipe(t, &in, func(tr *Transport, write func([]byte), answers func() []gb26875.Frame) {
+		write(gbFrame(1, "\x15\x01x"))
+		for range 5 {
+			write(damaged(2))
+		}
+		if got := answers(); len(got) != 6 || got[5].Command != gb26875.Deny {
+			t.Errorf("answered %+v: want a confirmation and five denials", got)
+		}
+		time.Sleep(7 * time.Second)
+		if n := len(refused(&in)); n != 0 {
+			t.Errorf("%d kept while the device may send it again", n)
+		}
+		time.Sleep(3 * time.Second)
+		got := refused(&in)
+		if len(got) != 1 || got[0].Identity != "gb26875:4711" || !strings.Contains(got[0].Note, "checksum is") {
+			t.Errorf("kept %+v: want one, of gb26875:4711", got)
+		}
+		if s := tr.Status(); s.Damaged < 5 || !strings.Contains(s.LastDamage, "checksum is") {
+			t.Errorf("status %+v", s)
+		}
+		for range 60 {
+			write(damaged(3))
+			time.Sleep(time.Second)
+		}
+		if n := len(refused(&in)); n < 4 || n > 8 {
+			t.Errorf("%d kept after a minute of them: want about one in 10 s", n)
+		}
+	})
+}
+
+func TestDamagedFrameThatIsSentAgainTroublesNobody(t *testing.T) {
+	var in gatetest.Inbox
+	pipe(t, &in, func(_ *Transport, write func([]byte), answers func() []gb26875.Frame) {
+		write(gbFrame(1, "\x15\x01x"))
+		write(damaged(2))
+		write(gbFrame(2, "\x15\x01y"))
+		time.Sleep(time.Minute)
+		if n := len(refused(&in)); n != 0 || len(answers()) != 3 {
+			t.Errorf("%d kept, %d answers", n, len(answers()))
+		}
+		write(damaged(3))
+		write(gbFrame(4, "")) // a heartbeat is no repeat
+		time.Sleep(time.Minute)
+		if n := len(refused(&in)); n != 1 {
+			t.Errorf("%d kept: want the one that did not come again", n)
+		}
+	})
 }
 
 func TestAnswersHaveTheTimeOfTheMakersDevices(t *testing.T) {
@@ -433,4 +504,38 @@ func TestSerialServerIsCalledAgain(t *testing.T) {
 	if f := in.Frames()[0]; f.Transport != "serial" {
 		t.Errorf("got %+v", f)
 	}
+}
+
+// FuzzCentre: whatever comes over a line, what is answered is sound, each confirmation is
+// of a frame that is stored, and nothing is answered that answers.
+func FuzzCentre(f *testing.F) {
+	f.Add(append(gbFrame(1, "\x15\x01x"), damaged(2)...))
+	f.Add([]byte("@@\x01\x02"))
+	f.Fuzz(func(t *testing.T, b []byte) {
+		tr := New(Config{Name: "a", Connect: "tcp://x:1", Protocol: GBT26875, GBT26875: GBSettings{Commands: []int{7}, SetClock: true}}, nil)
+		var in gatetest.Inbox
+		var got []byte
+		p := &peer{t: tr, queue: tr.acked, reply: func(b []byte) error { got = append(got, b...); return nil }}
+		c, _ := tr.cfg.cutter()
+		s := stream{cutter: c}
+		s.feed(b, true, p.take)
+		tr.acked.Close()
+		tr.acked.Run(t.Context(), &in)
+		answers, confirmed := parseAll(got), 0
+		if len(answers)*gb26875.MinSize != len(got) {
+			t.Fatalf("answered %x", got)
+		}
+		for _, a := range answers {
+			switch a.Command {
+			case gb26875.Confirm:
+				confirmed++
+			case gb26875.Deny:
+			default:
+				t.Fatalf("answered %+v", a)
+			}
+		}
+		if confirmed > len(in.Frames()) {
+			t.Fatalf("%d confirmed, %d stored", confirmed, len(in.Frames()))
+		}
+	})
 }

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/creack/pty"
+	"golang.org/x/sys/unix"
 
 	"gridgate/internal/gatetest"
 	"gridgate/internal/gb26875"
@@ -295,6 +296,16 @@ func TestSecondGatewayOnAPortIsRefusedWithTheNameOfTheFirst(t *testing.T) {
 	var in gatetest.Inbox
 	first, stop := start(t, Config{Name: "first", Path: c.path, Protocol: GBT26875}, &in)
 	isUp(t, first)
+	probe, err := unix.Open(c.path, unix.O_RDWR|unix.O_NOCTTY|unix.O_NONBLOCK, 0)
+	if os.Geteuid() != 0 && !errors.Is(err, unix.EBUSY) {
+		t.Errorf("another program may open it: %v", err)
+	}
+	if err == nil { // root always may
+		if set, err := unix.IoctlGetInt(probe, unix.TIOCGEXCL); err != nil || set == 0 {
+			t.Errorf("TIOCEXCL is not set: %d, %v", set, err)
+		}
+		_ = unix.Close(probe)
+	}
 	second, _ := start(t, Config{Name: "second", Path: c.path, Protocol: GBT26875}, &in)
 	gatetest.Eventually(t, "a refusal", func() bool { return second.Status().LastError != "" })
 	s := second.Status()

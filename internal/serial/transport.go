@@ -127,6 +127,9 @@ func (t *Transport) Run(ctx context.Context, in grid.Ingester) error {
 	if t.acked != nil {
 		workers.Go(func() { t.acked.Run(ctx, in) })
 	}
+	if t.centre != nil {
+		workers.Go(func() { t.keepUnread(ctx) })
+	}
 	if t.centre != nil && t.centre.setClock {
 		for range clockSetters {
 			workers.Go(func() { t.clocks(ctx) })
