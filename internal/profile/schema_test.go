@@ -315,7 +315,6 @@ var requiredKeys = map[reflect.Type][]string{
 	reflect.TypeFor[profileSpec](): {"profile", "version"},
 	reflect.TypeFor[layoutSpec]():  {"name"},
 	reflect.TypeFor[lineSpec]():    {"name"},
-	reflect.TypeFor[timeSpec]():    {"field"},
 	reflect.TypeFor[testSpec]():    {"field"},
 	reflect.TypeFor[casesSpec]():   {"cases"},
 	reflect.TypeFor[caseSpec]():    {"name"},

@@ -73,13 +73,14 @@ type counterSpec struct {
 
 // timeSpec says which field is the device's clock, for a frame or for a record.
 type timeSpec struct {
-	Field string  `yaml:"field"` // of the record, or of the frame around it
-	Unit  string  `yaml:"unit"`  // s (default), ms, min or h
-	Since string  `yaml:"since"` // what it counts from, a day or an RFC 3339 time; default: 1970 UTC
-	Zone  string  `yaml:"zone"`  // what the device's clock is ahead of UTC, for example +08:00
-	Ago   bool    `yaml:"ago"`   // it counts back from when the frame came
-	Now   anyList `yaml:"now"`   // values that mean: when the frame came
-	Step  string  `yaml:"step"`  // from one record to the next, for example -10m
+	Field string   `yaml:"field"` // of the record, or of the frame around it
+	Parts []string `yaml:"parts"` // instead of field: the fields of year (of the century or whole), month, day, hour, minute and, where there is one, second
+	Unit  string   `yaml:"unit"`  // s (default), ms, min or h
+	Since string   `yaml:"since"` // what it counts from, a day or an RFC 3339 time; default: 1970 UTC
+	Zone  string   `yaml:"zone"`  // what the device's clock is ahead of UTC, for example +08:00
+	Ago   bool     `yaml:"ago"`   // it counts back from when the frame came
+	Now   anyList  `yaml:"now"`   // values that mean: when the frame came
+	Step  string   `yaml:"step"`  // from one record to the next, for example -10m
 }
 
 // testSpec is a question about one field.
