@@ -41,7 +41,8 @@ const (
 	// unreadFor is how long a device has to send a damaged frame again before it counts as
 	// one that cannot be read. A person is to know of that within 10 s.
 	unreadFor = 8 * time.Second
-	// maxSeen bounds the devices that are remembered, maxSources those of one connection.
+	// maxSeen bounds the devices that are remembered, maxSources those of one connection,
+	// maxUnread the damaged frames.
 	maxSeen, maxSources = 1 << 16, 1 << 10
 )
 
@@ -257,7 +258,7 @@ func (c *centre) checkClock(f *gb26875.Frame, now time.Time) {
 func (c *centre) refuse(fr grid.Frame, f *gb26875.Frame) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.seen[f.Source] == nil {
+	if c.seen[f.Source] == nil || len(c.unread) >= maxUnread {
 		if fr.Received.Sub(c.strange) < refusedEvery {
 			return false
 		}
