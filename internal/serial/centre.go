@@ -43,7 +43,7 @@ const (
 	unreadFor = 8 * time.Second
 	// maxSeen bounds the devices that are remembered, maxSources those of one connection,
 	// maxUnread the damaged frames.
-	maxSeen, maxSources = 1 << 16, 1 << 10
+	maxSeen, maxSources, maxUnread = 1 << 16, 1 << 10, 1 << 10
 )
 
 func newCentre(c *Config) *centre {
