@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"slices"
 	"strconv"
@@ -328,58 +329,112 @@ func (e *Engine) Claim(ctx context.Context, device grid.Device, installations []
 	return e.Replay(ctx, ids, grid.Actor{Role: grid.RoleSystem, Name: "claim"})
 }
 
-// replayChunk is how many quarantined frames one command handles.
-const replayChunk = 256
+const (
+	replayChunk   = 256              // quarantined frames that one command handles
+	replayEndWait = 10 * time.Second // for the end of one that was broken off
+)
 
 // Replay processes quarantined frames again, oldest first, and says how many got through.
 // They fill history and raise nothing for the past; a condition that is still active at
 // the end is raised then.
 func (e *Engine) Replay(ctx context.Context, ids []string, by grid.Actor) (int, error) {
+	frames, err := e.waiting(ctx, ids)
+	if err != nil {
+		return 0, err
+	}
+	last := make(map[grid.Identity]string)
+	for i := range frames {
+		last[frames[i].Frame.Identity] = frames[i].ID
+	}
+	return e.replayAll(ctx, frames, newReplay(last, by))
+}
+
+// waiting gives those of some quarantined frames that still wait, oldest first.
+func (e *Engine) waiting(ctx context.Context, ids []string) ([]grid.QuarantinedFrame, error) {
 	frames := make([]grid.QuarantinedFrame, 0, len(ids))
 	for _, id := range ids {
 		q, err := e.store.Quarantined(ctx, id)
 		if err != nil {
-			return 0, fmt.Errorf("replay of %s: %w", id, err)
+			return nil, fmt.Errorf("replay of %s: %w", id, err)
 		}
 		if q.State == "waiting" {
 			frames = append(frames, q)
 		}
 	}
 	oldestFirst(frames)
-	through := 0
+	return frames, nil
+}
+
+// replay is a replay that goes on over many commands. What a frame says is judged only
+// once the last frame of its device is through: what a later one ends is of the past.
+type replay struct {
+	by    grid.Actor
+	last  map[grid.Identity]string // the last frame of each device
+	heard map[grid.Identity]bool   // devices whose last frame is through
+	open  map[registry.PointNo]*decoded
+}
+
+func newReplay(last map[grid.Identity]string, by grid.Actor) *replay {
+	return &replay{by: by, last: last, heard: map[grid.Identity]bool{}, open: map[registry.PointNo]*decoded{}}
+}
+
+// replayAll hands frames to the state goroutine, in parts, and says how many got through.
+// They are decoded here: it has no time for a slow codec.
+func (e *Engine) replayAll(ctx context.Context, frames []grid.QuarantinedFrame, r *replay) (through int, err error) {
 	for len(frames) > 0 {
 		n := min(len(frames), replayChunk)
 		part := frames[:n]
 		frames = frames[n:]
-		got, err := as[int](e.do(ctx, &command{name: "replay", do: func(b *batch) (any, error) { return b.replay(part, by), nil }}))
+		read := make([]decoded, n)
+		for i := range part {
+			read[i].frame = part[i].Frame
+			e.dec.decode(&read[i])
+		}
+		got, err := as[int](e.do(ctx, &command{name: "replay", do: func(b *batch) (any, error) { return b.replay(part, read, r), nil }}))
 		if err != nil {
-			return through, err
+			return through, errors.Join(err, e.replayEnds(ctx, r))
 		}
 		through += got
 	}
 	return through, nil
 }
 
-func (b *batch) replay(frames []grid.QuarantinedFrame, by grid.Actor) int {
+// replayEnds judges what a replay has left: it was broken off, or some of its frames were
+// taken by another.
+func (e *Engine) replayEnds(ctx context.Context, r *replay) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), replayEndWait)
+	defer cancel()
+	_, err := e.do(ctx, &command{name: "replay", do: func(b *batch) (any, error) {
+		for id := range r.last {
+			r.heard[id] = true
+		}
+		b.judgeReplayed(r)
+		return nil, nil
+	}})
+	return err
+}
+
+func (b *batch) replay(frames []grid.QuarantinedFrame, read []decoded, r *replay) int {
 	e := b.e
 	clear(e.replayed)
 	b.quiet = true
 	var through []string
 	for i := range frames {
 		q := &frames[i]
+		if r.last[q.Frame.Identity] == q.ID {
+			r.heard[q.Frame.Identity] = true
+		}
 		if !b.waits(q.ID) {
 			continue // another replay was quicker
 		}
-		d := &decoded{frame: q.Frame}
-		e.dec.decode(d)
 		b.because("replay/"+q.ID, q.Frame.Received)
-		outcome := b.settle(d, q)
+		outcome := b.settle(&read[i], q)
 		if outcome == grid.Quarantined {
 			continue
 		}
 		through = append(through, q.ID)
 		done := *q
-		done.State, done.Detail = "replayed", q.Detail+"; replayed by "+by.Name
+		done.State, done.Detail = "replayed", q.Detail+"; replayed by "+r.by.Name
 		b.rows.Quarantine = append(b.rows.Quarantine, done)
 		if q.Whole {
 			b.count(&q.Frame, grid.Quarantined, -1)
@@ -388,16 +443,29 @@ func (b *batch) replay(frames []grid.QuarantinedFrame, by grid.Actor) int {
 	}
 	b.quiet = false
 	for pt, d := range e.replayed {
+		set(b, r.open, pt, d)
+	}
+	clear(e.replayed)
+	b.judgeReplayed(r)
+	if len(through) > 0 {
+		b.replayedToo(through)
+	}
+	return len(through)
+}
+
+// judgeReplayed raises what is still active at the points that were replayed.
+func (b *batch) judgeReplayed(r *replay) {
+	e := b.e
+	for pt, d := range r.open {
+		if !r.heard[d.frame.Identity] {
+			continue
+		}
+		unset(b, r.open, pt)
 		b.because("replayed/"+e.memory.PointAt(pt).ID+"/"+d.frame.Pos.String(), e.Now())
 		for i := range e.soft.points[pt].conds {
 			b.judge(pt, e.soft.points[pt].conds[i].rule, d)
 		}
 	}
-	clear(e.replayed)
-	if len(through) > 0 {
-		b.replayedToo(through)
-	}
-	return len(through)
 }
 
 // waits reports whether a quarantined frame still waits, now that it is our turn.

@@ -58,7 +58,7 @@ type Store interface {
 	PendingDeliveries(ctx context.Context) ([]grid.Delivery, error)
 	ListDevices(ctx context.Context, q state.Query) (state.Page[grid.Device], error)
 	Versions(ctx context.Context) ([]grid.ProfileVersion, []grid.RolloutStep, error)
-	WaitingOf(ctx context.Context, profile string) ([]string, error)
+	WaitingOf(ctx context.Context, profile string) ([]state.Waiting, error)
 }
 
 // Series is the queue of points for InfluxDB. The order of calls is Append, the

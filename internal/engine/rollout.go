@@ -3,6 +3,7 @@ package engine
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -395,13 +396,22 @@ func (e *Engine) ReplayOf(ctx context.Context, id string, by grid.Actor) (throug
 	if _, err := e.profiles.Get(id); err != nil {
 		return 0, 0, err
 	}
-	ids, err := e.store.WaitingOf(ctx, strings.ToLower(id))
+	held, err := e.store.WaitingOf(ctx, strings.ToLower(id))
 	if err != nil {
 		return 0, 0, err
 	}
+	ids, last := make([]string, len(held)), map[grid.Identity]string{}
+	for i, h := range held {
+		ids[i], last[h.Identity] = h.ID, h.ID
+	}
+	r := newReplay(last, by)
 	for len(ids) > 0 {
 		n := min(len(ids), 4*replayChunk)
-		got, err := e.Replay(ctx, ids[:n], by)
+		frames, err := e.waiting(ctx, ids[:n])
+		if err != nil {
+			return through, still, errors.Join(err, e.replayEnds(ctx, r))
+		}
+		got, err := e.replayAll(ctx, frames, r)
 		through += got
 		still += n - got
 		if err != nil {
@@ -409,5 +419,5 @@ func (e *Engine) ReplayOf(ctx context.Context, id string, by grid.Actor) (throug
 		}
 		ids = ids[n:]
 	}
-	return through, still, nil
+	return through, still, e.replayEnds(ctx, r)
 }

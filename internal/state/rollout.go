@@ -80,19 +80,25 @@ func (s *Store) Versions(ctx context.Context) ([]grid.ProfileVersion, []grid.Rol
 	return versions, steps, err
 }
 
-// WaitingOf gives the ids of the frames in quarantine of a profile's devices that a replay
-// may save, oldest first.
-func (s *Store) WaitingOf(ctx context.Context, profile string) (ids []string, err error) {
-	const q = "SELECT id FROM quarantine WHERE state = 'waiting' AND reason <> ? " +
+// Waiting is a frame that waits in quarantine.
+type Waiting struct {
+	ID       string
+	Identity grid.Identity
+}
+
+// WaitingOf gives the frames in quarantine of a profile's devices that a replay may save,
+// oldest first.
+func (s *Store) WaitingOf(ctx context.Context, profile string) (all []Waiting, err error) {
+	const q = "SELECT id, identity FROM quarantine WHERE state = 'waiting' AND reason <> ? " +
 		"AND identity IN (SELECT identity FROM devices WHERE profile = ?) ORDER BY received, id"
 	err = s.reader(ctx, func(conn driver.Conn) error {
 		return each(ctx, conn, q, []driver.Value{string(grid.RejectedPoint), profile}, func(r *row) error {
-			ids = append(ids, r.text())
+			all = append(all, Waiting{ID: r.text(), Identity: grid.Identity(r.text())})
 			return r.err
 		})
 	})
 	if err != nil {
 		return nil, fmt.Errorf("quarantine of profile %s: %w", profile, err)
 	}
-	return ids, nil
+	return all, nil
 }

@@ -1,0 +1,84 @@
+package engine
+
+import (
+	"fmt"
+	"testing"
+	"time"
+
+	"gridgate/internal/grid"
+)
+
+func TestReplayInManyPartsRaisesNothingThatALaterPartEnds(t *testing.T) {
+	r := newRig(t)
+	const id = "sn:cover"
+	var frames []grid.Frame
+	for i := range replayChunk + 40 {
+		f := frame(id, fmt.Sprintf(`{"seq":%d,"manhole.open":%t}`, i+1, i < replayChunk))
+		f.Received = r.now().Add(time.Duration(i-1000) * time.Minute)
+		frames = append(frames, f)
+	}
+	r.send(frames...)
+	reg := placed(grid.Manhole, "M1", id, r.now().Add(-24*time.Hour))
+	r.put(grid.Registration{Points: reg.Points})
+	n, err := r.engine.Claim(t.Context(), reg.Devices[0], reg.Installations)
+	if err != nil || n != len(frames) {
+		t.Fatalf("%d frames got through, %v: want %d", n, err, len(frames))
+	}
+	r.settle()
+	if ev := r.events(grid.EventManholeOpen); len(ev) != 0 {
+		t.Errorf("events are %+v: want none, the cover was closed long ago", ev)
+	}
+}
+
+func TestReplayInManyPartsRaisesWhatIsStillActive(t *testing.T) {
+	r := newRig(t)
+	var frames []grid.Frame
+	for i := range 2 * replayChunk {
+		// One opens in the first part and is not heard of again, the other stays open in both.
+		id, open := grid.Identity("sn:long"), true
+		if i == 3 {
+			id = "sn:short"
+		}
+		f := frame(id, fmt.Sprintf(`{"seq":%d,"manhole.open":%t}`, i+1, open))
+		f.Received = r.now().Add(time.Duration(i-1000) * time.Minute)
+		frames = append(frames, f)
+	}
+	r.send(frames...)
+	for _, id := range []grid.Identity{"sn:long", "sn:short"} {
+		r.put(placed(grid.Manhole, "M-"+string(id), id, r.now().Add(-24*time.Hour)))
+	}
+	through, still, err := r.engine.ReplayOf(t.Context(), "gridgate/json", tester)
+	if err != nil || through != len(frames) || still != 0 {
+		t.Fatalf("%d through, %d still, %v", through, still, err)
+	}
+	r.settle()
+	raised := map[string]int{}
+	for _, ev := range r.events(grid.EventManholeOpen) {
+		raised[ev.Point]++
+	}
+	if raised["M-sn:long"] != 1 || raised["M-sn:short"] != 1 {
+		t.Errorf("raised %v: want each once", raised)
+	}
+}
+
+func TestReplayThatIsBrokenOffStillRaisesWhatIsActive(t *testing.T) {
+	r := newRig(t)
+	r.say("sn:cover", `{"seq":1,"manhole.open":true}`)
+	r.put(placed(grid.Manhole, "M1", "sn:cover", r.now()))
+	id := r.quarantine()[0].ID
+	frames := must[[]grid.QuarantinedFrame](t)(r.engine.waiting(t.Context(), []string{id}))
+	one := newReplay(map[grid.Identity]string{"sn:cover": "one that comes later"}, tester)
+	if n := must[int](t)(r.engine.replayAll(t.Context(), frames, one)); n != 1 {
+		t.Fatalf("%d through: want 1", n)
+	}
+	if ev := r.events(grid.EventManholeOpen); len(ev) != 0 {
+		t.Fatalf("events are %+v: want none before the last frame", ev)
+	}
+	if err := r.engine.replayEnds(t.Context(), one); err != nil {
+		t.Fatal(err)
+	}
+	r.settle()
+	if ev := r.events(grid.EventManholeOpen); len(ev) != 1 || ev[0].Action != "raised" {
+		t.Errorf("events are %+v: want it raised", ev)
+	}
+}
