@@ -539,3 +539,22 @@ func FuzzCentre(f *testing.F) {
 		}
 	})
 }
+
+func TestTextOfDevicesThatCallIsStoredPeerByPeer(t *testing.T) {
+	for protocol, frame := range map[string]string{
+		Lines:  "id=a1 open=1\r\n",
+		STXETX: "\x02id=a1 open=1\x03",
+	} {
+		var in gatetest.Inbox
+		tr, _ := start(t, Config{Name: "callers", Listen: "tcp://127.0.0.1:0", Protocol: protocol, Identify: `^id=(\w+)`, Kind: "meter"}, &in)
+		a, b := call(t, tr, "tcp"), call(t, tr, "tcp")
+		a.send(t, []byte(frame[:5])) // halves of two devices do not become one
+		b.send(t, []byte(frame))
+		f := in.Wait(t, 1)[0]
+		a.send(t, []byte(frame[5:]))
+		in.Wait(t, 2)
+		if f.Identity != "meter:a1" || string(f.Raw) != "id=a1 open=1" || f.Transport != "tcp" || f.Source != "callers" || f.Address != "127.0.0.1" || f.Flags != grid.Unacknowledged {
+			t.Errorf("%s: got %+v", protocol, f)
+		}
+	}
+}
