@@ -188,6 +188,7 @@ func (e *Engine) redecode(d *decoded, profileID string) {
 	if d.hash == 0 {
 		d.hash = contentHash(&d.frame)
 	}
+	d.panicked = ""
 	defer func() {
 		if r := recover(); r != nil {
 			d.panicked = fmt.Sprint(r)

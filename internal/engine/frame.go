@@ -32,7 +32,7 @@ func (b *batch) settle(d *decoded, held *grid.QuarantinedFrame) grid.Outcome {
 	switch {
 	case f.Flags&grid.Marker != 0:
 		return grid.IgnoredFrame
-	case d.panicked != "":
+	case d.panicked != "" && !b.mayRead(d):
 		return b.hold(d, held, grid.InternalFault, "decoder failed: "+d.panicked)
 	case f.Flags&grid.Refused != 0:
 		return b.hold(d, held, grid.TooLarge, f.Note)
@@ -69,6 +69,13 @@ func (b *batch) settle(d *decoded, held *grid.QuarantinedFrame) grid.Outcome {
 		return b.holdOnce(no, d, held, grid.Undecodable, d.decodeErr)
 	}
 	return b.report(no, d, held)
+}
+
+// mayRead reports whether a frame on which a profile panicked is worth another try: by now
+// another profile or version is in force for its device.
+func (b *batch) mayRead(d *decoded) bool {
+	no, known := b.e.memory.Device(d.frame.Identity)
+	return known && d.versions != nil && d.stale(b.e.memory.Profile(b.e.memory.DeviceAt(no)), b.e.profiles.now.Load())
 }
 
 // report handles a frame that could be read, from a device that we know.

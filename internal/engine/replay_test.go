@@ -63,7 +63,9 @@ func TestReplayInManyPartsRaisesWhatIsStillActive(t *testing.T) {
 
 func TestReplayThatIsBrokenOffStillRaisesWhatIsActive(t *testing.T) {
 	r := newRig(t)
-	r.say("sn:cover", `{"seq":1,"manhole.open":true}`)
+	f := frame("sn:cover", `{"seq":1,"manhole.open":true}`)
+	f.Received = r.now().Add(-time.Hour)
+	r.send(f)
 	r.put(placed(grid.Manhole, "M1", "sn:cover", r.now()))
 	id := r.quarantine()[0].ID
 	frames := must[[]grid.QuarantinedFrame](t)(r.engine.waiting(t.Context(), []string{id}))

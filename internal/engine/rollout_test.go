@@ -524,6 +524,32 @@ func TestFramesInThePipeAreReadByTheVersionInForceWhenTheyAreTaken(t *testing.T)
 	}
 }
 
+func TestFrameOnWhichAVersionPanickedIsReadByTheOneThatIsInForceNow(t *testing.T) {
+	r := bellRig(t)
+	ids := r.bells(1)
+	f := frame(ids[0], fmt.Sprintf(calm, 2))
+	f.Received, f.Pos = r.now(), grid.Pos{Lane: grid.Safety, Epoch: 1, Seq: 999}
+	d, again := &decoded{frame: f}, &decoded{frame: f}
+	for _, d := range []*decoded{d, again} {
+		r.engine.dec.decode(d) // as a worker has, before the command
+		d.panicked = "index out of range"
+	}
+	_, err := r.engine.do(t.Context(), &command{name: "test", do: func(b *batch) (any, error) { return b.settle(again, nil), nil }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if q := r.quarantine(); len(q) != 1 || q[0].Reason != grid.InternalFault {
+		t.Fatalf("quarantine is %+v: want an internal fault while that version is in force", q)
+	}
+	r.start(halved("2"), grid.RolloutAll, 0)
+	if _, err := r.engine.do(t.Context(), &command{name: "test", do: func(b *batch) (any, error) { return b.settle(d, nil), nil }}); err != nil {
+		t.Fatal(err)
+	}
+	if v := r.battery("B000"); v != 40 || d.panicked != "" {
+		t.Errorf("battery is %v, panic %q: want 40 by version 2", v, d.panicked)
+	}
+}
+
 // TestSoftStateIsReplayedWithTheVersionThatReadEachFrame loses the checkpoint: all frames
 // are read again at the start, each as it was read then.
 func TestSoftStateIsReplayedWithTheVersionThatReadEachFrame(t *testing.T) {
