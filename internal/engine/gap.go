@@ -140,9 +140,10 @@ func (b *batch) fillLane(lane grid.Lane) {
 		e.log.Error("gap cannot be read from the journal", "in", lane.String(), "err", err)
 		return
 	}
+	until := e.Now().Add(bulkSlice)
 	for i := range frames {
-		if frames[i].Pos.Seq > g[lane].To {
-			break
+		if frames[i].Pos.Seq > g[lane].To || i > 0 && !e.Now().Before(until) {
+			break // with a slow codec the rest is for another turn
 		}
 		g[lane].From = frames[i].Pos.Seq + 1
 		d := &decoded{frame: frames[i]}

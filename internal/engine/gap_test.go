@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -138,4 +139,43 @@ func TestPointsOfALostQueueAreMadeAnewFromTheJournal(t *testing.T) {
 	if a := r.alarms(state.Query{Type: string(grid.EventDataGap)}); len(a) != 1 || a[0].Active {
 		t.Errorf("alarms are %+v: want one influx.gap, over", a)
 	}
+}
+
+func TestGapIsFilledForAsLongAsATurnMayTake(t *testing.T) {
+	var slow atomic.Bool
+	var late atomic.Int64
+	r := newRig(t, func(c *Config) {
+		now := c.Now
+		c.Now = func() time.Time { // each frame takes longer than a turn has
+			if slow.Load() {
+				late.Add(int64(bulkSlice))
+			}
+			return now().Add(time.Duration(late.Load()))
+		}
+	})
+	r.place(grid.Door, "D1", doorDev)
+	for i := range 30 {
+		r.say(doorDev, fmt.Sprintf(`{"seq":%d,"door.open":false}`, i+1))
+	}
+	_, err := r.engine.do(t.Context(), &command{name: "test", do: func(b *batch) (any, error) {
+		r.engine.gap[grid.Bulk] = gapRange{From: 1, To: 30}
+		slow.Store(true)
+		b.fillLane(grid.Bulk)
+		slow.Store(false)
+		if from := r.engine.gap[grid.Bulk].From; from != 2 {
+			t.Errorf("the gap begins at %d: want 2, one frame has taken the turn", from)
+		}
+		return nil, nil
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range 100 {
+		r.settle()
+		open := must[bool](t)(as[bool](r.engine.do(t.Context(), &command{name: "test", do: func(*batch) (any, error) { return r.engine.gap.open(), nil }})))
+		if !open {
+			return
+		}
+	}
+	t.Error("the gap is still open")
 }
