@@ -67,11 +67,18 @@ func (a *app) profileList() *cobra.Command {
 	return cmd
 }
 
+func payloadIsFlagged(_ *cobra.Command, args []string) error {
+	if len(args) > 0 {
+		return fmt.Errorf("%.40q stands alone: want --hex or --text before the payload", args[0])
+	}
+	return nil
+}
+
 func (a *app) profileDecode() *cobra.Command {
 	var id, codec, variables, hex, text, path, received string
 	var port, format int
 	cmd := &cobra.Command{
-		Use: "decode", Short: "Decode a payload and print its readings as JSON", Args: args(cobra.NoArgs),
+		Use: "decode", Short: "Decode a payload and print its readings as JSON", Args: args(payloadIsFlagged),
 		Example: "  gridgate profile decode --profile milesight/ws301 --port 85 --hex 01755c030001040001\n" +
 			"  gridgate profile decode --codec maker.js --port 85 --hex 01755c030001040001",
 		RunE: func(cmd *cobra.Command, _ []string) error {

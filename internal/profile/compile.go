@@ -115,6 +115,10 @@ func (p *Profile) extras(c *compiler, s *profileSpec) (err error) {
 	return err
 }
 
+// shortestCounter is the least that tells a repeat from news: what looks up to half of its
+// span behind may be either.
+const shortestCounter = 8
+
 func (p *Profile) counter(c *compiler, s *counterSpec) error {
 	p.Counter = CounterSpec{Source: s.Source, Bits: s.Bits}
 	if s.Bits < 0 || s.Bits > 32 {
@@ -138,6 +142,9 @@ func (p *Profile) counter(c *compiler, s *counterSpec) error {
 		}
 		if s.Bits == 0 {
 			return fmt.Errorf("bits is missing: want where the counter wraps, for example 16")
+		}
+		if s.Bits < shortestCounter {
+			return fmt.Errorf("bits is %d: want %d or more, for a shorter counter takes news for repeats once a few frames are lost; leave it to source: network, or none", s.Bits, shortestCounter)
 		}
 		p.sequence = &sequence{slot: f.slot, name: f.name, bits: s.Bits}
 	default:
