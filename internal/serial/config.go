@@ -234,6 +234,7 @@ func (c *Config) checkProtocol(w *wishes) {
 			w.want(n == 0 || n >= 7 && n <= 255, "gbt26875.commands has %d: want what the standard leaves free: 0, 7 to 255", n)
 		}
 	case ModbusRTU:
+		w.want(c.Heartbeat >= 0, "heartbeat is %s: want 0 (the profile's interval) or more", c.Heartbeat)
 		w.want(c.ResponseTimeout >= 20*time.Millisecond && c.ResponseTimeout <= 10*time.Second, "response_timeout is %s: want 20ms to 10s", c.ResponseTimeout)
 		c.checkSlaves(w)
 	case STXETX, Block, Lines:

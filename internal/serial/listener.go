@@ -81,7 +81,7 @@ func (g *guests) enter(host string) bool {
 	defer g.mu.Unlock()
 	most := g.t.cfg.MaxPeers
 	if g.n >= most || g.by[host] >= max(1, most/4) {
-		g.t.tally.Fault("connection refused", grid.Errorf(grid.Unavailable, "serial %s: %d connections are open, %d of them from %s: want max_peers higher, or fewer", g.t.cfg.Name, g.n, g.by[host], host))
+		g.t.tally.Fault("connection refused", grid.Errorf(grid.Unavailable, "serial %s: a connection was refused, for %d may be open, %d of one address: want max_peers higher, or fewer", g.t.cfg.Name, most, max(1, most/4)))
 		return false
 	}
 	g.n++

@@ -17,8 +17,8 @@ type peer struct {
 	waits  bool // a full queue holds the peer back; else it goes without an answer
 	reply  func([]byte) error
 
-	idle    int      // bytes since the last frame
-	sources []uint64 // GB/T 26875.3 devices that are reached by it
+	unframed int      // bytes since the last frame
+	sources  []uint64 // GB/T 26875.3 devices that are reached by it
 
 	denied int64 // up to this position of the stream frames have been denied
 }
@@ -33,7 +33,7 @@ type receipt struct {
 // take handles what the cutter found.
 func (p *peer) take(c cut, at int64) {
 	if c.frame != nil {
-		p.idle = 0
+		p.unframed = 0
 	}
 	if c.fault != nil {
 		p.t.damage(p.remote, c.fault)

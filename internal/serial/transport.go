@@ -197,10 +197,10 @@ func (t *Transport) talk(ctx context.Context, l *line, p *peer, idle time.Durati
 				return l.why()
 			}
 			t.bytesIn.Add(uint64(len(b)))
-			p.idle += len(b)
+			p.unframed += len(b)
 			s.feed(b, false, p.take)
-			if idle > 0 && p.idle > maxGarbage {
-				return grid.Errorf(grid.Invalid, "%d bytes came without a frame", p.idle)
+			if idle > 0 && p.unframed > maxGarbage {
+				return grid.Errorf(grid.Invalid, "%d bytes came without a frame", p.unframed)
 			}
 			last = time.Now()
 			quiet.Reset(t.cfg.Gap)
