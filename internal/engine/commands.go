@@ -171,9 +171,11 @@ func (b *batch) put(points []grid.Point, devices []grid.Device, installations []
 	known := map[grid.Identity]bool{}
 	for i := range devices {
 		d := &devices[i]
-		if _, err := e.profiles.Get(d.Profile); err != nil {
+		p, err := e.profiles.Get(d.Profile)
+		if err != nil {
 			return grid.Errorf(grid.Invalid, "device %s: profile %q: %w", d.Identity, d.Profile, err)
 		}
+		d.Profile = p.ID // which version reads, roll-outs say
 		known[d.Identity] = true
 		if at, ok := installed[d.Identity]; ok && (d.State == "" || d.State == grid.Registered || d.State == grid.Installed) {
 			d.State, d.Installed = grid.Installed, cmp.Or(d.Installed, at)

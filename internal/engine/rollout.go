@@ -63,7 +63,7 @@ func (e *Engine) SetRollout(ctx context.Context, c profile.RolloutChange) (profi
 	if step.Stage == grid.RolloutBack {
 		return profile.Rollout{}, grid.Errorf(grid.Invalid, "stage is back: want shadow, share or all")
 	}
-	if err := checkStage(&step, t.candidate, former); err != nil {
+	if err := e.checkStage(&step, t.candidate, former); err != nil {
 		return profile.Rollout{}, err
 	}
 	if err := e.gate(ctx, &step, former, t.candidate, c.Last, c.Force); err != nil {
@@ -176,13 +176,13 @@ func (e *Engine) checkStart(s *grid.RolloutStep, candidate, former *profile.Prof
 			s.Former, s.Kept = version, true // by the name under which it is stored
 		}
 	}
-	return checkStage(s, candidate, former)
+	return e.checkStage(s, candidate, former)
 }
 
 func onlySmoke(p *profile.Profile) bool { return len(p.Kinds) == 1 && p.Kinds[0] == grid.Smoke }
 
 // checkStage says what of a step cannot be.
-func checkStage(s *grid.RolloutStep, candidate, former *profile.Profile) error {
+func (e *Engine) checkStage(s *grid.RolloutStep, candidate, former *profile.Profile) error {
 	switch s.Stage {
 	case grid.RolloutShadow, grid.RolloutAll:
 		if s.Share != 0 || len(s.Devices) > 0 {
@@ -195,6 +195,9 @@ func checkStage(s *grid.RolloutStep, candidate, former *profile.Profile) error {
 		if len(s.Devices) > keepDevices {
 			return grid.Errorf(grid.Invalid, "%d devices: want at most %d; for more, a percentage", len(s.Devices), keepDevices)
 		}
+		if err := e.checkDevices(s); err != nil {
+			return err
+		}
 		if former.Counter != candidate.Counter {
 			return grid.Errorf(grid.Invalid, "the versions count frames differently (%s, %s): want shadow, and then all", former.Counter.Source, candidate.Counter.Source)
 		}
@@ -203,6 +206,20 @@ func checkStage(s *grid.RolloutStep, candidate, former *profile.Profile) error {
 	}
 	if s.Stage == grid.RolloutAll && former.Counter != candidate.Counter {
 		s.Recount = true
+	}
+	return nil
+}
+
+// checkDevices writes the devices of a share as they are registered. One that is not of the
+// profile would never be of the share, and nobody would see it.
+func (e *Engine) checkDevices(s *grid.RolloutStep) error {
+	s.Devices = slices.Clone(s.Devices)
+	for i, d := range s.Devices {
+		id := grid.Identity(strings.ToLower(strings.TrimSpace(string(d))))
+		if of, known := e.memory.ProfileOf(id); !known || of != s.Profile {
+			return grid.Errorf(grid.Invalid, "device %.100q is not registered with this profile: want devices of %s", d, s.Profile)
+		}
+		s.Devices[i] = id
 	}
 	return nil
 }

@@ -249,6 +249,43 @@ func TestShareByListHasThoseDevicesAlone(t *testing.T) {
 	}
 }
 
+func TestShareIsOfDevicesThatAreRegisteredWithTheProfile(t *testing.T) {
+	r := bellRig(t)
+	ids := r.bells(2)
+	r.place(grid.Door, "D1", doorDev)
+	for _, id := range []grid.Identity{"sn:bell-002", doorDev, ""} {
+		_, err := r.engine.StartRollout(t.Context(), profile.RolloutStart{Files: halved("2"), Stage: grid.RolloutShare, Devices: []grid.Identity{ids[0], id}, By: tester})
+		wantCode(t, err, grid.Invalid, "of acme/bell")
+	}
+	r.start(halved("2"), grid.RolloutShadow, 0)
+	for _, id := range []grid.Identity{"sn:bell-002", " SN:Bell-001 "} {
+		_, err := r.engine.SetRollout(t.Context(), profile.RolloutChange{Profile: bell, Stage: grid.RolloutShare, Devices: []grid.Identity{id}, By: tester})
+		if id == "sn:bell-002" {
+			wantCode(t, err, grid.Invalid, "of acme/bell")
+		} else if err != nil {
+			t.Fatal(err)
+		}
+	}
+	r.ring(1, calm, ids...)
+	if a, b := r.battery("B000"), r.battery("B001"); a != 80 || b != 40 {
+		t.Errorf("batteries are %v and %v: want 80, and 40 of the share", a, b)
+	}
+}
+
+func TestDeviceIsOfItsProfileHoweverThatIsWritten(t *testing.T) {
+	r := bellRig(t)
+	p := placed(grid.Smoke, "B000", "sn:bell-000", r.now())
+	p.Devices[0].Profile = "Acme/Bell@1"
+	r.put(p)
+	if of, _ := r.engine.memory.ProfileOf("sn:bell-000"); of != bell {
+		t.Errorf("profile is %q: want %s", of, bell)
+	}
+	r.say("sn:bell-000", `{"s":"on","b":70,"n":1}`)
+	if out := r.start(words("2"), grid.RolloutAll, 0); out.Waiting != 1 {
+		t.Errorf("%d frames wait: want 1", out.Waiting)
+	}
+}
+
 func TestAllStaysInForceOverRestartsUntilItIsTakenBack(t *testing.T) {
 	newer := "1"
 	r := bellRig(t, func(c *Config) {
