@@ -71,7 +71,8 @@ func TestFireOfATransmissionDeviceThatIsConfirmedOutlivesTheGateway(t *testing.T
 			}
 			c := dial()
 			confirmed(t, c, component(1, 1))
-			confirmed(t, c, component(2, 2))
+			fire := component(2, 2)
+			confirmed(t, c, fire)
 			g.Kill()
 			g.start(t)
 			eventually(t, 20*time.Second, "the fire", func() error {
@@ -83,12 +84,48 @@ func TestFireOfATransmissionDeviceThatIsConfirmedOutlivesTheGateway(t *testing.T
 				return fmt.Errorf("no smoke.alarm yet")
 			})
 			c = dial()
-			confirmed(t, c, component(2, 2)) // had the confirmation been lost
+			confirmed(t, c, fire) // had the confirmation been lost
 			processed, duplicate, _, _, _ := sum(g.balanced(t))
 			if processed != 2 || duplicate != 1 {
 				t.Errorf("%d processed, %d duplicates: want 2 and 1", processed, duplicate)
 			}
 		})
+	}
+}
+
+func TestDamagedFrameOfATransmissionDeviceThatNeverComesAgainIsUnreadableSmoke(t *testing.T) {
+	addr := gatetest.FreeAddr(t)
+	g := newGateway(t, "serial: [{name: transmitters, listen: tcp://"+addr+", protocol: gbt26875}]")
+	g.start(t)
+	g.put(t, transmitterRegistry)
+	c, err := net.Dial("tcp", addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	confirmed(t, c, component(1, 1))
+	bad := component(2, 2)
+	bad[len(bad)-3]++
+	if _, err := c.Write(bad); err != nil {
+		t.Fatal(err)
+	}
+	answer := make([]byte, gb26875.MinSize)
+	if _, err := io.ReadFull(c, answer); err != nil {
+		t.Fatal(err)
+	}
+	if f, err := gb26875.Parse(answer); err != nil || f.Command != gb26875.Deny || f.Serial != 2 {
+		t.Errorf("answered %x, %v: want a denial", answer, err)
+	}
+	eventually(t, 30*time.Second, "safety.unreadable", func() error {
+		for _, e := range all[grid.Event](t, g, "events", api.Query{}) {
+			if e.Type == "safety.unreadable" && e.Point == "ceiling" {
+				return nil
+			}
+		}
+		return fmt.Errorf("not yet")
+	})
+	if _, _, _, quarantined, _ := sum(g.balanced(t)); quarantined != 1 {
+		t.Errorf("%d quarantined: want the damaged frame", quarantined)
 	}
 }
 
