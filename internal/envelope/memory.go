@@ -39,6 +39,7 @@ const (
 	sameDeath      = ^uint64(0)  // a node whose birth had no bdSeq
 	bdSeqName      = "bdSeq"     //
 	nameOverhead   = 64          // of a name in a table
+	birthOverhead  = 256         // of a birth
 )
 
 // NewMemory makes an empty memory.
@@ -171,7 +172,7 @@ func (m *Memory) sparkplug(f *grid.Frame, ask func(string, []byte)) {
 // born keeps what a birth names. It reports whether the node is to say its own again:
 // the birth of a device before that of its node, or one after a gap.
 func (m *Memory) born(node *sparkplugNode, source *sparkplugSource, f *grid.Frame) (wants bool) {
-	b := birth{names: map[uint64]namedMetric{}, types: map[string]uint64{}}
+	b := birth{names: map[uint64]namedMetric{}, types: map[string]uint64{}, bytes: birthOverhead + len(source.device)}
 	bdSeq := sameDeath
 	_, seq, hasSeq, err := readSparkplug(f.Raw, func(metric sparkplugMetric) error {
 		if !metric.hasName {

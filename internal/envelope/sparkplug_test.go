@@ -197,6 +197,21 @@ func TestSparkplugMemoryIsBounded(t *testing.T) {
 	}
 }
 
+func TestSparkplugMemoryCountsBirthsThatNameNothing(t *testing.T) {
+	w := newWire(t)
+	w.take("spBv1.0/g/NBIRTH/n", sparkplug(0, bdSeq(1)))
+	for n := range 1000 {
+		w.take(fmt.Sprintf("spBv1.0/g/DBIRTH/n/d%d", n), sparkplug(n%255+1))
+	}
+	if node, _ := w.memory.nodes.Peek("g/n"); w.memory.bytes < 1000*birthOverhead || node.bytes != w.memory.bytes {
+		t.Errorf("%d bytes of %d births: want each to count, or one node may have without end", w.memory.bytes, len(node.births))
+	}
+	w.memory.nodes.Purge()
+	if w.memory.bytes != 0 {
+		t.Errorf("%d bytes are left of nothing", w.memory.bytes)
+	}
+}
+
 func TestZigbeeModelsAreLearntFromTheBridgeAndKeptWithTheFrame(t *testing.T) {
 	w := newWire(t)
 	before := w.take("zigbee2mqtt/Kitchen", []byte(`{"smoke":true}`))
