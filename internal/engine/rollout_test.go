@@ -308,6 +308,7 @@ func TestAllStaysInForceOverRestartsUntilItIsTakenBack(t *testing.T) {
 	if s := r.standing(); s.InForce != "2" || s.InFiles != "3" || r.battery("B001") != 40 {
 		t.Errorf("after an upgrade: %+v: want the version that was rolled out in force, and the files' told", s)
 	}
+	r.after(time.Second) // the audit is by time
 	if s := r.back(); s.InForce != "3" || s.Origin != profile.FromFiles || s.Stage != grid.RolloutBack {
 		t.Errorf("taken back: %+v: want the files' version", s)
 	}
