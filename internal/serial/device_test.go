@@ -272,7 +272,7 @@ func TestPortThatIsAwayCostsNoTime(t *testing.T) {
 	before := tries.Load()
 	time.Sleep(2 * time.Second)
 	// Pauses of 250 ms, 500 ms, 1 s and more, half of it chance.
-	if n := tries.Load() - before; n < 1 || n > 8 {
+	if n := tries.Load() - before; n > 8 {
 		t.Errorf("opened %d times in two seconds", n)
 	}
 	if n := reads.Load(); n > 100 {

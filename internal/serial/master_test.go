@@ -2,6 +2,7 @@ package serial
 
 import (
 	"bytes"
+	"context"
 	"encoding/binary"
 	"errors"
 	"net"
@@ -9,6 +10,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	rtu "github.com/goburrow/modbus"
@@ -150,48 +152,89 @@ func TestAnswerThatChangesIsAFrameAndOneThatDoesNotIsSoAtTheHeartbeat(t *testing
 	beating.Wait(t, 4)
 }
 
+// inBubble runs a master and its bus where the clock jumps.
+func inBubble(t *testing.T, cfg Config, b *bus, test func(tr *Transport, in *gatetest.Inbox)) {
+	synctest.Test(t, func(t *testing.T) {
+		near, far := net.Pipe()
+		cfg.Name, cfg.Protocol, cfg.Connect = "a", ModbusRTU, "tcp://bus:1"
+		tr := New(cfg, nil)
+		tr.opened = func(context.Context) (Port, string, error) { return tcpPort{near}, "a pipe", nil }
+		ctx, cancel := context.WithCancel(t.Context())
+		var run sync.WaitGroup
+		var in gatetest.Inbox
+		run.Go(func() { _ = tr.Run(ctx, &in) })
+		run.Go(func() { b.serve(far) })
+		test(tr, &in)
+		cancel()
+		_ = far.Close()
+		run.Wait()
+	})
+}
+
 func TestSilentSlavesDoNotDelayTheOthers(t *testing.T) {
-	b := startBus(t)
+	b := &bus{values: map[byte][]byte{}, asked: map[byte]int{}}
 	b.set(1, 0, 0)
 	slaves := []Slave{one(1)}
 	for address := byte(2); address < 30; address++ {
 		slaves = append(slaves, one(address))
 	}
-	var in gatetest.Inbox
-	tr, _ := start(t, Config{Connect: b.url(), Protocol: ModbusRTU, ResponseTimeout: 20 * time.Millisecond, Slaves: slaves}, &in)
 	silent := func() (n int) {
-		for _, s := range tr.Status().Slaves[1:] {
-			if !s.Up && s.Asked >= silentAfter {
-				n++
-			}
+		for address := byte(2); address < 30; address++ {
+			n += b.count(address)
 		}
 		return n
 	}
-	gatetest.Eventually(t, "all others to be silent", func() bool { return silent() == 28 })
-	was, tried := b.count(1), 0
-	for address := byte(2); address < 30; address++ {
-		tried -= b.count(address)
-	}
-	gatetest.Eventually(t, "30 polls", func() bool { return b.count(1) >= was+30 })
-	for address := byte(2); address < 30; address++ {
-		tried += b.count(address)
-	}
-	// Thirty polls take 3 s; a fifth of that is time for about 12 requests of 50 ms.
-	if tried > 40 {
-		t.Errorf("%d requests went to silent slaves while 30 went to the one that answers", tried)
-	}
-	for _, f := range in.Frames() {
-		if f.Identity != "modbus:a/1" {
-			t.Errorf("a frame in the name of a silent slave: %+v", f)
+	inBubble(t, Config{ResponseTimeout: 500 * time.Millisecond, Slaves: slaves}, b, func(tr *Transport, in *gatetest.Inbox) {
+		time.Sleep(2 * time.Minute) // all are known to be silent
+		was, tried := b.count(1), silent()
+		time.Sleep(100 * time.Second)
+		// A fifth of 100 s is time for 39 requests of 515 ms; meanwhile nobody else is asked.
+		if tried = silent() - tried; tried < 30 || tried > 40 {
+			t.Errorf("%d requests went to silent slaves in 100 s", tried)
 		}
-	}
-	b.set(20, 0, 1)
-	gatetest.Eventually(t, "the one that is back", func() bool {
-		return slices.ContainsFunc(in.Frames(), func(f grid.Frame) bool { return f.Identity == "modbus:a/20" })
+		if polls := b.count(1) - was; polls < 750 {
+			t.Errorf("%d requests went to the slave that answers: want most of 1000", polls)
+		}
+		for _, f := range in.Frames() {
+			if f.Identity != "modbus:a/1" {
+				t.Errorf("a frame in the name of a silent slave: %+v", f)
+			}
+		}
+		b.set(20, 0, 1)
+		time.Sleep(2 * time.Minute)
+		if !slices.ContainsFunc(in.Frames(), func(f grid.Frame) bool { return f.Identity == "modbus:a/20" }) {
+			t.Error("the slave that is back is not asked")
+		}
+		if s := tr.Status().Slaves; !s[19].Up || s[18].Up || s[18].LastError != "no answer" || s[0].Answered == 0 {
+			t.Errorf("status %+v", s)
+		}
 	})
-	if s := tr.Status().Slaves; !s[19].Up || s[18].Up || s[18].LastError != "no answer" || s[0].Answered == 0 {
-		t.Errorf("status %+v", s)
+}
+
+// A line that has no time to spare still tries those that were silent.
+func TestSilentSlaveOfABusyLineIsTriedAgain(t *testing.T) {
+	b := &bus{values: map[byte][]byte{}, asked: map[byte]int{}}
+	var slaves []Slave
+	for address := byte(1); address <= 20; address++ {
+		slaves = append(slaves, one(address))
+		b.set(address, 0, 0)
 	}
+	delete(b.values, 20)
+	inBubble(t, Config{Baud: 1200, ResponseTimeout: 100 * time.Millisecond, Slaves: slaves}, b, func(tr *Transport, in *gatetest.Inbox) {
+		time.Sleep(2 * time.Minute)
+		was := b.count(20)
+		time.Sleep(2 * time.Minute)
+		if n := b.count(20) - was; n < 2 || n > 8 {
+			t.Errorf("the silent one was tried %d times in 2 minutes: want every 30 s or so", n)
+		}
+		least, most := b.count(1), b.count(1)
+		for address := byte(2); address < 20; address++ {
+			least, most = min(least, b.count(address)), max(most, b.count(address))
+		}
+		if most-least > 3 {
+			t.Errorf("the others were asked %d to %d times: want all alike", least, most)
+		}
+	})
 }
 
 func TestAnswersAreFoundInNoiseEchoAndPieces(t *testing.T) {
@@ -290,24 +333,28 @@ func TestAnswerThatIsLostIsReadAgain(t *testing.T) {
 }
 
 func TestRequestsFollowASilenceOfThreeAndAHalfCharacters(t *testing.T) {
-	b := startBus(t)
+	b := &bus{values: map[byte][]byte{}, asked: map[byte]int{}}
 	b.set(5, 0, 0)
-	var in gatetest.Inbox
-	slow := one(5)
-	for range 3 {
-		p := slow.Polls[0]
-		p.Start += uint16(len(slow.Polls))
-		slow.Polls = append(slow.Polls, p)
+	s := one(5)
+	for i := range 3 {
+		p := s.Polls[0]
+		p.Start += uint16(i + 1)
+		s.Polls = append(s.Polls, p)
 	}
-	start(t, Config{Connect: b.url(), Protocol: ModbusRTU, Baud: 1200, Slaves: []Slave{slow}}, &in)
-	gatetest.Eventually(t, "requests", func() bool { return b.count(5) > 8 })
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	for i := 1; i < len(b.when); i++ {
-		if d := b.when[i].Sub(b.when[i-1]); d < 30*time.Millisecond { // 32 ms at 1200 baud
-			t.Errorf("request %d came %s after the one before", i, d)
+	inBubble(t, Config{Baud: 1200, Slaves: []Slave{s}}, b, func(*Transport, *gatetest.Inbox) {
+		time.Sleep(time.Second)
+		b.mu.Lock()
+		defer b.mu.Unlock()
+		for i := 1; i < len(b.when); i++ {
+			// 3.5 characters of 11 bits at 1200 baud are 32.1 ms.
+			if d := b.when[i].Sub(b.when[i-1]); d < 32*time.Millisecond {
+				t.Errorf("request %d came %s after the one before", i, d)
+			}
 		}
-	}
+		if n := len(b.when); n < 25 {
+			t.Errorf("%d requests in a second: want about 30", n)
+		}
+	})
 }
 
 func TestSlavesThatCannotBeAskedAreRefused(t *testing.T) {
