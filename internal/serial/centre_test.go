@@ -215,10 +215,10 @@ func TestDamagedAndForeignFramesAreDenied(t *testing.T) {
 
 // pipe runs a transport over a line of the test's, in a bubble whose clock jumps. The
 // answers are those that have come so far.
-func pipe(t *testing.T, in grid.Ingester, test func(tr *Transport, write func([]byte), answers func() []gb26875.Frame)) {
+func pipe(t *testing.T, protocol string, in grid.Ingester, test func(tr *Transport, write func([]byte), answers func() []gb26875.Frame)) {
 	synctest.Test(t, func(t *testing.T) {
 		near, far := net.Pipe()
-		tr := New(Config{Name: "a", Connect: "tcp://panel:1", Protocol: GBT26875}, nil)
+		tr := New(Config{Name: "a", Connect: "tcp://panel:1", Protocol: protocol}, nil)
 		tr.opened = func(context.Context) (Port, string, error) { return tcpPort{near}, "a pipe", nil }
 		ctx, cancel := context.WithCancel(t.Context())
 		var run sync.WaitGroup
@@ -263,7 +263,7 @@ func damaged(serial uint16) []byte {
 // A device whose frames cannot be read is not silent: a person sees one of them in time.
 func TestDamagedFrameThatIsNotSentAgainIsKeptAsItsDevicesOwn(t *testing.T) {
 	var in gatetest.Inbox
-	pipe(t, &in, func(tr *Transport, write func([]byte), answers func() []gb26875.Frame) {
+	pipe(t, GBT26875, &in, func(tr *Transport, write func([]byte), answers func() []gb26875.Frame) {
 		write(gbFrame(1, "\x15\x01x"))
 		for range 5 {
 			write(damaged(2))
@@ -295,7 +295,7 @@ func TestDamagedFrameThatIsNotSentAgainIsKeptAsItsDevicesOwn(t *testing.T) {
 
 func TestDamagedFrameThatIsSentAgainTroublesNobody(t *testing.T) {
 	var in gatetest.Inbox
-	pipe(t, &in, func(_ *Transport, write func([]byte), answers func() []gb26875.Frame) {
+	pipe(t, GBT26875, &in, func(_ *Transport, write func([]byte), answers func() []gb26875.Frame) {
 		write(gbFrame(1, "\x15\x01x"))
 		write(damaged(2))
 		write(gbFrame(2, "\x15\x01y"))
@@ -557,4 +557,23 @@ func TestTextOfDevicesThatCallIsStoredPeerByPeer(t *testing.T) {
 			t.Errorf("%s: got %+v", protocol, f)
 		}
 	}
+}
+
+func TestHalfALineIsNotTheBeginningOfTheNext(t *testing.T) {
+	var in gatetest.Inbox
+	pipe(t, Lines, &in, func(tr *Transport, write func([]byte), _ func() []gb26875.Frame) {
+		time.Sleep(time.Minute)
+		write([]byte("one\ntw"))
+		time.Sleep(900 * time.Millisecond)
+		write([]byte("o\nthr"))
+		time.Sleep(1100 * time.Millisecond)
+		write([]byte("four\n"))
+		var got []string
+		for _, f := range in.Frames() {
+			got = append(got, string(f.Raw))
+		}
+		if want := []string{"one", "two", "four"}; !slices.Equal(got, want) || tr.Status().Damaged != 1 {
+			t.Errorf("got %q, %d damaged: want %q and one", got, tr.Status().Damaged, want)
+		}
+	})
 }
