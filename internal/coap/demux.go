@@ -33,6 +33,7 @@ type demux struct {
 	pc        *net.UDPConn
 	max       int // handshakes at once
 	handshake func(*flow) (net.Conn, error)
+	failed    func(error)
 	accept    chan net.Conn
 	done      chan struct{}
 
@@ -62,7 +63,7 @@ type datagram struct {
 	from netip.AddrPort
 }
 
-func newDemux(addr string, max int, handshake func(*flow) (net.Conn, error)) (*demux, error) {
+func newDemux(addr string, max int, handshake func(*flow) (net.Conn, error), failed func(error)) (*demux, error) {
 	a, err := net.ResolveUDPAddr("udp", addr)
 	if err != nil {
 		return nil, err
@@ -73,7 +74,7 @@ func newDemux(addr string, max int, handshake func(*flow) (net.Conn, error)) (*d
 	}
 	_ = pc.SetReadBuffer(receiveBuffer)
 	return &demux{
-		pc: pc, max: max, handshake: handshake, accept: make(chan net.Conn, max), done: make(chan struct{}),
+		pc: pc, max: max, handshake: handshake, failed: failed, accept: make(chan net.Conn, max), done: make(chan struct{}),
 		sessions: make(map[netip.AddrPort]*flow), fresh: make(map[netip.AddrPort]*flow), byCID: make(map[[cidLen]byte]*flow),
 	}, nil
 }
@@ -82,15 +83,29 @@ func (d *demux) close() {
 	d.mu.Lock()
 	was := d.closed
 	d.closed = true
-	d.mu.Unlock()
+	var open []net.Conn
 	if !was {
-		close(d.done)
-		// Sessions say good-bye over the socket; read ends at the deadline and closes it.
-		_ = d.pc.SetReadDeadline(time.Now().Add(goodbye))
+		for _, f := range d.byCID {
+			if f.conn != nil {
+				open = append(open, f.conn)
+			}
+		}
+		for _, f := range d.fresh {
+			d.drop(f, true)
+		}
 	}
+	d.mu.Unlock()
+	if was {
+		return
+	}
+	close(d.done)
+	// go-coap would close them as well, but it finds sessions by their address, and two that
+	// followed each other at one address hide each other.
+	for _, c := range open {
+		_ = c.Close() // says good-bye
+	}
+	_ = d.pc.SetReadDeadline(time.Now()) // ends read, which closes the socket
 }
-
-const goodbye = 200 * time.Millisecond
 
 // read brings datagrams to flows until the demux is closed.
 func (d *demux) read() {
@@ -167,6 +182,7 @@ func (d *demux) begin(from netip.AddrPort) *flow {
 	_, _ = rand.Read(f.cid[:]) // it never fails
 	conn, err := d.handshake(f)
 	if err != nil {
+		d.failed(err)
 		return nil
 	}
 	select {

@@ -26,6 +26,19 @@ var (
 	errNoProof = errors.New("neither key nor certificate was shown")
 )
 
+// The suites that small devices have (RFC 7925) and their stronger kin.
+var (
+	pskSuites = [...]piondtls.CipherSuiteID{
+		piondtls.TLS_PSK_WITH_AES_128_GCM_SHA256, piondtls.TLS_PSK_WITH_AES_128_CCM, piondtls.TLS_PSK_WITH_AES_128_CCM_8,
+		piondtls.TLS_PSK_WITH_AES_256_CCM_8, piondtls.TLS_PSK_WITH_AES_128_CBC_SHA256,
+	}
+	certSuites = [...]piondtls.CipherSuiteID{
+		piondtls.TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256, piondtls.TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384,
+		piondtls.TLS_ECDHE_ECDSA_WITH_AES_128_CCM, piondtls.TLS_ECDHE_ECDSA_WITH_AES_128_CCM_8,
+		piondtls.TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256, piondtls.TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384,
+	}
+)
+
 // dtlsServer is CoAP over DTLS.
 type dtlsServer struct {
 	d   *demux
@@ -38,7 +51,7 @@ func (s *dtlsServer) serve() error   { return s.run(&dtlsListener{s.d}) }
 func (s *dtlsServer) stop()          { s.end(); s.d.close() }
 
 func (t *Transport) openDTLS(addr string) (server, error) {
-	d, err := newDemux(addr, t.cfg.DTLS.MaxHandshakes, t.handshake)
+	d, err := newDemux(addr, t.cfg.DTLS.MaxHandshakes, t.handshake, t.handshakeFailed)
 	if err != nil {
 		return nil, err
 	}
@@ -104,7 +117,9 @@ func (t *Transport) handshake(f *flow) (net.Conn, error) {
 			return nil
 		}),
 	}
+	var suites []piondtls.CipherSuiteID
 	if len(keys.byPSK) > 0 {
+		suites = append(suites, pskSuites[:]...)
 		opts = append(opts, piondtls.WithPSK(func(identity []byte) ([]byte, error) {
 			if g := t.keys.table.Load().byPSK[string(identity)]; g != nil {
 				return g.psk, nil
@@ -113,12 +128,17 @@ func (t *Transport) handshake(f *flow) (net.Conn, error) {
 		}))
 	}
 	if len(keys.certs) > 0 {
+		suites = append(certSuites[:], suites...)
 		opts = append(opts, piondtls.WithCertificates(keys.certs...))
 	}
 	if keys.cas != nil {
 		// "If given": a key does as well, and one of both is asked for above.
 		opts = append(opts, piondtls.WithClientCAs(keys.cas), piondtls.WithClientAuth(piondtls.VerifyClientCertIfGiven))
 	}
+	if suites == nil {
+		return nil, errNoKey // the file of keys is empty
+	}
+	opts = append(opts, piondtls.WithCipherSuites(suites...))
 	c, err := piondtls.ServerWithOptions(f, net.UDPAddrFromAddrPort(f.addr), opts...)
 	if err != nil {
 		return nil, err
@@ -137,8 +157,7 @@ func (s *session) HandshakeContext(ctx context.Context) error {
 	stop := context.AfterFunc(ctx, func() { _ = s.flow.Close() })
 	defer stop()
 	if err := s.prove(ctx); err != nil {
-		s.t.failed.Add(1)
-		s.t.tally.Fault("handshake failed", grid.Errorf(grid.Unauthorized, "coap %s: handshake: %w", s.t.cfg.Name, err))
+		s.t.handshakeFailed(err)
 		_ = s.flow.Close()
 		return err
 	}
@@ -168,4 +187,9 @@ func (s *session) prove(ctx context.Context) error {
 		return errNoProof
 	}
 	return nil
+}
+
+func (t *Transport) handshakeFailed(err error) {
+	t.failed.Add(1)
+	t.tally.Fault("handshake failed", grid.Errorf(grid.Unauthorized, "coap %s: handshake: %w", t.cfg.Name, err))
 }
