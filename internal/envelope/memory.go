@@ -1,6 +1,7 @@
 package envelope
 
 import (
+	"bytes"
 	"net/url"
 	"strconv"
 	"strings"
@@ -30,16 +31,17 @@ type Memory struct {
 
 // Bounds of a memory.
 const (
-	maxNodes       = 10_000
-	maxModels      = 20_000
-	maxNameBytes   = 32 << 20
-	maxBridgeBytes = 4 << 20     // of a bridge's list of devices
-	maxDescription = 80          // of a model
-	rebirthEvery   = time.Minute // at most, to one node
-	sameDeath      = ^uint64(0)  // a node whose birth had no bdSeq
-	bdSeqName      = "bdSeq"     //
-	nameOverhead   = 64          // of a name in a table
-	birthOverhead  = 256         // of a birth
+	maxNodes        = 10_000
+	maxModels       = 20_000
+	maxNameBytes    = 32 << 20
+	maxBridgeBytes  = 4 << 20     // of a bridge's list of devices
+	maxBridgeDevice = 128 << 10   // of one of them
+	maxDescription  = 80          // of a model
+	rebirthEvery    = time.Minute // at most, to one node
+	sameDeath       = ^uint64(0)  // a node whose birth had no bdSeq
+	bdSeqName       = "bdSeq"     //
+	nameOverhead    = 64          // of a name in a table
+	birthOverhead   = 256         // of a birth
 )
 
 // NewMemory makes an empty memory.
@@ -86,20 +88,68 @@ func (m *Memory) zigbee(f *grid.Frame) {
 	}
 }
 
-// learnModels reads bridge/devices. Its parser is not one of the pool: a list may be a
-// thousand times the size of a message, and a parser keeps its memory.
+// learnModels reads bridge/devices, one device after the other: a list may be a thousand
+// times the size of a message, and as a tree of values takes two hundred times its own.
 func (m *Memory) learnModels(base string, raw []byte) {
-	var parser fastjson.Parser
-	root, err := parser.ParseBytes(raw)
-	if err != nil || root.Type() != fastjson.TypeArray {
-		return
-	}
-	for _, d := range root.GetArray() {
+	var parser fastjson.Parser // keeps its memory: none of the pool
+	left := maxModels
+	eachObject(raw, func(device []byte) bool {
+		if left--; left < 0 {
+			return false
+		}
+		if len(device) > maxBridgeDevice {
+			return true
+		}
+		d, err := parser.ParseBytes(device)
+		if err != nil {
+			return false
+		}
 		name, model := stringAt(d, "friendly_name"), modelOf(d)
 		if name != "" && model != "" && len(name)+len(model) <= maxTopic {
 			m.models.Add(base+name, model)
 		}
+		return true
+	})
+}
+
+// eachObject calls use for each object of a JSON array of objects, as it stands there,
+// until it says false or the array is none.
+func eachObject(raw []byte, use func(object []byte) bool) {
+	const space = " \t\r\n"
+	raw = bytes.TrimLeft(raw, space)
+	for open := byte('['); len(raw) > 0 && raw[0] == open; open = ',' {
+		raw = bytes.TrimLeft(raw[1:], space)
+		n := objectLen(raw)
+		if n == 0 || !use(raw[:n]) {
+			return
+		}
+		raw = bytes.TrimLeft(raw[n:], space)
 	}
+}
+
+// objectLen is how long the JSON object is with which raw begins; 0: there is none.
+func objectLen(raw []byte) int {
+	if len(raw) == 0 || raw[0] != '{' {
+		return 0
+	}
+	depth := 0
+	for i := 0; i < len(raw); i++ {
+		switch raw[i] {
+		case '{', '[':
+			depth++
+		case '}', ']':
+			if depth--; depth == 0 {
+				return i + 1
+			}
+		case '"':
+			for i++; i < len(raw) && raw[i] != '"'; i++ {
+				if raw[i] == '\\' {
+					i++
+				}
+			}
+		}
+	}
+	return 0
 }
 
 // modelOf says what the bridge knows of a device's model, with its description: that says

@@ -3,6 +3,7 @@ package envelope
 import (
 	"fmt"
 	"math"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -239,5 +240,52 @@ func TestZigbeeModelsAreLearntFromTheBridgeAndKeptWithTheFrame(t *testing.T) {
 	}
 	for _, broken := range []string{"", "{", "{}", "[7]"} {
 		w.take("zigbee2mqtt/bridge/devices", []byte(broken))
+	}
+}
+
+func TestBridgeListIsReadDeviceByDevice(t *testing.T) {
+	const device = `{"friendly_name":"%s","definition":{"vendor":"V","model":"m[1]","description":"say \"}]{\" \\"},"x":[{},"}"]}`
+	for name, tc := range map[string]struct {
+		list string
+		want []string
+	}{
+		"all":                     {"\n[ " + fmt.Sprintf(device, "a") + " ,\n" + fmt.Sprintf(device, "b") + "]", []string{"a", "b"}},
+		"up to what is no object": {"[" + fmt.Sprintf(device, "a") + ",7," + fmt.Sprintf(device, "b") + "]", []string{"a"}},
+		"up to where it is cut":   {"[" + fmt.Sprintf(device, "a") + "," + fmt.Sprintf(device, "b")[:90], []string{"a"}},
+		"none of an object":       {fmt.Sprintf(device, "a"), nil},
+		"past one too long":       {"[" + fmt.Sprintf(device, strings.Repeat("x", maxBridgeDevice)) + "," + fmt.Sprintf(device, "b") + "]", []string{"b"}},
+		"none of numbers":         {"[" + strings.Repeat("0,", 1<<20) + "0]", nil},
+		"of an open text":         {`[{"a":"` + strings.Repeat(`\`, 9), nil},
+	} {
+		w := newWire(t)
+		w.take("zigbee2mqtt/bridge/devices", []byte(tc.list))
+		if got := w.memory.models.Len(); got != len(tc.want) {
+			t.Errorf("%s: %d models: want %d", name, got, len(tc.want))
+		}
+		for _, d := range tc.want {
+			if f := w.take("zigbee2mqtt/"+d, []byte("{}")); !strings.Contains(f.Address, "?model=V+m%5B1%5D+say") {
+				t.Errorf("%s: address of %s is %s", name, d, f.Address)
+			}
+		}
+	}
+}
+
+// TestBridgeListTakesNoMoreMemoryThanItsSize is of a list that as a tree of values takes a
+// gigabyte.
+func TestBridgeListTakesNoMoreMemoryThanItsSize(t *testing.T) {
+	m := NewMemory()
+	for name, raw := range map[string][]byte{
+		"numbers": []byte("[" + strings.Repeat("0,", maxBridgeBytes/2-2) + "0]"),
+		"in one":  []byte(`[{"a":[` + strings.Repeat("0,", maxBridgeBytes/2-8) + "0]}]"),
+		"objects": []byte("[" + strings.Repeat("{},", maxBridgeBytes/3-2) + "{}]"),
+		"devices": []byte("[" + strings.Repeat(`{"a":[`+strings.Repeat("0,", 60_000)+"0]},", 30) + "{}]"),
+	} {
+		var before, after runtime.MemStats
+		runtime.ReadMemStats(&before)
+		m.Remember(&grid.Frame{Envelope: Zigbee2MQTT, Address: "zigbee2mqtt/bridge/devices", Note: ofBridge, Raw: raw}, nil)
+		runtime.ReadMemStats(&after)
+		if n := after.TotalAlloc - before.TotalAlloc; n > 32<<20 {
+			t.Errorf("%s: %d bytes of %d: want far less", name, n, len(raw))
+		}
 	}
 }
