@@ -35,9 +35,9 @@ const (
 const idleWait = 30 * time.Second
 
 // workers owns the codec workers of some profiles: none until the first frame, then as many
-// as there are processors.
+// as there are processors, and as many again while smoke has work for them.
 type workers struct {
-	slots chan struct{} // a place for each worker that may be at work
+	slots [grid.Lanes]chan struct{} // a place for each worker that may be at work: no codec of the bulk lane keeps smoke waiting
 	idle  time.Duration
 
 	mu     sync.Mutex
@@ -49,7 +49,11 @@ type workers struct {
 }
 
 func newWorkers() *workers {
-	return &workers{slots: make(chan struct{}, runtime.GOMAXPROCS(0)), idle: idleWait, all: map[*worker]bool{}}
+	p := &workers{idle: idleWait, all: map[*worker]bool{}}
+	for lane := range p.slots {
+		p.slots[lane] = make(chan struct{}, runtime.GOMAXPROCS(0))
+	}
+	return p
 }
 
 // remoteScript is a maker's codec as its owner knows it: the source, and who runs it.
@@ -68,7 +72,7 @@ func (p *workers) script(name, source, variables string) (*remoteScript, error) 
 	s := &remoteScript{id: p.codecs, name: name, workers: p}
 	p.mu.Unlock()
 	s.load = append(appendText(appendText(appendHead(newMessage(nil), opLoad, s.id), name), variables), source...)
-	err := p.with(s, func(w *worker) error {
+	err := p.with(grid.Bulk, s, func(w *worker) error {
 		reply, err := w.ask(s.load, loadWait)
 		if err != nil {
 			return err
@@ -83,7 +87,7 @@ func (p *workers) script(name, source, variables string) (*remoteScript, error) 
 // decode runs the codec on the payload of a frame and gives its document to use, which
 // must not keep it. Its errors are permanent.
 func (s *remoteScript) decode(op byte, port int, f *grid.Frame, use func(document []byte) error) error {
-	return s.workers.with(s, func(w *worker) error {
+	return s.workers.with(laneOf(f), s, func(w *worker) error {
 		w.request = appendDecode(newMessage(w.request), op, s.id, port, f.Received, f.Payload)
 		reply, err := w.ask(w.request, decodeWait)
 		if err == nil && len(reply) > 0 && reply[0] == replyUnknown {
@@ -106,6 +110,15 @@ func (s *remoteScript) decode(op byte, port int, f *grid.Frame, use func(documen
 	})
 }
 
+// laneOf is the lane of a frame that came through the journal; what a person tries out has
+// time.
+func laneOf(f *grid.Frame) grid.Lane {
+	if f.Pos.IsZero() {
+		return grid.Bulk
+	}
+	return f.Pos.Lane
+}
+
 // done takes a reply apart.
 func done(reply []byte) ([]byte, error) {
 	if len(reply) == 0 {
@@ -119,9 +132,9 @@ func done(reply []byte) ([]byte, error) {
 
 // with lets f have a worker. A worker may be killed by anyone at any time: what was at work
 // in it then is tried once more, so that this is no fault of the frame.
-func (p *workers) with(s *remoteScript, f func(*worker) error) error {
-	p.slots <- struct{}{}
-	defer func() { <-p.slots }()
+func (p *workers) with(lane grid.Lane, s *remoteScript, f func(*worker) error) error {
+	p.slots[lane] <- struct{}{}
+	defer func() { <-p.slots[lane] }()
 	var ended *endedError
 	for range 2 {
 		w, err := p.take()
