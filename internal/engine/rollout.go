@@ -171,10 +171,9 @@ func (e *Engine) checkStart(s *grid.RolloutStep, candidate, former *profile.Prof
 		return grid.Errorf(grid.Invalid, "profile %s: kinds are %v and were %v: its devices would change lanes; want another profile", s.Profile, candidate.Kinds, former.Kinds)
 	}
 	s.Former, s.Kept = former.Version, false
-	if steps := now.steps[s.Profile]; len(steps) > 0 && now.problems[s.Profile] == nil {
-		if version := rolledOut(steps[len(steps)-1]); version != "" {
-			s.Former, s.Kept = version, true // by the name under which it is stored
-		}
+	if now.files[s.Profile] != nil {
+		steps := now.steps[s.Profile]
+		s.Former, s.Kept = rolledOut(steps[len(steps)-1]), true // by the name under which it is stored
 	}
 	return e.checkStage(s, candidate, former)
 }
@@ -355,12 +354,14 @@ func (v *versions) standing(id string) profile.Rollout {
 	}
 	last := r.Steps[len(r.Steps)-1]
 	r.Stage, r.Version, r.Share, r.Devices, r.Running = last.Stage, last.Version, last.Share, last.Devices, now.running[id] != nil
+	if now.files[id] != nil {
+		r.Origin = profile.RolledOut
+	}
 	if err := now.problems[id]; err != nil {
 		r.Problem = err.Error()
 		return r
 	}
 	if version := rolledOut(last); version != "" {
-		r.Origin = profile.RolledOut
 		if version == r.InFiles && !v.isOfFiles(id, now.files[id]) {
 			r.Problem = fmt.Sprintf("the files have a version %s too, which is another one than that rolled out and in force", version)
 		}

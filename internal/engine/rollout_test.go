@@ -770,6 +770,35 @@ func TestStoredVersionThatDoesNotCompileIsToldAndTheFilesVersionReads(t *testing
 	}
 }
 
+func TestCandidateThatDoesNotCompileLeavesWhatWasRolledOutBefore(t *testing.T) {
+	r := bellRig(t)
+	ids := r.bells(1)
+	r.close()
+	st := must[*state.Store](t)(state.Open(t.Context(), filepath.Join(r.dir, "state.db"), nil))
+	broken := map[string]string{"profile.yaml": "profile: acme/bell\nof: another time\n"}
+	err := st.Commit(t.Context(), &state.Batch{
+		Versions: []grid.ProfileVersion{{Profile: bell, Version: "2", Files: halved("2"), By: tester, At: r.now()}, {Profile: bell, Version: "3", Files: broken, By: tester, At: r.now()}},
+		Rollouts: []grid.RolloutStep{
+			{Profile: bell, N: 1, Rollout: "R2", Version: "2", Former: "1", Stage: grid.RolloutAll, By: tester, At: r.now()},
+			{Profile: bell, N: 2, Rollout: "R3", Version: "3", Former: "2", Kept: true, Stage: grid.RolloutShare, Share: 50, By: tester, At: r.now()},
+		},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	st.Close()
+	r.open()
+	r.ring(1, calm, ids...)
+	s := r.standing()
+	if s.InForce != "2" || s.Origin != profile.RolledOut || s.Running || !strings.Contains(s.Problem, "of") || r.battery("B000") != 40 {
+		t.Errorf("roll-out is %+v: want version 2 in force, that was rolled out, and the problem of version 3 told", s)
+	}
+	r.start(bellFiles("4"), grid.RolloutAll, 0)
+	if s := r.back(); s.InForce != "2" || s.Origin != profile.RolledOut {
+		t.Errorf("taken back: %+v: want version 2, which read before", s)
+	}
+}
+
 func TestFilesThatCatchUpWithAnotherTextAreTold(t *testing.T) {
 	version := "1"
 	r := bellRig(t, func(c *Config) {
