@@ -200,6 +200,9 @@ func (a *app) sayRollout(r *profile.Rollout) {
 	if r.Problem != "" {
 		a.say("PROBLEM: %s", r.Problem)
 	}
+	if len(r.Extended) > 0 {
+		a.say("not changed by it: %s, which take what they extend from the gateway's files", strings.Join(r.Extended, ", "))
+	}
 	if g := r.Guard; g != nil && g.Frames > 0 {
 		a.say("share: %d frames, of which version %s could not read %d and the other %d", g.Frames, r.Version, g.NewErrors, g.OldErrors)
 	}

@@ -352,6 +352,11 @@ func (v *versions) standing(id string) profile.Rollout {
 	if len(r.Steps) == 0 {
 		return r
 	}
+	for _, p := range v.files.List() {
+		if p.Extends == id {
+			r.Extended = append(r.Extended, p.ID)
+		}
+	}
 	last := r.Steps[len(r.Steps)-1]
 	r.Stage, r.Version, r.Share, r.Devices, r.Running = last.Stage, last.Version, last.Share, last.Devices, now.running[id] != nil
 	if now.files[id] != nil {

@@ -817,6 +817,27 @@ func TestFilesThatCatchUpWithAnotherTextAreTold(t *testing.T) {
 	}
 }
 
+func TestProfilesThatExtendOneThatIsRolledOutAreToldAndStayAsTheyAre(t *testing.T) {
+	r := bellRig(t, func(c *Config) {
+		own := fstest.MapFS{
+			bell + "/profile.yaml":       {Data: []byte(bellFiles("1")["profile.yaml"])},
+			"acme/bell2/profile.yaml":    {Data: []byte("profile: acme/bell2\nextends: acme/bell\nversion: \"1\"\nmodel: Bell 2\nsource: made for these tests\n")},
+			"acme/another2/profile.yaml": {Data: []byte(strings.Replace(bellFiles("1")["profile.yaml"], bell, "acme/another2", 1))},
+		}
+		c.Profiles = must[*profile.Set](t)(profile.Load(firmwareprofiles.FS, own))
+	})
+	p := placed(grid.Smoke, "B000", "sn:bell2", r.now())
+	p.Devices[0].Profile = "acme/bell2"
+	r.put(p)
+	if s := r.start(halved("2"), grid.RolloutAll, 0); !slices.Equal(s.Extended, []string{"acme/bell2"}) {
+		t.Errorf("extended by %v: want acme/bell2 told", s.Extended)
+	}
+	r.ring(1, calm, "sn:bell2")
+	if v := r.battery("B000"); v != 80 {
+		t.Errorf("battery is %v: want 80, by the files' version of what it extends", v)
+	}
+}
+
 func TestDiffEndsWithWhatItHasAndOneRunsAtATime(t *testing.T) {
 	r := bellRig(t)
 	ids := r.bells(2)

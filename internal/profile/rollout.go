@@ -29,6 +29,8 @@ type Rollout struct {
 	Waiting int64       `json:"quarantined" doc:"Frames of the profile's devices that wait in quarantine."`
 	Problem string      `json:"problem,omitempty"`
 
+	Extended []string `json:"extended_by,omitempty" doc:"Profiles that extend it: they go on with the text of the gateway's files."`
+
 	Steps []grid.RolloutStep `json:"steps,omitempty" doc:"The history, oldest first."`
 }
 
