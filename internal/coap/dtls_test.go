@@ -192,11 +192,11 @@ func TestHandshakeWithoutTheKeyFails(t *testing.T) {
 		"NoSuchKey": withKey("sn:9", pskOne),
 	} {
 		t.Run(name, func(t *testing.T) {
-			before := tr.Status().Failed
+			before := tr.Status().FailedHandshakes
 			if _, err := secureOver(t, socket(t, "127.0.0.1:0"), tr.Addr("dtls"), opts...); err == nil {
 				t.Fatal("it is in")
 			}
-			gatetest.Eventually(t, "the failure to be counted", func() bool { return tr.Status().Failed > before })
+			gatetest.Eventually(t, "the failure to be counted", func() bool { return tr.Status().FailedHandshakes > before })
 		})
 	}
 	if s := tr.Status(); strings.Contains(s.LastError, pskOne) || s.LastError == "" || s.Handshakes != 0 {

@@ -57,17 +57,17 @@ type resource func(x *exchange, r *request) *reply
 
 // Status is the transport's part of the health view.
 type Status struct {
-	Listeners  []ListenerStatus `json:"listeners"`
-	Waiting    int              `json:"waiting"`          // frames not yet durable
-	Repeated   uint64           `json:"repeated"`         // messages that had come before
-	Limited    uint64           `json:"limited"`          // over the rate of one peer
-	Refused    uint64           `json:"refused_requests"` // answered 4.xx
-	Denied     uint64           `json:"denied"`           // by a peer that may not speak for the device
-	Unreadable uint64           `json:"unreadable"`       // datagrams that are not CoAP
-	Evicted    uint64           `json:"evicted"`          // idle peers that had to go for others
-	Handshakes uint64           `json:"handshakes"`       // DTLS sessions begun
-	Failed     uint64           `json:"failed_handshakes"`
-	Keys       int              `json:"keys"` // devices with a key or certificate of their own
+	Listeners        []ListenerStatus `json:"listeners"`
+	Waiting          int              `json:"waiting"`          // frames not yet durable
+	Repeated         uint64           `json:"repeated"`         // messages that had come before
+	Limited          uint64           `json:"limited"`          // over the rate of one peer
+	RefusedRequests  uint64           `json:"refused_requests"` // answered 4.xx
+	Denied           uint64           `json:"denied"`           // by a peer that may not speak for the device
+	Unreadable       uint64           `json:"unreadable"`       // datagrams that are not CoAP
+	Evicted          uint64           `json:"evicted"`          // idle peers that had to go for others
+	Handshakes       uint64           `json:"handshakes"`       // DTLS sessions begun
+	FailedHandshakes uint64           `json:"failed_handshakes"`
+	Keys             int              `json:"keys"` // devices with a key or certificate of their own
 	intake.Counts
 }
 
@@ -122,8 +122,8 @@ func (t *Transport) Addr(kind string) string {
 // Status says how the transport is.
 func (t *Transport) Status() Status {
 	s := Status{
-		Waiting: int(t.held.Load()) + t.unacked.Held(), Repeated: t.repeated.Load(), Limited: t.limited.Load(), Refused: t.refused.Load(),
-		Denied: t.denied.Load(), Unreadable: t.unreadable.Load(), Evicted: t.evicted.Load(), Handshakes: t.handshakes.Load(), Failed: t.failed.Load(),
+		Waiting: int(t.held.Load()) + t.unacked.Held(), Repeated: t.repeated.Load(), Limited: t.limited.Load(), RefusedRequests: t.refused.Load(),
+		Denied: t.denied.Load(), Unreadable: t.unreadable.Load(), Evicted: t.evicted.Load(), Handshakes: t.handshakes.Load(), FailedHandshakes: t.failed.Load(),
 		Keys: t.keys.len(), Counts: t.tally.Counts(),
 	}
 	for _, l := range t.listeners {

@@ -449,7 +449,7 @@ func TestStatusAndPeersSayHowItIs(t *testing.T) {
 	m.path = "up/nobody"
 	d.ask(m, codes.BadRequest)
 	s := tr.Status()
-	if len(s.Listeners) != 2 || !s.Listeners[0].Up || s.Listeners[0].Peers != 1 || s.Listeners[0].Since.IsZero() || s.Received != 1 || s.Acked != 1 || s.Refused != 1 || s.LastFrame.IsZero() {
+	if len(s.Listeners) != 2 || !s.Listeners[0].Up || s.Listeners[0].Peers != 1 || s.Listeners[0].Since.IsZero() || s.Received != 1 || s.Acked != 1 || s.RefusedRequests != 1 || s.LastFrame.IsZero() {
 		t.Errorf("status %+v", s)
 	}
 	p := tr.Peers(10)

@@ -28,6 +28,7 @@ type Config struct {
 	Broker   BrokerConfig   `yaml:"broker"`
 	MQTT     []MQTTConfig   `yaml:"mqtt"`
 	Serial   []SerialConfig `yaml:"serial"`
+	CoAP     CoAPConfig     `yaml:"coap"`
 	Journal  JournalConfig  `yaml:"journal"`
 	Engine   EngineConfig   `yaml:"engine"`
 	Rollout  RolloutConfig  `yaml:"rollout"`
@@ -137,6 +138,7 @@ func Default() Config {
 		DataDir:  "gridgate-data",
 		HTTP:     HTTPConfig{Listen: "127.0.0.1:8080"},
 		Broker:   BrokerConfig{Enabled: true, Listen: "127.0.0.1:1883", MaxPayload: 256 << 10, MaxClients: 10_000},
+		CoAP:     defaultCoAP(),
 		Journal:  JournalConfig{SegmentBytes: 64 << 20, SegmentAge: time.Hour, RetainDays: 14, ReserveBytes: 64 << 20},
 		Engine:   EngineConfig{CheckpointEvery: 5 * time.Second},
 		Rollout:  RolloutConfig{MinFrames: 20, MaxWorsePercent: 5},
@@ -186,6 +188,7 @@ func (c *Config) resolve(dir string) {
 		m := &c.MQTT[i]
 		paths = append(paths, &m.PasswordFile, &m.TLS.CA, &m.TLS.Cert, &m.TLS.Key)
 	}
+	paths = append(paths, c.CoAP.files()...)
 	for i := range c.Profiles {
 		paths = append(paths, &c.Profiles[i])
 	}
@@ -209,6 +212,7 @@ func (c *Config) Validate() error {
 	c.validateBroker(&v)
 	c.validateMQTT(&v)
 	c.validateSerial(&v)
+	c.validateCoAP(&v)
 	c.validateJournal(&v)
 	c.validateInflux(&v)
 	c.validateDispatch(&v)

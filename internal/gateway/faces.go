@@ -48,6 +48,9 @@ func (g *Gateway) lost() (n int64) {
 	for _, t := range g.serial {
 		n += int64(t.Status().LostUnackable)
 	}
+	if g.coap != nil {
+		n += int64(g.coap.Status().LostUnackable)
+	}
 	return n
 }
 
@@ -111,6 +114,7 @@ func (g *Gateway) health(context.Context) map[string]error {
 		}
 	}
 	g.serialHealth(parts)
+	g.coapHealth(parts)
 	return parts
 }
 

@@ -26,6 +26,7 @@ import (
 	"gridgate/internal/api"
 	"gridgate/internal/auth"
 	"gridgate/internal/broker"
+	"gridgate/internal/coap"
 	"gridgate/internal/dispatch"
 	"gridgate/internal/engine"
 	"gridgate/internal/envelope"
@@ -63,6 +64,7 @@ type Gateway struct {
 	broker     *broker.Broker
 	mqtt       []*mqtt.Transport
 	serial     []*serial.Transport
+	coap       *coap.Transport
 	api        *api.Server
 	listener   net.Listener
 	token      string
@@ -135,6 +137,7 @@ func (g *Gateway) serve(ctx context.Context, run *group) error {
 	for _, t := range g.serial {
 		run.start(ctx, "serial", func(ctx context.Context) error { return t.Run(ctx, in) })
 	}
+	g.runCoAP(ctx, run, in)
 	if g.listener != nil {
 		run.start(ctx, "api", func(ctx context.Context) error { return g.api.Run(ctx, g.listener) })
 	}
@@ -406,6 +409,7 @@ func (g *Gateway) makeTransports() error {
 		}
 		g.mqtt = append(g.mqtt, mqtt.New(t, g.log))
 	}
+	g.makeCoAP()
 	return g.makeSerial()
 }
 

@@ -91,6 +91,9 @@ func (g *Gateway) links() []link {
 		s := t.Status()
 		out = append(out, link{t.Source(), s.Up, s.Since})
 	}
+	if l, ok := g.coapLink(); ok {
+		out = append(out, l)
+	}
 	return out
 }
 
