@@ -6,8 +6,11 @@ import (
 	"io/fs"
 	"maps"
 	"path"
+	"runtime"
 	"slices"
 	"strings"
+	"sync"
+	"sync/atomic"
 
 	"gridgate/internal/grid"
 )
@@ -39,10 +42,10 @@ func Load(fsys ...fs.FS) (*Set, error) {
 		if err != nil {
 			return nil, fmt.Errorf("profiles: %w", err)
 		}
-		for _, file := range files {
-			p, err := load(s.workers, f, file, fsys...)
-			if err != nil {
-				wrong = append(wrong, err)
+		loaded, errs := s.loadAll(f, files)
+		for i, p := range loaded {
+			if errs[i] != nil {
+				wrong = append(wrong, errs[i])
 				continue
 			}
 			s.byID[p.ID], s.folder[p.ID] = p, f
@@ -56,6 +59,23 @@ func Load(fsys ...fs.FS) (*Set, error) {
 		s.list = append(s.list, s.byID[id])
 	}
 	return s, nil
+}
+
+// loadAll compiles files side by side: a hundred take a tenth of a second on one core, and
+// every start waits for them. Profile or error i is of file i.
+func (s *Set) loadAll(fsys fs.FS, files []string) ([]*Profile, []error) {
+	profiles, errs := make([]*Profile, len(files)), make([]error, len(files))
+	var next atomic.Int64
+	var done sync.WaitGroup
+	for range runtime.GOMAXPROCS(0) {
+		done.Go(func() {
+			for i := int(next.Add(1)) - 1; i < len(files); i = int(next.Add(1)) - 1 {
+				profiles[i], errs[i] = load(s.workers, fsys, files[i], s.from...)
+			}
+		})
+	}
+	done.Wait()
+	return profiles, errs
 }
 
 // load compiles one file; what it extends is beside it or in one of bases.
