@@ -274,7 +274,13 @@ func (p *past) compare(ctx context.Context, rules *alarm.Rules, former, candidat
 		return profile.Diff{}, fmt.Errorf("past frames of profile %s: %w", p.id, err)
 	}
 	d := out("")
-	d.Quarantine, err = p.quarantine(ctx, candidate)
+	d.Quarantine, err = p.quarantine(timed, candidate)
+	switch {
+	case ctx.Err() != nil:
+		return profile.Diff{}, ctx.Err()
+	case errors.Is(err, context.DeadlineExceeded):
+		d.Cut, err = fmt.Sprintf("it took %s: not all frames in quarantine were looked at", within), nil
+	}
 	return d, err
 }
 
@@ -405,11 +411,15 @@ func (p *past) quarantine(ctx context.Context, candidate *profile.Profile) (*pro
 	d := &profile.QuarantineDiff{}
 	q := state.Query{State: "waiting", Profile: p.id, Limit: 1000}
 	for d.Frames < maxHeld {
+		began := time.Now()
 		page, err := p.store.ListQuarantine(ctx, q)
 		if err != nil {
-			return nil, err
+			return d, err
 		}
 		for i := range page.Items {
+			if ctx.Err() != nil {
+				return d, ctx.Err()
+			}
 			f := &page.Items[i]
 			if f.Reason == grid.RejectedPoint {
 				continue
@@ -419,6 +429,7 @@ func (p *past) quarantine(ctx context.Context, candidate *profile.Profile) (*pro
 				d.Mended++
 			}
 		}
+		p.rest(ctx, began)
 		if q.Cursor = page.Next; q.Cursor == "" {
 			break
 		}

@@ -237,6 +237,9 @@ func (e *Engine) gate(ctx context.Context, s *grid.RolloutStep, former, candidat
 		return err
 	}
 	s.Detail = fmt.Sprintf("%d frames compared: %d changed, %d new errors, %d mended, %d lost alarms", d.Frames, d.Changed, d.NewErrors, d.Mended, d.LostAlarms)
+	if d.Cut != "" {
+		s.Detail += "; " + d.Cut
+	}
 	if d.Recounts() {
 		if s.Stage == grid.RolloutShare {
 			return grid.Errorf(grid.Invalid, "the versions read the device's counter differently: want shadow, and then all")

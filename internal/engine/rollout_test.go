@@ -2,6 +2,7 @@ package engine
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -856,6 +857,36 @@ func TestDiffEndsWithWhatItHasAndOneRunsAtATime(t *testing.T) {
 	if _, err := r.engine.DiffProfile(ctx, profile.DiffRequest{Files: halved("2")}); err == nil {
 		t.Error("nobody waits for the answer any more, and there is one")
 	}
+}
+
+func TestDiffLooksAtTheQuarantineForAsLongAsItMay(t *testing.T) {
+	r := bellRig(t)
+	ids := r.bells(3)
+	for _, id := range ids {
+		r.say(id, `{"s":"on","b":70,"n":1}`)
+	}
+	candidate := must[*profile.Profile](t)(r.engine.profiles.files.Candidate(words("2")))
+	p := past{store: r.store, id: bell, seen: func(int64, int64) {}}
+	if d, err := p.quarantine(t.Context(), candidate); err != nil || d.Frames != 3 || d.Mended != 3 {
+		t.Errorf("%+v, %v: want 3 of 3 mended", d, err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	p.store = timeIsUp{r.store, cancel}
+	if d, err := p.quarantine(ctx, candidate); !errors.Is(err, context.Canceled) || d.Frames != 0 {
+		t.Errorf("%+v, %v: want it ended before the next frame", d, err)
+	}
+}
+
+// timeIsUp is a state in which time is up when the frames of the quarantine are found.
+type timeIsUp struct {
+	held
+	cancel func()
+}
+
+func (s timeIsUp) ListQuarantine(ctx context.Context, q state.Query) (state.Page[grid.QuarantinedFrame], error) {
+	page, err := s.held.ListQuarantine(ctx, q)
+	s.cancel()
+	return page, err
 }
 
 func TestDiffJudgesATiltThatSaysOpen(t *testing.T) {
