@@ -1,0 +1,88 @@
+package gatetest_test
+
+import (
+	"fmt"
+	"net"
+	"testing"
+	"time"
+
+	"github.com/plgd-dev/go-coap/v3/message"
+	"github.com/plgd-dev/go-coap/v3/message/codes"
+	"github.com/plgd-dev/go-coap/v3/udp/coder"
+
+	"gridgate/internal/gatetest"
+)
+
+const coapRegistry = `
+points:
+  - {id: smoke-1, name: a hall, kind: smoke, mode: simulated}
+devices:
+  - {identity: "imei:867723030000017", profile: gridgate/json, point: smoke-1, mode: simulated}
+`
+
+// tell sends a CoAP message as bytes and wants 2.04.
+func tell(t *testing.T, c net.Conn, id int32, payload string) {
+	t.Helper()
+	var opts message.Options
+	for _, s := range []string{"up", "imei:867723030000017"} {
+		opts = opts.Add(message.Option{ID: message.URIPath, Value: []byte(s)})
+	}
+	opts = opts.Add(message.Option{ID: message.ContentFormat, Value: []byte{50}})
+	m := message.Message{Type: message.Confirmable, Code: codes.POST, MessageID: id, Token: []byte("t"), Options: opts, Payload: []byte(payload)}
+	buf := make([]byte, 1500)
+	n, err := coder.DefaultCoder.Encode(m, buf)
+	if err != nil {
+		t.Fatal(err)
+	}
+	request := append([]byte(nil), buf[:n]...)
+	eventually(t, 20*time.Second, "2.04", func() error { // it repeats, as a device does
+		if _, err := c.Write(request); err != nil {
+			return err
+		}
+		_ = c.SetReadDeadline(time.Now().Add(2 * time.Second))
+		n, err := c.Read(buf)
+		if err != nil {
+			return err
+		}
+		a := message.Message{Options: make(message.Options, 0, 16)}
+		if _, err := coder.DefaultCoder.Decode(buf[:n], &a); err != nil || a.Code != codes.Changed || a.MessageID != id {
+			return fmt.Errorf("answer %v %q to %d: %w", a.Code, a.Payload, a.MessageID, err)
+		}
+		return nil
+	})
+}
+
+func dialUDP(t *testing.T, addr string) net.Conn {
+	t.Helper()
+	c, err := net.Dial("udp", addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = c.Close() })
+	return c
+}
+
+func TestSameCoAPMessageByAnyWayIsOneEvent(t *testing.T) {
+	addr := gatetest.FreeAddr(t)
+	g := newGateway(t, "coap: {listen: "+addr+"}")
+	g.start(t)
+	g.put(t, coapRegistry)
+	const alarm = `{"smoke.alarm":true}`
+	c := dialUDP(t, addr)
+	tell(t, c, 7, alarm)
+	g.settled(t)
+	event("smoke.alarm", "smoke-1", 1)(t, g)
+	tell(t, c, 7, alarm)
+	if _, err := c.Write([]byte{0xff, 0, 1}); err != nil { // junk
+		t.Fatal(err)
+	}
+	tell(t, c, 7, alarm)
+	tell(t, dialUDP(t, addr), 7, alarm) // the NAT has given it another port
+	g.Kill()
+	g.start(t)
+	tell(t, c, 7, alarm) // the answer was lost with the gateway
+	processed, duplicate, _, quarantined, _ := sum(g.balanced(t))
+	if processed != 1 || duplicate != 2 || quarantined != 0 {
+		t.Errorf("%d processed, %d duplicate, %d quarantined: want 1 (the alarm), 2 (another port, another life), 0", processed, duplicate, quarantined)
+	}
+}
