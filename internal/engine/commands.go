@@ -486,6 +486,18 @@ func (e *Engine) Discard(ctx context.Context, ids []string, by grid.Actor, reaso
 	if reason == "" {
 		return 0, grid.Errorf(grid.Invalid, "reason is empty: say why the frames are given up")
 	}
+	discarded := 0
+	for part := range slices.Chunk(ids, replayChunk) {
+		n, err := e.discard(ctx, part, by, reason)
+		discarded += n
+		if err != nil {
+			return discarded, err
+		}
+	}
+	return discarded, nil
+}
+
+func (e *Engine) discard(ctx context.Context, ids []string, by grid.Actor, reason string) (int, error) {
 	frames := make([]grid.QuarantinedFrame, 0, len(ids))
 	for _, id := range ids {
 		q, err := e.store.Quarantined(ctx, id)

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"gridgate/internal/grid"
+	"gridgate/internal/state"
 )
 
 func TestReplayInManyPartsRaisesNothingThatALaterPartEnds(t *testing.T) {
@@ -82,5 +83,35 @@ func TestReplayThatIsBrokenOffStillRaisesWhatIsActive(t *testing.T) {
 	r.settle()
 	if ev := r.events(grid.EventManholeOpen); len(ev) != 1 || ev[0].Action != "raised" {
 		t.Errorf("events are %+v: want it raised", ev)
+	}
+}
+
+func TestManyFramesAreDiscardedInParts(t *testing.T) {
+	r := newRig(t)
+	var frames []grid.Frame
+	for i := range 2*replayChunk + 1 {
+		frames = append(frames, frame("sn:stranger", fmt.Sprintf(`{"seq":%d}`, i)))
+	}
+	r.send(frames...)
+	var ids []string
+	for q := (state.Query{State: "waiting", Limit: 1000}); ; {
+		page := must[state.Page[grid.QuarantinedFrame]](t)(r.store.ListQuarantine(t.Context(), q))
+		for i := range page.Items {
+			ids = append(ids, page.Items[i].ID)
+		}
+		if q.Cursor = page.Next; q.Cursor == "" {
+			break
+		}
+	}
+	before := r.engine.Stats().Commands
+	n, err := r.engine.Discard(t.Context(), append(ids, ids[0]), tester, "no use")
+	if err != nil || n != len(frames) {
+		t.Errorf("%d discarded, %v: want %d, each once", n, err, len(frames))
+	}
+	if got := r.engine.Stats().Commands - before; got < 3 {
+		t.Errorf("it took %d commands: want no turn to look at more than %d frames", got, replayChunk)
+	}
+	if got := r.ledger(); got[grid.Discarded] != int64(len(frames)) || got[grid.Quarantined] != 0 {
+		t.Errorf("ledger is %v: want all discarded", got)
 	}
 }
