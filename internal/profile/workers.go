@@ -131,13 +131,13 @@ func done(reply []byte) ([]byte, error) {
 }
 
 // with lets f have a worker. A worker may be killed by anyone at any time: what was at work
-// in it then is tried once more, so that this is no fault of the frame.
+// in it then is tried once more in a new one, so that this is no fault of the frame.
 func (p *workers) with(lane grid.Lane, s *remoteScript, f func(*worker) error) error {
 	p.slots[lane] <- struct{}{}
 	defer func() { <-p.slots[lane] }()
 	var ended *endedError
-	for range 2 {
-		w, err := p.take()
+	for try := range 2 {
+		w, err := p.take(try > 0)
 		if err != nil {
 			return fmt.Errorf("%s: no codec worker: %w", s.name, err)
 		}
@@ -155,10 +155,12 @@ func (p *workers) with(lane grid.Lane, s *remoteScript, f func(*worker) error) e
 
 var errClosed = errors.New("the profiles are closed")
 
-// take gives a worker that is alive.
-func (p *workers) take() (*worker, error) {
-	if w, err := p.idler(); w != nil || err != nil {
-		return w, err
+// take gives a worker that is alive, as far as is known; a new one certainly is.
+func (p *workers) take(anew bool) (*worker, error) {
+	if !anew {
+		if w, err := p.idler(); w != nil || err != nil {
+			return w, err
+		}
 	}
 	w, err := startWorker()
 	for range startAgain {

@@ -1,0 +1,37 @@
+package profile
+
+import (
+	"errors"
+	"syscall"
+	"testing"
+
+	"gridgate/internal/grid"
+)
+
+func TestFrameIsNotBlamedForWorkersThatWereKilledTogether(t *testing.T) {
+	p := newWorkers()
+	defer p.close()
+	s, err := p.script("codec.js", "function decodeUplink(i) { return {data: {n: i.bytes[0]}} }", "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var all []*worker
+	for n := range 3 {
+		w, err := p.take(n > 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		all = append(all, w)
+	}
+	for _, w := range all {
+		p.put(w)
+		// It is lost, and its death not heard of yet.
+		if err := errors.Join(w.cmd.Process.Signal(syscall.SIGSTOP), w.in.Close()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	f := grid.Frame{Uplink: grid.Uplink{Payload: []byte{7}}}
+	if err := s.decode(opDecode, 1, &f, func([]byte) error { return nil }); err != nil {
+		t.Error(err)
+	}
+}
