@@ -26,7 +26,9 @@ func workerProgram() (string, error) {
 }
 
 // workerAttr ties a worker to us: it is killed when we die in whatever way. A Ctrl-C in the
-// terminal is not for it.
+// terminal is not for it. The system goes by the thread that started it, and those of Go
+// stay, unless a goroutine locks one and ends: such a worker is lost, and the next one
+// takes its work.
 func workerAttr() *syscall.SysProcAttr {
 	return &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
 }

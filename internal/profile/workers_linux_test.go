@@ -2,6 +2,7 @@ package profile
 
 import (
 	"errors"
+	"runtime"
 	"syscall"
 	"testing"
 
@@ -30,6 +31,34 @@ func TestFrameIsNotBlamedForWorkersThatWereKilledTogether(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
+	f := grid.Frame{Uplink: grid.Uplink{Payload: []byte{7}}}
+	if err := s.decode(opDecode, 1, &f, func([]byte) error { return nil }); err != nil {
+		t.Error(err)
+	}
+}
+
+// TestWorkerWhoseThreadEndedIsReplaced is of Pdeathsig, which goes by the thread that
+// started a worker: a goroutine that keeps its thread for itself takes it along.
+func TestWorkerWhoseThreadEndedIsReplaced(t *testing.T) {
+	p := newWorkers()
+	defer p.close()
+	s, err := p.script("codec.js", "function decodeUplink(i) { return {data: {n: i.bytes[0]}} }", "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var w *worker
+	done := make(chan error)
+	go func() {
+		runtime.LockOSThread() // and never unlocked: the thread ends with the goroutine
+		var err error
+		w, err = p.take(true)
+		done <- err
+	}()
+	if err := <-done; err != nil {
+		t.Fatal(err)
+	}
+	<-w.ended
+	p.put(w)
 	f := grid.Frame{Uplink: grid.Uplink{Payload: []byte{7}}}
 	if err := s.decode(opDecode, 1, &f, func([]byte) error { return nil }); err != nil {
 		t.Error(err)
