@@ -15,6 +15,8 @@ type Config struct {
 	TCP  string // host:port; "" is off
 	DTLS DTLS
 
+	LwM2M LwM2M
+
 	MaxPayload int           // bytes of one payload, block-wise too; a larger one is answered 4.13; default 64 KiB
 	MaxPeers   int           // of each listener; past it the one longest idle goes; default 10,000
 	Idle       time.Duration // a peer without DTLS that is silent for so long is forgotten; default 10 min

@@ -67,6 +67,10 @@ type principal struct {
 	names []string // of a certificate: fingerprint, common name, DNS names
 }
 
+func (p *principal) same(o *principal) bool {
+	return p != nil && o != nil && p.psk == o.psk && slices.Equal(p.names, o.names)
+}
+
 // keyring is the present keys, read again when their files change. Sessions go on; what a
 // key is good for is looked up at each message.
 type keyring struct {
@@ -92,6 +96,12 @@ func (k *keyring) load() error {
 		return err
 	}
 	return k.use(files, sum)
+}
+
+// exposed reports whether everybody on this machine can read the keys.
+func (k *keyring) exposed() bool {
+	info, err := os.Stat(k.cfg.DTLS.KeysFile)
+	return err == nil && info.Mode().Perm()&0o004 != 0
 }
 
 // read reads all files at once: certificate and key, changed one after the other, must fit.
@@ -258,6 +268,18 @@ func (k *keyring) permit(who *principal, id grid.Identity) *reply {
 		return nil
 	}
 	return refuse(codes.Forbidden, "this certificate is not the device's")
+}
+
+// only is the identity of the device that a peer's key is of; "": it has none, or a
+// certificate.
+func (k *keyring) only(who *principal) string {
+	if who == nil || who.names != nil {
+		return ""
+	}
+	if g := k.table.Load().byPSK[who.psk]; g != nil {
+		return string(g.devices[0])
+	}
+	return ""
 }
 
 // names reports whether a certificate's name is the identity itself.

@@ -169,7 +169,12 @@ func (t *Transport) stored(batch []*exchange) {
 	t.tally.Stored(len(batch))
 	for _, x := range batch {
 		t.release(x)
-		t.finish(x, x.done)
+		answer := func() { t.finish(x, x.done) }
+		if x.then != nil {
+			x.then(answer)
+		} else {
+			answer()
+		}
 	}
 }
 

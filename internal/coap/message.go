@@ -68,6 +68,7 @@ type reply struct {
 	size     uint32 // Size1: the most we take; 0: not said
 	block    block
 	hasBlock bool
+	location []string // of what was made
 }
 
 func refuse(code codes.Code, format string, args ...any) *reply {

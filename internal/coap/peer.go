@@ -73,7 +73,9 @@ type exchange struct {
 	hasBlock   bool
 
 	frame grid.Frame
-	done  *reply // once it is durable
+	done  *reply              // once it is durable
+	then  func(answer func()) // instead of the answer, once it is durable; nil: just the answer
+	heard bool                // no request: it is acknowledged, or nothing is said
 }
 
 // allow takes cost from what the peer may send.
@@ -101,6 +103,9 @@ func (p *peer) answer(x *exchange, r *reply) error {
 		p.mu.Lock()
 		p.status.LastError = r.text
 		p.mu.Unlock()
+	}
+	if x.heard && (r.code != codes.Empty || !x.con) {
+		return nil
 	}
 	if class := r.code >> 5; x.noResponse>>(class-1)&1 == 1 {
 		if !x.con || p.stream {
@@ -132,6 +137,9 @@ func (r *reply) fill(m *pool.Message, x *exchange) {
 	}
 	if r.format >= 0 {
 		m.SetContentFormat(message.MediaType(r.format))
+	}
+	for _, part := range r.location {
+		m.AddOptionString(message.LocationPath, part)
 	}
 	if r.maxAge > 0 {
 		m.SetOptionUint32(message.MaxAge, r.maxAge)

@@ -30,6 +30,7 @@ type Transport struct {
 	exchanges *exchanges
 	seed      maphash.Seed
 	resources map[string]resource // by the first segment of the path
+	lwm2m     *lwm2m              // nil: off
 	unacked   *intake.Queue[struct{}]
 	listeners []*listener
 	ready     chan struct{}
@@ -94,6 +95,10 @@ func New(cfg Config, log *slog.Logger) *Transport {
 	t.tally.Log = t.log
 	t.keys.init(cfg)
 	t.resources = map[string]resource{"up": t.up, ".well-known": t.wellKnown}
+	if cfg.LwM2M.On {
+		t.lwm2m = newLwM2M(t)
+		t.resources["rd"] = t.lwm2m.rd
+	}
 	t.unacked = intake.NewQueue(intake.Limits{Frames: cfg.Unacked, Bytes: 16 << 20, GiveUp: cfg.GiveUp}, &t.tally, func([]struct{}) {}, nil)
 	for _, l := range [...]struct {
 		kind, addr string
@@ -152,6 +157,9 @@ func (t *Transport) Run(ctx context.Context, in grid.Ingester) error {
 	if err := t.keys.load(); err != nil {
 		return err
 	}
+	if t.keys.exposed() {
+		t.log.Warn("keys can be read by every user of this machine: want mode 0600 or 0640", "in", t.cfg.DTLS.KeysFile)
+	}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	t.in, t.ctx = in, ctx
@@ -166,6 +174,10 @@ func (t *Transport) Run(ctx context.Context, in grid.Ingester) error {
 	t.workers.Go(func() { t.unacked.Run(ctx, in) })
 	t.workers.Go(func() { t.keys.watch(ctx, t) })
 	t.workers.Go(t.sweep)
+	if t.lwm2m != nil {
+		t.lwm2m.load()
+		t.workers.Go(t.lwm2m.run)
+	}
 	var serving sync.WaitGroup
 	for _, l := range t.listeners {
 		serving.Go(func() { l.run(ctx) })
@@ -200,7 +212,7 @@ const sweepEvery = 5 * time.Second
 func (t *Transport) take(p *peer, m *pool.Message) (taken bool) {
 	code := m.Code()
 	if code == codes.Empty || code >= 32 {
-		return false
+		return t.lwm2m.hear(p, m)
 	}
 	x := &exchange{p: p, con: p.stream || m.Type() == message.Confirmable, id: m.MessageID(), token: m.Token(), control: m.ControlMessage()}
 	if !p.stream && !x.con && m.Type() != message.NonConfirmable {
@@ -275,7 +287,7 @@ func (t *Transport) finish(x *exchange, r *reply) {
 	if c := r.code; c >= codes.BadRequest && c < codes.InternalServerError {
 		t.refused.Add(1)
 	}
-	if x.p.answer(x, r) == nil && r.code == codes.Changed && x.con {
+	if x.p.answer(x, r) == nil && r == x.done && r.code < codes.BadRequest && x.frame.Raw != nil && x.con {
 		t.tally.Acked(1)
 	}
 }
@@ -300,7 +312,11 @@ func (t *Transport) wellKnown(x *exchange, r *request) *reply {
 	case r.code != codes.GET:
 		return refuse(codes.MethodNotAllowed, "want GET")
 	}
-	return &reply{code: codes.Content, text: links, format: int(message.AppLinkFormat)}
+	text := links
+	if t.lwm2m != nil {
+		text += `,</rd>;rt="core.rd"`
+	}
+	return &reply{code: codes.Content, text: text, format: int(message.AppLinkFormat)}
 }
 
 const links = `</up>;rt="gridgate.up";title="POST /up/<identity>?port=N";ct="0 42 50 60 110 112 11542 11543"`
