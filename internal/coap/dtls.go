@@ -18,6 +18,10 @@ import (
 	"gridgate/internal/grid"
 )
 
+// maxSessions is how many sessions one key or certificate may have: a device that restarts
+// at ever new addresses leaves its old ones behind without a word.
+const maxSessions = 4
+
 // maxRecord is the largest DTLS record that is read: what a device sends in one datagram.
 const maxRecord = 4096
 
@@ -71,7 +75,9 @@ func (t *Transport) openDTLS(addr string) (server, error) {
 				_ = c.Close()
 				return
 			}
-			conns.enter(l, c, &peer{wire: datagrams{c}, session: t.sessions.Add(1), who: s.who}, c.AddOnClose)
+			p := &peer{wire: datagrams{c}, session: t.sessions.Add(1), who: s.who}
+			conns.enter(l, c, p, c.AddOnClose)
+			l.keepLatest(p, maxSessions)
 		}),
 		options.WithRequestMonitor(func(c *udpclient.Conn, m *pool.Message) (bool, error) { return conns.take(t, c, m) }),
 	)

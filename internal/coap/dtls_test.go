@@ -262,6 +262,29 @@ func TestDeviceThatRestartsWithTheSamePortGetsIn(t *testing.T) {
 	}
 }
 
+func TestOneKeyHasFewSessions(t *testing.T) {
+	tr, _ := start(t, Config{DTLS: keyed(t, t.TempDir())}, &gatetest.Inbox{})
+	opts := append(withKey("sn:1", pskOne), piondtls.WithConnectionIDGenerator(piondtls.OnlySendCIDGenerator()))
+	two, _ := secure(t, tr.Addr("dtls"), withKey("two", pskTwo)...)
+	two.ask(of("up/sn:2", report(1, "x")), codes.Changed)
+	var last *device
+	for range 10 { // it restarts at ever new ports
+		last, _ = secure(t, tr.Addr("dtls"), opts...)
+		last.ask(report(1, "x"), codes.Changed)
+	}
+	if n := tr.Status().Listeners[0].Peers; n != maxSessions+1 {
+		t.Errorf("%d sessions", n)
+	}
+	d := tr.on("dtls").server.(*dtlsServer).d
+	gatetest.Eventually(t, "the flows of the others to end", func() bool {
+		d.mu.Lock()
+		defer d.mu.Unlock()
+		return len(d.byCID) == maxSessions+1
+	})
+	last.ask(report(2, "y"), codes.Changed)
+	two.ask(of("up/sn:2", report(2, "x")), codes.Changed)
+}
+
 type silentClose struct{ net.PacketConn }
 
 func (silentClose) Close() error { return nil }

@@ -169,6 +169,26 @@ func (l *listener) heard(p *peer, now time.Time) {
 	}
 }
 
+// keepLatest forgets what goes beyond most peers with the key or certificate of p.
+func (l *listener) keepLatest(p *peer, most int) {
+	var rest []*peer
+	l.mu.Lock()
+	for e := l.peers.Front(); e != nil; e = e.Next() {
+		if o := e.Value.(*peer); o.who.same(p.who) {
+			if most--; most < 0 {
+				rest = append(rest, o)
+			}
+		}
+	}
+	for _, o := range rest {
+		l.remove(o)
+	}
+	l.mu.Unlock()
+	for _, o := range rest {
+		l.forget(o)
+	}
+}
+
 // sweep forgets idle peers, and unfinished uploads of the others.
 func (l *listener) sweep(now time.Time) {
 	var idle, rest []*peer

@@ -140,6 +140,18 @@ func TestPeersAreBoundedAndTheLongestIdleGoesFirst(t *testing.T) {
 	}
 }
 
+func TestForgottenPeerIsGoneAtOnce(t *testing.T) {
+	tr, _ := start(t, Config{}, &gatetest.Inbox{})
+	dial(t, tr.Addr("udp")).ask(report(1, "x"), codes.Changed)
+	p := tr.on("udp").latest(1)[0]
+	tr.on("udp").forget(p)
+	select {
+	case <-p.wire.(datagrams).conn.Done(): // its goroutine ends
+	default:
+		t.Error("go-coap keeps it until its next round")
+	}
+}
+
 func TestPeerThatIsSilentIsForgotten(t *testing.T) {
 	c := newClock()
 	tr, _ := start(t, Config{Now: c.now, Idle: time.Minute}, &gatetest.Inbox{})
