@@ -27,9 +27,14 @@ type Config struct {
 
 	KeepAlive      time.Duration `yaml:"keep_alive"`      // whole seconds; default 30s
 	ConnectTimeout time.Duration `yaml:"connect_timeout"` // for each step to a connection; default 10s
-	MaxBackoff     time.Duration `yaml:"max_backoff"`     // longest pause between two attempts; default 30s
-	CanaryEvery    time.Duration `yaml:"canary_every"`    // a message to ourselves; default 3s
-	DeafAfter      time.Duration `yaml:"deaf_after"`      // hearing nothing this long breaks the connection; default 9s
+	MaxBackoff     time.Duration `yaml:"max_backoff"`     // longest pause between two attempts; default 8s
+	CanaryEvery    time.Duration `yaml:"canary_every"`    // a message to ourselves; default 2s
+	DeafAfter      time.Duration `yaml:"deaf_after"`      // hearing nothing this long breaks the connection; default 6s
+
+	// SkipQueueCheck leaves the broker's queue unmeasured and unwatched: nothing is subscribed
+	// or published under $. Probe is how many messages measure it; default 1500.
+	SkipQueueCheck bool `yaml:"skip_queue_check"`
+	Probe          int  `yaml:"probe"`
 
 	MaxPayload  int           `yaml:"max_payload"`  // bytes; larger ones end in quarantine; default 256 KiB
 	Window      int           `yaml:"window"`       // unacknowledged frames; more than the broker sends at a time; default 4096
@@ -79,14 +84,17 @@ func (c Config) withDefaults() Config {
 	}
 	duration(&c.KeepAlive, 30*time.Second)
 	duration(&c.ConnectTimeout, 10*time.Second)
-	duration(&c.MaxBackoff, 30*time.Second)
-	duration(&c.CanaryEvery, 3*time.Second)
-	duration(&c.DeafAfter, 9*time.Second)
+	// Together these keep the deafness after a broker's loss of memory, and the time after its
+	// return, under ten seconds.
+	duration(&c.MaxBackoff, 8*time.Second)
+	duration(&c.CanaryEvery, 2*time.Second)
+	duration(&c.DeafAfter, 6*time.Second)
 	duration(&c.GiveUp, 30*time.Second)
 	number(&c.MaxPayload, 256<<10)
 	number(&c.Window, 4096)
 	number(&c.WindowBytes, 32<<20)
 	number(&c.Unacked, 8192)
+	number(&c.Probe, 1500)
 	if c.Now == nil {
 		c.Now = time.Now
 	}

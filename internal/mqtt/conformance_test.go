@@ -81,11 +81,12 @@ func (b *scripted) handle(kind byte, body []byte) {
 	case 4:
 		b.acked = append(b.acked, b.sent[binary.BigEndian.Uint16(body)])
 	case 8:
-		topics := len(DefaultTopics()) + 1
-		answer := append([]byte{0x90, byte(2 + topics)}, body[:2]...)
-		for range topics {
-			answer = append(answer, 1)
+		var codes []byte
+		for rest := body[2:]; len(rest) > 2; rest = rest[3+binary.BigEndian.Uint16(rest):] {
+			codes = append(codes, 1)
 		}
+		answer := append([]byte{0x90, byte(2 + len(codes))}, body[:2]...)
+		answer = append(answer, codes...)
 		_, _ = b.conn.Write(answer)
 	case 12:
 		_, _ = b.conn.Write([]byte{0xD0, 0})

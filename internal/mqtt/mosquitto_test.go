@@ -156,6 +156,7 @@ type proxy struct {
 	to     string
 	mu     sync.Mutex
 	silent bool
+	closed bool
 	conns  []net.Conn
 }
 
@@ -184,8 +185,11 @@ func (p *proxy) run() {
 		if err != nil {
 			return
 		}
+		p.mu.Lock()
+		closed := p.closed
+		p.mu.Unlock()
 		out, err := net.Dial("tcp", p.to)
-		if err != nil {
+		if err != nil || closed {
 			_ = in.Close()
 			continue
 		}
@@ -217,6 +221,17 @@ func (p *proxy) copy(to, from net.Conn) {
 			return
 		}
 	}
+}
+
+// close cuts all connections and takes no more, until it is opened again.
+func (p *proxy) close(closed bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.closed = closed
+	for _, c := range p.conns {
+		_ = c.Close()
+	}
+	p.conns = nil
 }
 
 func (p *proxy) silence() {

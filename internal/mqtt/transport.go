@@ -31,18 +31,21 @@ var errDeaf = errors.New("deaf")
 
 // Transport is a subscription to a broker that lasts.
 type Transport struct {
-	cfg    Config
-	canary string // topic of our messages to ourselves
-	peer   string // the broker's address; the URL may hold a password
-	log    *slog.Logger
-	wire   intake.Wire
-	tally  intake.Tally
+	cfg     Config
+	canary  string // topic of our messages to ourselves
+	counted string // and of those through the broker's queue
+	peer    string // the broker's address; the URL may hold a password
+	log     *slog.Logger
+	wire    intake.Wire
+	tally   intake.Tally
 
 	asks    chan ask // to be published by the present connection
 	window  *intake.Queue[receipt]
 	unacked *intake.Queue[struct{}]
 	link    atomic.Pointer[link] // the present connection
 	rtt     atomic.Int64         // of the last canary
+	queue   queueWatch
+	probes  sync.WaitGroup
 
 	mu     sync.Mutex
 	status Status
@@ -57,6 +60,7 @@ type Status struct {
 	CanaryRTT     time.Duration  `json:"canary_rtt"` // of the last message to ourselves
 	CanaryRefused bool           `json:"canary_refused,omitempty"`
 	Waiting       int            `json:"waiting"` // frames not yet durable
+	Queue         BrokerQueue    `json:"queue"`
 	intake.Counts
 }
 
@@ -67,11 +71,12 @@ func New(cfg Config, log *slog.Logger) *Transport {
 		log = slog.New(slog.DiscardHandler)
 	}
 	t := &Transport{
-		cfg:    cfg,
-		canary: "gridgate/canary/" + cfg.ClientID,
-		log:    log.With("transport", cfg.Name),
-		asks:   make(chan ask, maxAsks),
-		status: Status{Since: cfg.Now().UTC()},
+		cfg:     cfg,
+		canary:  canaries + cfg.ClientID,
+		counted: ownTopics + "count/" + cfg.ClientID,
+		log:     log.With("transport", cfg.Name),
+		asks:    make(chan ask, maxAsks),
+		status:  Status{Since: cfg.Now().UTC()},
 	}
 	t.wire = intake.Wire{
 		Transport: "mqtt", Source: cfg.Name, MaxPayload: cfg.MaxPayload, Identify: cfg.Identify, Remember: cfg.Remember, Ask: t.ask, Now: cfg.Now,
@@ -90,6 +95,9 @@ func (t *Transport) Status() Status {
 	t.mu.Unlock()
 	s.CanaryRTT = time.Duration(t.rtt.Load())
 	s.Waiting = t.window.Held() + t.unacked.Held()
+	t.queue.mu.Lock()
+	s.Queue = t.queue.state
+	t.queue.mu.Unlock()
 	s.Counts = t.tally.Counts()
 	return s
 }
@@ -114,6 +122,7 @@ func (t *Transport) Run(ctx context.Context, in grid.Ingester) error {
 		fails++
 	}
 	workers.Wait()
+	t.probes.Wait()
 	t.storeRest(ctx, in)
 	return nil
 }
