@@ -15,9 +15,13 @@ import (
 
 var (
 	idForm   = regexp.MustCompile(`^[a-z0-9][a-z0-9._-]*/[a-z0-9][a-z0-9._-]*$`)
+	tagForm  = regexp.MustCompile(`^[0-9A-Za-z][0-9A-Za-z._+-]{0,127}$`)
 	nameForm = regexp.MustCompile(`^[a-z][a-z0-9_]*$`)
 	wordForm = regexp.MustCompile(`[a-z][a-z0-9_]*`)
 )
+
+// maxID bounds the id of a profile.
+const maxID = 128
 
 // compiler turns a profileSpec into a Profile. Its errors begin with the key they are about.
 type compiler struct {
@@ -76,6 +80,13 @@ func (p *Profile) head(s *profileSpec) error {
 		if strings.TrimSpace(k.value) == "" {
 			return fmt.Errorf("%s is missing", k.key)
 		}
+	}
+	// Both stand in every frame's name of what decoded it, in addresses and in keys.
+	if len(s.Profile) > maxID {
+		return fmt.Errorf("profile has %d bytes: want at most %d", len(s.Profile), maxID)
+	}
+	if !tagForm.MatchString(s.Version) {
+		return fmt.Errorf("version is %.40q: want letters, digits and . _ + -, at most 128", s.Version)
 	}
 	for _, k := range s.Kinds {
 		kind, err := grid.ParseKind(k)

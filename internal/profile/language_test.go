@@ -3,6 +3,7 @@ package profile_test
 import (
 	"fmt"
 	"math"
+	"regexp"
 	"strings"
 	"testing"
 	"testing/fstest"
@@ -457,6 +458,7 @@ func TestHostileJSONIsAPermanentErrorOrFinite(t *testing.T) {
 
 func TestProfileErrorsNameTheKeyAndTheWish(t *testing.T) {
 	good := oneField("{name: x}")
+	versionRE := regexp.MustCompile(`version: .*`)
 	for _, c := range []struct{ yaml, want string }{
 		{strings.Replace(head+good, "version", "verson", 1), `line 3: unknown key "verson": want version?`},
 		{head + oneField("{name: x, scal: 2}"), `unknown key "scal": want scale?`},
@@ -484,6 +486,10 @@ func TestProfileErrorsNameTheKeyAndTheWish(t *testing.T) {
 		{strings.Replace(head, "[door]", "[window]", 1) + good, `kind is "window": want door`},
 		{strings.Replace(head, "[door]", "[]", 1) + good, "kinds: want at least one"},
 		{strings.Replace(head, "source: invented for a test", "", 1) + good, "source is missing"},
+		{versionRE.ReplaceAllString(head, "version: \"1 2\"") + good, `version is "1 2": want letters`},
+		{versionRE.ReplaceAllString(head, "version: 1@2") + good, `version is "1@2": want letters`},
+		{versionRE.ReplaceAllString(head, "version: "+strings.Repeat("1", 129)) + good, "want letters, digits and . _ + -, at most 128"},
+		{strings.Replace(head, "profile: ", "profile: a"+strings.Repeat("b", 128), 1) + good, "want at most 128"},
 		{head + good + "counter: {source: payload, field: x}\n", "counter: bits is missing"},
 		{head + good + "counter: {source: radio}\n", `counter: source is "radio": want network, payload or none`},
 		{head + good + "identify: {eui: [zz]}\n", "identify: eui"},
