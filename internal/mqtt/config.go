@@ -3,6 +3,7 @@ package mqtt
 import (
 	"crypto/tls"
 	"crypto/x509"
+	"fmt"
 	"net/url"
 	"os"
 	"strings"
@@ -138,17 +139,17 @@ func (f TLS) config(host string) (*tls.Config, error) {
 	if f.CA != "" {
 		pem, err := os.ReadFile(f.CA)
 		if err != nil {
-			return nil, err
+			return nil, fmt.Errorf("tls.ca: %w", err)
 		}
 		c.RootCAs = x509.NewCertPool()
 		if !c.RootCAs.AppendCertsFromPEM(pem) {
-			return nil, grid.Errorf(grid.Invalid, "ca %s holds no certificate", f.CA)
+			return nil, grid.Errorf(grid.Invalid, "tls.ca: %s holds no certificate: want PEM", f.CA)
 		}
 	}
 	if f.Cert != "" {
 		pair, err := tls.LoadX509KeyPair(f.Cert, f.Key)
 		if err != nil {
-			return nil, err
+			return nil, fmt.Errorf("tls.cert %s with tls.key %s: %w", f.Cert, f.Key, err)
 		}
 		c.Certificates = []tls.Certificate{pair}
 	}

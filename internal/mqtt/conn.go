@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"context"
 	"crypto/tls"
+	"fmt"
 	"io"
 	"net"
 	"time"
@@ -72,7 +73,7 @@ func (t *Transport) dial(ctx context.Context, broken func(error)) (*conn, error)
 		tc := tls.Client(nc, config)
 		if err := tc.HandshakeContext(ctx); err != nil {
 			_ = nc.Close()
-			return nil, err
+			return nil, fmt.Errorf("tls as %q: %w", config.ServerName, err)
 		}
 		nc = tc
 	}

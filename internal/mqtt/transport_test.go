@@ -183,6 +183,9 @@ func TestRefusedSubscriptionIsVisible(t *testing.T) {
 	if !strings.Contains(s.LastError, `"secret/#"`) {
 		t.Errorf("last error is %q", s.LastError)
 	}
+	if err := s.Problem(time.Now()); err == nil || !strings.Contains(err.Error(), `refuses the subscription to "secret/#"`) {
+		t.Errorf("problem is %v", err)
+	}
 	publish(t, m.publisher(t), topic, 1, false, "a")
 	in.Wait(t, 1) // the other one works
 }
