@@ -45,12 +45,12 @@ type User struct {
 // DefaultUplinks are the topics of frames. All other topics are ordinary MQTT between the
 // clients of this broker.
 func DefaultUplinks() []string {
-	return []string{"gridgate/up/#", "application/+/device/+/event/+", "zigbee2mqtt/+", "zigbee2mqtt/+/availability"}
+	return []string{"gridgate/up/#", "gridgate/status/+", "application/+/device/+/event/+", "zigbee2mqtt/+", "zigbee2mqtt/+/availability"}
 }
 
 // DevicePublish is what a device may publish: frames, and what network servers say beside them.
 func DevicePublish() []string {
-	return []string{"gridgate/up/#", "application/#", "zigbee2mqtt/#", "v3/#", "tele/#", "stat/#", "tasmota/#", "spBv1.0/#", "tylink/#"}
+	return []string{"gridgate/up/#", "gridgate/status/+", "application/#", "zigbee2mqtt/#", "v3/#", "tele/#", "stat/#", "tasmota/#", "spBv1.0/#", "tylink/#"}
 }
 
 // DeviceSubscribe is what a device may subscribe to.

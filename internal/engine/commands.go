@@ -669,7 +669,7 @@ func (e *Engine) liveDevice(no registry.DeviceNo) grid.DeviceHealth {
 	soft, row := &e.soft.devs[no], e.memory.DeviceAt(no)
 	h := grid.DeviceHealth{
 		Identity: row.Identity, LastHeard: fromNanos(soft.heard), Frames: int64(soft.frames), Duplicates: int64(soft.dups),
-		Offline: soft.flags&isOffline != 0, ClockOff: soft.flags&clockOff != 0, Lane: row.Lane().String(),
+		Offline: soft.flags&isOffline != 0, Gone: soft.flags&isGone != 0, ClockOff: soft.flags&clockOff != 0, Lane: row.Lane().String(),
 	}
 	if soft.flags&hasCounter != 0 {
 		n := soft.top

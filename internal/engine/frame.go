@@ -167,6 +167,7 @@ func (b *batch) heard(no registry.DeviceNo, d *decoded, joined bool) *deviceSoft
 	if f.Flags&grid.Retained != 0 {
 		return soft // the broker speaks, not the device
 	}
+	soft.flags &^= isGone
 	if at := f.Received.UnixNano(); at > soft.heard {
 		if at/int64(time.Hour) != soft.heard/int64(time.Hour) {
 			b.seriesHealth(no, true, f.Received)

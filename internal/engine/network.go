@@ -10,10 +10,18 @@ import (
 
 // ignored takes what a message without a payload says of its device: that it is there,
 // that it joined, how its battery is. What the network says of a device that did not
-// speak, such as its death, is not a word of it.
+// speak, such as its death, is not a word of it. A will is shown and opens nothing: most
+// connections that end are back in a minute, and supervision judges silence. A retained one
+// is how things stand.
 func (b *batch) ignored(no registry.DeviceNo, d *decoded) {
-	if d.frame.NotHeard {
+	switch {
+	case d.frame.Gone:
+		b.e.soft.touchDevice(no).flags |= isGone
 		return
+	case d.frame.NotHeard:
+		return
+	case d.frame.Kind == grid.Status:
+		b.e.soft.touchDevice(no).flags &^= isGone
 	}
 	b.heard(no, d, d.frame.Kind == grid.Join)
 	b.batterySaid(no, d)

@@ -79,6 +79,36 @@ func TestSilentDeviceIsNotHeardByWhatTheNetworkSaysOfIt(t *testing.T) {
 	}
 }
 
+func TestWillIsShownUntilTheDeviceSpeaksAndOpensNothing(t *testing.T) {
+	r := newRig(t)
+	r.place(grid.Smoke, "S1", "sn:s1")
+	status := func(said string, flags grid.FrameFlags) grid.Frame {
+		return grid.Frame{Identity: "sn:s1", Transport: "mqtt", Source: "test", Envelope: envelope.Native, Address: "gridgate/status/sn:s1", Raw: []byte(said), Flags: flags}
+	}
+	gone := func(want bool, when string) {
+		t.Helper()
+		if h := r.health("sn:s1"); h.Gone != want {
+			t.Errorf("%s: gone is %v", when, h.Gone)
+		}
+	}
+	r.send(status("online", 0))
+	heard := r.now()
+	r.after(time.Minute)
+	r.send(status("offline", 0))
+	gone(true, "after its will")
+	if h := r.health("sn:s1"); !h.LastHeard.Equal(heard) || h.Offline || len(r.tickets()) != 0 {
+		t.Errorf("a will is no word of the device, and silence is judged by supervision: %+v", h)
+	}
+	r.restart()
+	gone(true, "after a restart")
+	r.say("sn:s1", `{"smoke.alarm":false,"seq":1}`)
+	gone(false, "when it speaks")
+	r.send(status("offline", grid.Retained))
+	gone(true, "as the broker held it")
+	r.send(status("online", grid.Retained))
+	gone(false, "as the broker held it later")
+}
+
 func TestRepeatOfAnUplinkWithItsGatewaysIsADuplicate(t *testing.T) {
 	r := newRig(t)
 	r.place(grid.Smoke, "S1", loraDev)

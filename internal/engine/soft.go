@@ -35,6 +35,7 @@ const (
 	dirty                            // to be written with the next checkpoint
 	clockOff                         // its clock was not believed the last time it said one
 	isOffline                        // an offline episode is active
+	isGone                           // its will came, and nothing from it since
 )
 
 // seen is one remembered frame, for telling a repeat from news.

@@ -38,6 +38,7 @@ func openCTWing(f *grid.Frame) error {
 	case "dataReport", "dataReportTr", "eventReport":
 	case "deviceOnlineOfflineReport":
 		f.Kind, f.NotHeard = grid.Status, textOf(root.Get("eventType")) != "1"
+		f.Gone = f.NotHeard
 		return nil
 	case "commandResponse":
 		f.Kind = grid.Answer

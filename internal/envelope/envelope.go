@@ -40,7 +40,7 @@ func Names() []string {
 // those below gridgate/ for the others. All of them are uplinks.
 func Topics() []string {
 	return []string{
-		"gridgate/up/#", "application/+/device/+/event/+",
+		"gridgate/up/#", "gridgate/status/+", "application/+/device/+/event/+",
 		"zigbee2mqtt/+", "zigbee2mqtt/+/availability", "zigbee2mqtt/" + bridgeDevices,
 		"v3/+/devices/+/up", "v3/+/devices/+/join", "v3/+/devices/+/down/ack", "v3/+/devices/+/down/nack",
 		"v3/+/devices/+/down/failed", "v3/+/devices/+/service/data",
@@ -74,7 +74,7 @@ func Identify(topic string, payload []byte) (id grid.Identity, envelope string, 
 // classify knows an envelope by the form of a topic.
 func classify(topic string) route {
 	switch {
-	case strings.HasPrefix(topic, nativeTopic), strings.HasPrefix(topic, nativePath):
+	case strings.HasPrefix(topic, nativeTopic), strings.HasPrefix(topic, nativePath), strings.HasPrefix(topic, nativeStatus):
 		return route{envelope: Native}
 	case strings.HasPrefix(topic, chirpStackTopic):
 		return route{envelope: ChirpStack}

@@ -11,13 +11,22 @@ import (
 
 // The native forms: MQTT topic gridgate/up/<identity>[/<port>], CoAP path
 // /up/<identity>[?port=N&ct=N&path=/3/0/9]: ct is the content format of the payload, path
-// the LwM2M resource it is the value of. A slash within an identity is written %2F.
+// the LwM2M resource it is the value of. A slash within an identity is written %2F. On
+// gridgate/status/<identity> a device says "online", and its will "offline".
 const (
-	nativeTopic = "gridgate/up/"
-	nativePath  = "/up/"
+	nativeTopic  = "gridgate/up/"
+	nativeStatus = "gridgate/status/"
+	nativePath   = "/up/"
 )
 
 func identifyNative(address string) (grid.Identity, string) {
+	if name, isStatus := strings.CutPrefix(address, nativeStatus); isStatus {
+		plain, err := url.PathUnescape(name)
+		if err != nil || strings.Contains(name, "/") {
+			return "", fmt.Sprintf("topic %q: want gridgate/status/<identity>, and %%2F for a slash within the identity", truncate(address))
+		}
+		return parseIdentity(plain)
+	}
 	said, note := splitNative(address)
 	if note != "" {
 		return "", note
@@ -98,6 +107,18 @@ func parsePort(s string) (int, string) {
 }
 
 func openNative(f *grid.Frame) error {
+	if strings.HasPrefix(f.Address, nativeStatus) {
+		f.Kind = grid.Status
+		switch said := strings.ToLower(string(f.Raw[:min(len(f.Raw), 16)])); said {
+		case "", "online": // retained messages are ended by an empty one
+			f.NotHeard = said == ""
+		case "offline":
+			f.NotHeard, f.Gone = true, true
+		default:
+			return fmt.Errorf("status is %q: want online or offline", truncate(said))
+		}
+		return nil
+	}
 	said, note := splitNative(f.Address)
 	if note != "" {
 		return fmt.Errorf("%s", note)

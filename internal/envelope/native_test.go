@@ -42,3 +42,36 @@ func TestNativePathSaysContentFormatAndLwM2MPath(t *testing.T) {
 		}
 	}
 }
+
+func TestWillsSayThatADeviceIsGone(t *testing.T) {
+	for _, c := range []struct {
+		topic, raw     string
+		id             grid.Identity
+		notHeard, gone bool
+	}{
+		{"gridgate/status/sn:a1", "online", "sn:a1", false, false},
+		{"gridgate/status/sn:a1", "Offline", "sn:a1", true, true},
+		{"gridgate/status/sn:a1", "", "sn:a1", true, false},
+		{"gridgate/status/modbus:port1%2F1", "offline", "modbus:port1/1", true, true},
+		{"tele/x/LWT", "Offline", "tasmota:x", true, true},
+		{"tele/x/LWT", "Online", "tasmota:x", false, false},
+		{"zigbee2mqtt/a/availability", `{"state":"offline"}`, "z2m:a", true, true},
+		{"zigbee2mqtt/a/availability", "", "z2m:a", true, false},
+		{"spBv1.0/g/DDEATH/n/d", "", "spb:g/n/d", true, true},
+		{"gridgate/tuya/x", `{"devId":"abc","bizCode":"offline","bizData":{"time":1}}`, "tuya:abc", true, true},
+	} {
+		id, name, note := Identify(c.topic, []byte(c.raw))
+		f := grid.Frame{Identity: id, Envelope: name, Address: c.topic, Raw: []byte(c.raw)}
+		err := Open(&f)
+		if id != c.id || note != "" || err != nil || f.Kind != grid.Status || f.NotHeard != c.notHeard || f.Gone != c.gone {
+			t.Errorf("%s %q: %s %q %v %+v", c.topic, c.raw, id, note, err, f.Uplink)
+		}
+	}
+	f := grid.Frame{Envelope: Native, Address: "gridgate/status/sn:a1", Raw: []byte("asleep")}
+	if err := Open(&f); err == nil || !strings.Contains(err.Error(), "want online or offline") {
+		t.Errorf("error is %v", err)
+	}
+	if id, _, note := Identify("gridgate/status/sn:a1/2", nil); id != "" || !strings.Contains(note, "want gridgate/status/<identity>") {
+		t.Errorf("%q, %q", id, note)
+	}
+}

@@ -183,7 +183,7 @@ func openSparkplug(f *grid.Frame) error {
 		return fmt.Errorf("%s", note)
 	}
 	if strings.HasSuffix(source.kind, "DEATH") {
-		f.Kind, f.NotHeard = grid.Status, true
+		f.Kind, f.NotHeard, f.Gone = grid.Status, true, true
 		return nil
 	}
 	f.Model = "Sparkplug B"

@@ -97,6 +97,7 @@ func openTasmota(f *grid.Frame) error {
 	}
 	if kind == "LWT" {
 		f.Kind, f.NotHeard = grid.Status, !bytes.EqualFold(f.Raw, []byte("Online"))
+		f.Gone = f.NotHeard && len(f.Raw) > 0
 		return nil
 	}
 	isData := mayHoldZigbee(verb, kind)

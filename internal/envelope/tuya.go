@@ -60,6 +60,7 @@ func openTuya(f *grid.Frame) error {
 		err = all.addObject(root.GetObject("data"), tuyaValue)
 	case root.Get("bizCode") != nil:
 		f.Kind, f.NotHeard = grid.Status, stringAt(root, "bizCode") != "online"
+		f.Gone = stringAt(root, "bizCode") == "offline"
 		return nil
 	case root.Get("code") != nil || root.Get("msgId") != nil:
 		f.Kind = grid.Answer

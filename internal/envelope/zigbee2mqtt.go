@@ -47,6 +47,7 @@ func openZigbee2MQTT(f *grid.Frame) error {
 	case strings.HasSuffix(topic, availability):
 		f.Kind = grid.Status
 		f.NotHeard = !strings.Contains(string(f.Raw[:min(len(f.Raw), 64)]), "online")
+		f.Gone = f.NotHeard && len(f.Raw) > 0
 	case len(f.Raw) == 0:
 		f.Kind = grid.Status
 	default:

@@ -129,6 +129,7 @@ type Uplink struct {
 	HasSNR     bool      //
 	Gateway    string    // the best gateway that heard it
 	NotHeard   bool      // the network speaks of the device, which did not speak itself
+	Gone       bool      // its will: the broker or the network says that its connection ended
 	BatteryPct float32   // what the network server says of the device's battery, if HasBattery
 	HasBattery bool      //
 	Model      string    // what the envelope says of the model, for guessing a profile

@@ -176,6 +176,7 @@ type DeviceHealth struct {
 	Duplicates int64     `json:"duplicates"` // of them
 	Counter    *uint32   `json:"counter,omitempty"`
 	Offline    bool      `json:"offline"`
+	Gone       bool      `json:"gone,omitempty"`      // its will says that its connection ended, and nothing came from it since
 	ClockOff   bool      `json:"clock_off,omitempty"` // its clock is more than 120 s off: not believed
 	NextDue    time.Time `json:"next_due,omitzero"`   // silent after this: offline
 	BatteryPct *float64  `json:"battery_pct,omitempty"`

@@ -59,7 +59,7 @@ type TLS struct {
 
 // DefaultTopics are the uplinks of native devices, ChirpStack and Zigbee2MQTT.
 func DefaultTopics() []string {
-	return []string{"gridgate/up/#", "application/+/device/+/event/+", "zigbee2mqtt/+", "zigbee2mqtt/+/availability"}
+	return []string{"gridgate/up/#", "gridgate/status/+", "application/+/device/+/event/+", "zigbee2mqtt/+", "zigbee2mqtt/+/availability"}
 }
 
 func (c Config) withDefaults() Config {
