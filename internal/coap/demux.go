@@ -107,9 +107,24 @@ func (d *demux) close() {
 	_ = d.pc.SetReadDeadline(time.Now()) // ends read, which closes the socket
 }
 
+// closeSocket lets the sessions say good-bye first: go-coap may be closing them just now.
+func (d *demux) closeSocket() {
+	for end := time.Now().Add(goodbyeWithin); time.Now().Before(end); time.Sleep(time.Millisecond) {
+		d.mu.Lock()
+		left := len(d.byCID)
+		d.mu.Unlock()
+		if left == 0 {
+			break
+		}
+	}
+	_ = d.pc.Close()
+}
+
+const goodbyeWithin = time.Second
+
 // read brings datagrams to flows until the demux is closed.
 func (d *demux) read() {
-	defer d.pc.Close()
+	defer d.closeSocket()
 	buf := make([]byte, maxDatagram)
 	for {
 		n, from, err := d.pc.ReadFromUDPAddrPort(buf)

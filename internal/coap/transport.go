@@ -252,8 +252,8 @@ func (t *Transport) serve(x *exchange, r *request, bad *reply) {
 		x.seen = seen
 	}
 	cost := 1.0
-	if r.hasBlock && r.block.number > 0 {
-		cost = 0.1 // a part of one that was let in
+	if p.continues(r) {
+		cost = blockCost
 	}
 	if !p.allow(now, cost) {
 		t.limited.Add(1)

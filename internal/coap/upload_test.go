@@ -67,6 +67,39 @@ func TestUploadInBlocksIsOneFrame(t *testing.T) {
 	}
 }
 
+func TestUploadInManyBlocksIsWithinTheRate(t *testing.T) {
+	var in gatetest.Inbox
+	now := time.Now()
+	tr, _ := start(t, Config{Now: func() time.Time { return now }}, &in)
+	d := dial(t, tr.Addr("udp"))
+	whole := text(64 << 10)
+	for i, b := range blocks(whole, 0) {
+		want := codes.Continue
+		if !b.more {
+			want = codes.Changed
+		}
+		d.ask(blockOf(int32(i), whole, b), want)
+	}
+	if got := ends(&in); len(got) != 1 || got[0] != whole {
+		t.Errorf("%d frames", len(got))
+	}
+	loose := blockOf(9000, whole, block{number: 7, more: true})
+	for i := range 100 { // blocks of nothing are messages like others
+		loose.id++
+		d.send(loose)
+		m, ok := d.receive(10 * time.Second)
+		if !ok {
+			t.Fatal("no answer")
+		}
+		if m.Code == codes.TooManyRequests {
+			return
+		}
+		if i == 99 {
+			t.Error("loose blocks are without a limit")
+		}
+	}
+}
+
 func TestBlockThatDoesNotFollowIsRefused(t *testing.T) {
 	var in gatetest.Inbox
 	tr, _ := start(t, Config{}, &in)

@@ -2,7 +2,10 @@ package gatetest_test
 
 import (
 	"fmt"
+	"io"
 	"net"
+	"net/http"
+	"strings"
 	"testing"
 	"time"
 
@@ -62,6 +65,25 @@ func dialUDP(t *testing.T, addr string) net.Conn {
 	return c
 }
 
+// metrics wants lines among the gateway's figures.
+func metrics(t *testing.T, g *gateway, lines ...string) {
+	t.Helper()
+	res, err := http.Get(g.api.URL + "/metrics")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer res.Body.Close()
+	b, err := io.ReadAll(res.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, line := range lines {
+		if !strings.Contains(string(b), line+"\n") {
+			t.Errorf("/metrics has no %q", line)
+		}
+	}
+}
+
 func TestSameCoAPMessageByAnyWayIsOneEvent(t *testing.T) {
 	addr := gatetest.FreeAddr(t)
 	g := newGateway(t, "coap: {listen: "+addr+"}")
@@ -78,6 +100,7 @@ func TestSameCoAPMessageByAnyWayIsOneEvent(t *testing.T) {
 	}
 	tell(t, c, 7, alarm)
 	tell(t, dialUDP(t, addr), 7, alarm) // the NAT has given it another port
+	metrics(t, g, `gridgate_coap_up{listener="udp"} 1`, "gridgate_coap_received_frames_total 2", "gridgate_coap_unreadable_datagrams_total 1")
 	g.Kill()
 	g.start(t)
 	tell(t, c, 7, alarm) // the answer was lost with the gateway
