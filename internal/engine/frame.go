@@ -40,7 +40,9 @@ func (b *batch) settle(d *decoded, held *grid.QuarantinedFrame) grid.Outcome {
 		return b.hold(d, held, grid.BadEnvelope, f.Note)
 	}
 	source, _ := e.paths.of(f)
-	b.heardPath(source, source, f.Received)
+	if f.Lapsed == 0 { // which we say ourselves
+		b.heardPath(source, source, f.Received)
+	}
 	no, known := e.memory.Device(f.Identity)
 	if !known {
 		return b.unknown(d, held)

@@ -15,6 +15,9 @@ import (
 // is how things stand.
 func (b *batch) ignored(no registry.DeviceNo, d *decoded) {
 	switch {
+	case d.frame.Lapsed > 0:
+		b.lapsed(no, d)
+		return
 	case d.frame.Gone:
 		b.e.soft.touchDevice(no).flags |= isGone
 		return
@@ -25,6 +28,26 @@ func (b *batch) ignored(no registry.DeviceNo, d *decoded) {
 	}
 	b.heard(no, d, d.frame.Kind == grid.Join)
 	b.batterySaid(no, d)
+}
+
+// lapsed takes the word that a device is silent past what it promised itself (the lifetime
+// of LwM2M): it is offline, though its profile would wait longer, unless it was heard by
+// another way or nothing comes by its own.
+func (b *batch) lapsed(no registry.DeviceNo, d *decoded) {
+	soft := b.e.soft.touchDevice(no)
+	heard := fromNanos(soft.heard)
+	if b.now.Sub(heard) < d.frame.Lapsed {
+		return
+	}
+	soft.flags |= isGone
+	if b.quiet || b.e.memory.DeviceAt(no).State() != grid.Installed {
+		return
+	}
+	if b.pathIsSilent(soft) {
+		b.pathSilent(soft.path)
+		return
+	}
+	b.setOffline(no, soft, b.now, soft.heard == 0)
 }
 
 // batterySaid keeps the battery level that the network says, for a device that says none

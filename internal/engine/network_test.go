@@ -1,11 +1,13 @@
 package engine
 
 import (
+	"fmt"
 	"testing"
 	"time"
 
 	"gridgate/internal/envelope"
 	"gridgate/internal/grid"
+	"gridgate/internal/state"
 )
 
 const loraDev = grid.Identity("eui:24e124136b502217")
@@ -128,5 +130,69 @@ func TestMessageOfABridgeAboutItselfIsIgnored(t *testing.T) {
 	r.send(grid.Frame{Transport: "mqtt", Source: "test", Envelope: envelope.Zigbee2MQTT, Address: "zigbee2mqtt/bridge/devices", Flags: grid.Marker | grid.Refused, Note: "large"})
 	if got := r.ledger(); got[grid.IgnoredFrame] != 1 || len(r.quarantine()) != 0 {
 		t.Errorf("ledger is %v", got)
+	}
+}
+
+func TestDeviceSilentPastItsOwnLifetimeIsOffline(t *testing.T) {
+	r := newRig(t)
+	r.units()
+	r.place(grid.Door, "D1", doorDev)
+	r.place(grid.Door, "D2", "sn:door-2")
+	said := func(id grid.Identity, event string) grid.Frame {
+		return grid.Frame{Identity: id, Transport: "coap", Source: "test", Envelope: envelope.Native, Address: "/up/" + string(id) + "?event=" + event, Raw: []byte("lt=600")}
+	}
+	offline := func() (n int) {
+		for _, a := range r.alarms(state.Query{Type: string(grid.EventDeviceOffline)}) {
+			if a.Active {
+				n++
+			}
+		}
+		return n
+	}
+	r.send(said(doorDev, "register"), said("sn:door-2", "register"))
+	heard := r.now()
+	if h := r.health(doorDev); !h.LastHeard.Equal(heard) {
+		t.Errorf("last heard %s: want %s, when it registered", h.LastHeard, heard)
+	}
+	r.after(5 * time.Minute)
+	r.send(said("sn:door-2", "update"), said("sn:door-2", "expired&lifetime=600"))
+	if n := offline(); n != 0 {
+		t.Errorf("%d offline: it was heard by another way", n)
+	}
+	r.after(6 * time.Minute)
+	r.send(said("sn:door-2", "update"), said(doorDev, "expired&lifetime=600"))
+	if n := offline(); n != 1 || !r.health(doorDev).Offline || !r.health(doorDev).Gone {
+		t.Errorf("%d offline, health %+v", n, r.health(doorDev))
+	}
+	r.restart()
+	if n := offline(); n != 1 {
+		t.Errorf("%d offline after a restart", n)
+	}
+	r.send(said(doorDev, "register"))
+	if n := offline(); n != 0 || r.health(doorDev).Gone {
+		t.Error("it has registered again and is still offline")
+	}
+}
+
+func TestDevicesSilentPastTheirLifetimeBehindASilentWayAreOneFault(t *testing.T) {
+	r := newRig(t)
+	r.units()
+	ids := []grid.Identity{doorDev, "sn:door-2", "sn:door-3"}
+	event := func(id grid.Identity, event string) grid.Frame {
+		return grid.Frame{Identity: id, Transport: "coap", Source: "test", Envelope: envelope.Native, Address: "/up/" + string(id) + "?event=" + event, Raw: []byte("lt=600")}
+	}
+	for i, id := range ids {
+		r.place(grid.Door, fmt.Sprintf("D%d", i), id)
+		r.send(event(id, "register"))
+	}
+	r.after(20 * time.Minute)
+	for _, id := range ids {
+		r.send(event(id, "expired&lifetime=600"))
+	}
+	if n := len(r.alarms(state.Query{Type: string(grid.EventDeviceOffline)})); n != 0 {
+		t.Errorf("%d offline one by one", n)
+	}
+	if n := len(r.alarms(state.Query{Type: string(grid.EventGatewaySilent)})); n != 1 {
+		t.Errorf("%d faults of the way: want 1", n)
 	}
 }

@@ -5,13 +5,15 @@ import (
 	"net/url"
 	"strconv"
 	"strings"
+	"time"
 
 	"gridgate/internal/grid"
 )
 
 // The native forms: MQTT topic gridgate/up/<identity>[/<port>], CoAP path
 // /up/<identity>[?port=N&ct=N&path=/3/0/9]: ct is the content format of the payload, path
-// the LwM2M resource it is the value of. A slash within an identity is written %2F. On
+// the LwM2M resource it is the value of, event what the LwM2M server says of the device
+// itself: register, update, deregister, or expired with the lifetime in seconds. A slash within an identity is written %2F. On
 // gridgate/status/<identity> a device says "online", and its will "offline".
 const (
 	nativeTopic  = "gridgate/up/"
@@ -41,6 +43,8 @@ type nativeAddress struct {
 	format    uint16
 	hasFormat bool
 	path      string
+	event     string
+	lifetime  time.Duration
 }
 
 // query takes in the query of a CoAP path.
@@ -58,6 +62,17 @@ func (a *nativeAddress) query(values url.Values) (note string) {
 		a.format, a.hasFormat = uint16(n), true
 	}
 	a.path = values.Get("path")
+	switch a.event = values.Get("event"); a.event {
+	case "", "register", "update", "deregister":
+	case "expired":
+		n, err := strconv.ParseUint(values.Get("lifetime"), 10, 31)
+		if err != nil || n == 0 {
+			return fmt.Sprintf("lifetime is %q: want seconds", truncate(values.Get("lifetime")))
+		}
+		a.lifetime = time.Duration(n) * time.Second
+	default:
+		return fmt.Sprintf("event is %q: want register, update, deregister or expired", truncate(a.event))
+	}
 	return ""
 }
 
@@ -125,5 +140,10 @@ func openNative(f *grid.Frame) error {
 	}
 	f.Port, f.Payload = said.port, f.Raw
 	f.Format, f.HasFormat, f.Path = said.format, said.hasFormat, said.path
+	if said.event != "" {
+		f.Kind, f.Payload = grid.Status, nil
+		f.Lapsed = said.lifetime
+		f.NotHeard, f.Gone = said.lifetime > 0, said.lifetime > 0
+	}
 	return nil
 }

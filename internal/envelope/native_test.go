@@ -3,6 +3,7 @@ package envelope
 import (
 	"strings"
 	"testing"
+	"time"
 
 	"gridgate/internal/grid"
 )
@@ -73,5 +74,24 @@ func TestWillsSayThatADeviceIsGone(t *testing.T) {
 	}
 	if id, _, note := Identify("gridgate/status/sn:a1/2", nil); id != "" || !strings.Contains(note, "want gridgate/status/<identity>") {
 		t.Errorf("%q, %q", id, note)
+	}
+}
+
+func TestNativePathSaysWhatTheLwM2MServerKnows(t *testing.T) {
+	for address, want := range map[string]grid.Uplink{
+		"/up/ep:lamp?event=register":              {Kind: grid.Status},
+		"/up/ep:lamp?event=update":                {Kind: grid.Status},
+		"/up/ep:lamp?event=deregister":            {Kind: grid.Status},
+		"/up/ep:lamp?event=expired&lifetime=3600": {Kind: grid.Status, NotHeard: true, Gone: true, Lapsed: time.Hour},
+	} {
+		f := grid.Frame{Envelope: Native, Address: address, Raw: []byte("lt=3600")}
+		if err := Open(&f); err != nil || f.Kind != want.Kind || f.NotHeard != want.NotHeard || f.Gone != want.Gone || f.Lapsed != want.Lapsed || f.Payload != nil {
+			t.Errorf("%s: got %+v, %v", address, f.Uplink, err)
+		}
+	}
+	for _, address := range []string{"/up/ep:lamp?event=born", "/up/ep:lamp?event=expired", "/up/ep:lamp?event=expired&lifetime=0", "/up/ep:lamp?event=expired&lifetime=-1"} {
+		if _, note := identifyNative(address); note == "" {
+			t.Errorf("%s: want it refused", address)
+		}
 	}
 }

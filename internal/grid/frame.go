@@ -130,10 +130,12 @@ type Uplink struct {
 	Gateway    string    // the best gateway that heard it
 	NotHeard   bool      // the network speaks of the device, which did not speak itself
 	Gone       bool      // its will: the broker or the network says that its connection ended
-	BatteryPct float32   // what the network server says of the device's battery, if HasBattery
-	HasBattery bool      //
-	Model      string    // what the envelope says of the model, for guessing a profile
-	Payload    []byte    // for the profile; may alias Raw
+	// Lapsed: it promised to be heard again within so long, and was not. 0: nothing was promised.
+	Lapsed     time.Duration
+	BatteryPct float32 // what the network server says of the device's battery, if HasBattery
+	HasBattery bool    //
+	Model      string  // what the envelope says of the model, for guessing a profile
+	Payload    []byte  // for the profile; may alias Raw
 }
 
 // UplinkKind says what a message of a network server is about.
