@@ -380,7 +380,7 @@ func (s *lwm2m) expire(now time.Time) {
 	for _, reg := range over {
 		s.expired.Add(1)
 		raw := fmt.Sprintf("heard last %s, lifetime %d s", reg.heard.Format(time.RFC3339), reg.lifetime)
-		f := s.t.wire.Frame("/up/"+url.PathEscape(string(reg.identity))+"?event=expired", []byte(raw), grid.Unacknowledged)
+		f := s.t.wire.Frame("/up/"+url.PathEscape(string(reg.identity))+"?event=expired&lifetime="+fmt.Sprint(reg.lifetime), []byte(raw), grid.Unacknowledged)
 		s.t.tally.Arrived(&f)
 		if !s.t.unacked.Offer(f, struct{}{}) {
 			s.t.tally.Lost(1)

@@ -283,7 +283,7 @@ func TestSilencePastTheLifetimeIsSaidOnce(t *testing.T) {
 	tr.lwm2m.expire(clock.now())
 	tr.lwm2m.expire(clock.now())
 	in.Wait(t, 3)
-	if got := events(&in); !slices.Equal(got, []string{"/up/sn:1?event=register", "/up/sn:1?event=update", "/up/sn:1?event=expired"}) {
+	if got := events(&in); !slices.Equal(got, []string{"/up/sn:1?event=register", "/up/sn:1?event=update", "/up/sn:1?event=expired&lifetime=3600"}) {
 		t.Errorf("events %q", got)
 	}
 	c.update("", "", codes.NotFound)
