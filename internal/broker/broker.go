@@ -54,12 +54,14 @@ type Broker struct {
 	in       grid.Ingester // set by Run, as is all below
 	ctx      context.Context
 	addr     atomic.Pointer[string]
+	addrTLS  atomic.Pointer[string]
 	server   *mochi.Server
 	inline   *mochi.Client // by which frames go out to subscribers of uplink topics
 	unacked  *intake.Queue[*packets.Packet]
 	outgoing chan *packets.Packet // stored, for subscribers
 	workers  sync.WaitGroup
 
+	refused  atomic.Uint64
 	sessions sync.Map    // *mochi.Client → *session
 	fanOut   atomic.Bool // someone has subscribed to uplink topics
 	mu       sync.Mutex
@@ -95,16 +97,6 @@ func New(cfg Config, log *slog.Logger) *Broker {
 	return b
 }
 
-func (c *Config) withRights(u User) User {
-	if u.Publish == nil {
-		u.Publish = append(DevicePublish(), c.Uplinks...)
-	}
-	if u.Subscribe == nil {
-		u.Subscribe = DeviceSubscribe()
-	}
-	return u
-}
-
 // Token is the generated password of user "gridgate"; "" when users are configured or
 // anyone may connect.
 func (b *Broker) Token() string { return b.token }
@@ -112,9 +104,14 @@ func (b *Broker) Token() string { return b.token }
 // Ready is closed when clients can connect.
 func (b *Broker) Ready() <-chan struct{} { return b.ready }
 
-// Addr is where it listens, once Ready.
-func (b *Broker) Addr() string {
-	if a := b.addr.Load(); a != nil {
+// Addr is where it listens without TLS, once Ready; "" when it does not.
+func (b *Broker) Addr() string { return loaded(&b.addr) }
+
+// AddrTLS is where it listens with TLS.
+func (b *Broker) AddrTLS() string { return loaded(&b.addrTLS) }
+
+func loaded(p *atomic.Pointer[string]) string {
+	if a := p.Load(); a != nil {
 		return *a
 	}
 	return ""
@@ -122,16 +119,19 @@ func (b *Broker) Addr() string {
 
 // Status is the broker's part of the health view.
 type Status struct {
-	Listening string `json:"listening,omitempty"`
-	Clients   int    `json:"clients"`
-	Waiting   int    `json:"waiting_unacked"` // QoS 0 frames not yet stored
+	Listening    string `json:"listening,omitempty"`
+	ListeningTLS string `json:"listening_tls,omitempty"`
+	Clients      int    `json:"clients"`
+	MaxClients   int    `json:"max_clients"`
+	Waiting      int    `json:"waiting_unacked"` // QoS 0 frames not yet stored
+	TurnedAway   uint64 `json:"refused_clients"` // by wrong passwords, rights, or the limit
 	intake.Counts
 }
 
 // Status says how the broker is.
 func (b *Broker) Status() Status {
-	s := Status{Listening: b.Addr(), Counts: b.tally.Counts()}
-	if s.Listening != "" {
+	s := Status{Listening: b.Addr(), ListeningTLS: b.AddrTLS(), MaxClients: b.cfg.MaxClients, TurnedAway: b.refused.Load(), Counts: b.tally.Counts()}
+	if s.Listening != "" || s.ListeningTLS != "" {
 		s.Clients = int(atomic.LoadInt64(&b.server.Info.ClientsConnected))
 		s.Waiting = b.unacked.Held()
 	}
@@ -140,23 +140,30 @@ func (b *Broker) Status() Status {
 
 // Run serves until ctx is done. It may run once.
 func (b *Broker) Run(ctx context.Context, in grid.Ingester) error {
-	nl, err := new(net.ListenConfig).Listen(ctx, "tcp", b.cfg.Listen)
+	ls, err := b.listen(func(addr string) (net.Listener, error) { return new(net.ListenConfig).Listen(ctx, "tcp", addr) })
 	if err != nil {
-		return grid.Errorf(grid.Unavailable, "broker %s: listen on %s: %w", b.cfg.Name, b.cfg.Listen, err)
+		return err
 	}
-	l := newListener(nl, b.cfg.MaxClients, b.full)
 	b.in, b.ctx = in, ctx
 	b.unacked = intake.NewQueue(intake.Limits{Frames: b.cfg.Unacked, Bytes: 16 << 20, GiveUp: b.cfg.GiveUp}, &b.tally, b.forwardAll, nil)
 	b.outgoing = make(chan *packets.Packet, maxOutgoing)
-	if err := b.serve(l); err != nil {
-		l.Close(nil)
+	if err := b.serve(ls); err != nil {
+		for _, l := range ls {
+			l.Close(nil)
+		}
 		return grid.Errorf(grid.Internal, "broker %s: start: %w", b.cfg.Name, err)
 	}
 	b.workers.Go(func() { b.unacked.Run(ctx, in) })
 	b.workers.Go(b.forwardStored)
-	addr := l.Address()
-	b.addr.Store(&addr)
-	b.log.Info("broker listens", "in", addr)
+	for _, l := range ls {
+		addr := l.Address()
+		if l.id == "tls" {
+			b.addrTLS.Store(&addr)
+		} else {
+			b.addr.Store(&addr)
+		}
+		b.log.Info("broker listens", "in", addr, "tls", l.id == "tls")
+	}
 	close(b.ready)
 
 	<-ctx.Done()
@@ -167,8 +174,8 @@ func (b *Broker) Run(ctx context.Context, in grid.Ingester) error {
 	return nil
 }
 
-// serve starts the MQTT server on l.
-func (b *Broker) serve(l *listener) error {
+// serve starts the MQTT server on ls.
+func (b *Broker) serve(ls []*listener) error {
 	capabilities := mochi.NewDefaultServerCapabilities()
 	capabilities.MaximumClients = int64(b.cfg.MaxClients)
 	capabilities.MaximumPacketSize = uint32(b.cfg.MaxPacket)
@@ -189,14 +196,22 @@ func (b *Broker) serve(l *listener) error {
 	if err := b.server.AddHook(&hook{b: b}, nil); err != nil {
 		return err
 	}
-	if err := b.server.AddListener(l); err != nil {
-		return err
+	for _, l := range ls {
+		if err := b.server.AddListener(l); err != nil {
+			return err
+		}
 	}
 	return b.server.Serve()
 }
 
+// refuse counts and says why a client was not let in or not obeyed.
+func (b *Broker) refuse(msg string, err error) {
+	b.refused.Add(1)
+	b.tally.Fault(msg, err)
+}
+
 func (b *Broker) full() {
-	b.tally.Fault("connection refused", grid.Errorf(grid.Unavailable, "broker %s has %d connections: raise max_clients", b.cfg.Name, b.cfg.MaxClients))
+	b.refuse("connection refused", grid.Errorf(grid.Unavailable, "broker %s has %d connections: raise max_clients", b.cfg.Name, b.cfg.MaxClients))
 }
 
 // storeRest tries once more to store the QoS 0 frames that nobody will send again.
@@ -257,7 +272,7 @@ func (b *Broker) forwardStored() {
 // login finds the account of a name and password, nil when there is none.
 func (b *Broker) login(name, password []byte) *User {
 	u := b.user(name)
-	if u == nil || u != &b.anyone && subtle.ConstantTimeCompare([]byte(u.Password), password) != 1 {
+	if u == nil || u != &b.anyone && u.Password == "" || u != &b.anyone && subtle.ConstantTimeCompare([]byte(u.Password), password) != 1 {
 		return nil
 	}
 	return u

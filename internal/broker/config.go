@@ -9,7 +9,10 @@ import (
 // Config of the embedded broker. Zero fields take the default.
 type Config struct {
 	Name   string `yaml:"name"`   // grid.Frame.Source; default "broker"
-	Listen string `yaml:"listen"` // default 127.0.0.1:1883; port 0 takes a free one
+	Listen string `yaml:"listen"` // default 127.0.0.1:1883, none where ListenTLS is set; port 0 takes a free one
+
+	ListenTLS string `yaml:"listen_tls"` // "": no TLS
+	TLS       TLS    `yaml:"tls"`
 
 	// Users may connect. Without users and without Anonymous one user "gridgate" is made
 	// with a random password: see Broker.Token.
@@ -29,17 +32,6 @@ type Config struct {
 	Identify intake.Identify  `yaml:"-"` // must be set
 	Remember intake.Remember  `yaml:"-"` // may be nil
 	Now      func() time.Time `yaml:"-"` // default time.Now
-}
-
-// User is one account. Devices share one until there are accounts per device.
-type User struct {
-	Name     string `yaml:"name"`
-	Password string `yaml:"password"`
-
-	// Topic filters; both default to a device's rights, DevicePublish with the uplinks, and
-	// DeviceSubscribe.
-	Publish   []string `yaml:"publish"`
-	Subscribe []string `yaml:"subscribe"`
 }
 
 // DefaultUplinks are the topics of frames. All other topics are ordinary MQTT between the
@@ -70,7 +62,9 @@ func (c Config) withDefaults() Config {
 		}
 	}
 	text(&c.Name, "broker")
-	text(&c.Listen, "127.0.0.1:1883")
+	if c.ListenTLS == "" {
+		text(&c.Listen, "127.0.0.1:1883")
+	}
 	number(&c.MaxClients, 10_000)
 	number(&c.MaxPayload, 256<<10)
 	number(&c.MaxPacket, 4<<20)

@@ -28,15 +28,28 @@ func (h *hook) Provides(what byte) bool {
 }
 
 // OnConnectAuthenticate lets users in. The server never asks whether a will may be
-// published, so that is asked here.
+// published, so that is asked here; nor whose the session is that a client takes over by its
+// client id, with the messages that wait in it.
 func (h *hook) OnConnectAuthenticate(cl *mochi.Client, pk packets.Packet) bool {
-	u := h.b.login(pk.Connect.Username, pk.Connect.Password)
+	u := h.b.certified(cl)
 	if u == nil {
-		h.b.tally.Fault("login refused", fmt.Errorf("client %q from %s: unknown user %q or wrong password", cl.ID, cl.Net.Remote, pk.Connect.Username))
+		u = h.b.login(pk.Connect.Username, pk.Connect.Password)
+	} else if name := pk.Connect.Username; len(name) > 0 && string(name) != u.Name {
+		u = nil
+	}
+	if u == nil {
+		h.b.refuse("login refused", fmt.Errorf("client %q from %s: unknown user %q or wrong password", cl.ID, cl.Net.Remote, pk.Connect.Username))
 		return false
 	}
-	if pk.Connect.WillFlag && !anyMatches(u.Publish, pk.Connect.WillTopic) {
-		h.b.tally.Fault("login refused", fmt.Errorf("client %q: its will is for %q, which user %q may not publish", cl.ID, pk.Connect.WillTopic, u.Name))
+	if pk.Connect.WillFlag && !h.b.mayPublish(u, pk.Connect.WillTopic) {
+		h.b.refuse("login refused", fmt.Errorf("client %q: its will is for %q, which user %q may not publish", cl.ID, pk.Connect.WillTopic, u.Name))
+		return false
+	}
+	if u != &h.b.anyone {
+		cl.Properties.Username = []byte(u.Name) // a certificate's may come without
+	}
+	if other, ok := h.b.server.Clients.Get(cl.ID); ok && string(other.Properties.Username) != string(cl.Properties.Username) {
+		h.b.refuse("login refused", fmt.Errorf("client id %q from %s: is in use by user %q, not %q: want a client id of its own", cl.ID, cl.Net.Remote, other.Properties.Username, u.Name))
 		return false
 	}
 	return true
@@ -49,7 +62,11 @@ func (h *hook) OnACLCheck(cl *mochi.Client, topic string, write bool) bool {
 		return false
 	}
 	if write {
-		return anyMatches(u.Publish, topic)
+		may := h.b.mayPublish(u, topic)
+		if !may {
+			h.b.refuse("publish refused", grid.Errorf(grid.Forbidden, "client %q: user %q may not publish %q", cl.ID, u.Name, topic))
+		}
+		return may
 	}
 	return anyMatches(u.Subscribe, unshared(topic))
 }

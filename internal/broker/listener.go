@@ -20,6 +20,7 @@ const (
 // accept (too many open files); and it closes all its connections. The server's way to
 // close them takes a read lock twice, and hangs when a client leaves in between.
 type listener struct {
+	id      string
 	net     net.Listener
 	max     int
 	refused func()
@@ -30,12 +31,12 @@ type listener struct {
 	closed bool
 }
 
-func newListener(l net.Listener, max int, refused func()) *listener {
-	return &listener{net: l, max: max, refused: refused, conns: make(map[*conn]struct{})}
+func newListener(id string, l net.Listener, max int, refused func()) *listener {
+	return &listener{id: id, net: l, max: max, refused: refused, conns: make(map[*conn]struct{})}
 }
 
 // The MQTT server asks these of a listener.
-func (l *listener) ID() string              { return "tcp" }
+func (l *listener) ID() string              { return l.id }
 func (l *listener) Address() string         { return l.net.Addr().String() }
 func (l *listener) Protocol() string        { return "tcp" }
 func (l *listener) Init(*slog.Logger) error { return nil }
