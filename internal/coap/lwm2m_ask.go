@@ -51,7 +51,8 @@ const (
 	containerObject  = 19 // its resource 0 carries the frames of a maker's own
 )
 
-// wanted is what is asked of a device: read once, and observed.
+// wanted is what is asked of a device: read once, and observed. Of a device without a
+// profile it is what we know.
 //
 // Objects 3 and 4 hold a clock and the strength of the radio, which change all the time.
 // They are read when the device registers and twice a day at most with its updates; of 3
@@ -62,10 +63,17 @@ func wanted(has objects, profile []string) (read, observe []string) {
 			*to = append(*to, path)
 		}
 	}
+	names := func(object int) bool {
+		return len(profile) == 0 || slices.ContainsFunc(profile, func(path string) bool {
+			return strings.HasPrefix(strings.TrimPrefix(path, "/"), strconv.Itoa(object)+"/")
+		})
+	}
 	for _, i := range has.instances {
 		switch {
 		case i.object == deviceObject || i.object == connectionObject:
-			add(&read, i.String())
+			if names(int(i.object)) {
+				add(&read, i.String())
+			}
 		case i.object == containerObject && len(profile) == 0 && i.id == 0:
 			add(&observe, i.String()+"/0")
 		case len(profile) == 0 && slices.Contains(knownObjects, i.object):

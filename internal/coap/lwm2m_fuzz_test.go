@@ -70,16 +70,16 @@ func TestProfileSaysWhatIsObserved(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, c := range []struct{ profile, observe string }{
-		{"", "19/0/0 3303/0 3342/0 3342/1"},
-		{"3342/# 3/0/9 4/0/2 3408/#", "3342/0 3342/1 3/0/9"},
-		{"3342/1", "3342/1"},
-		{"19/0/0", "19/0/0"},
-		{"9999/#", "9999/0"},
+	for _, c := range []struct{ profile, read, observe string }{
+		{"", "3/0 4/0", "19/0/0 3303/0 3342/0 3342/1"},
+		{"3342/# 3/0/9 4/0 3408/#", "3/0 4/0", "3342/0 3342/1 3/0/9"},
+		{"3342/1", "", "3342/1"},
+		{"19/0/0", "", "19/0/0"},
+		{"9999/# 4/0", "4/0", "9999/0"},
 	} {
 		read, observe := wanted(has, strings.Fields(c.profile))
-		if strings.Join(read, " ") != "3/0 4/0" || strings.Join(observe, " ") != c.observe {
-			t.Errorf("%q: reads %q, observes %q, want %q", c.profile, read, observe, c.observe)
+		if strings.Join(read, " ") != c.read || strings.Join(observe, " ") != c.observe {
+			t.Errorf("%q: reads %q, observes %q, want %q and %q", c.profile, read, observe, c.read, c.observe)
 		}
 	}
 }
