@@ -52,6 +52,9 @@ func parseIdentity(s string) (grid.Identity, string) {
 	return makeIdentity(kind, name)
 }
 
+// ParseIdentity reads an identity as a person writes it; note says what is wrong with it.
+func ParseIdentity(s string) (id grid.Identity, note string) { return parseIdentity(s) }
+
 func validKind(kind string) bool {
 	if len(kind) < 2 || len(kind) > 16 {
 		return false

@@ -16,6 +16,7 @@ import (
 
 	"github.com/goccy/go-yaml"
 
+	"gridgate/internal/broker"
 	"gridgate/internal/dispatch"
 	"gridgate/internal/mqtt"
 )
@@ -50,21 +51,22 @@ type HTTPConfig struct {
 // BrokerConfig is the embedded MQTT broker. Without users and not anonymous there is one
 // user, gridgate, whose password is made at the first start (BrokerTokenPath).
 type BrokerConfig struct {
-	Enabled    bool         `yaml:"enabled"`
-	Listen     string       `yaml:"listen"`
-	Anonymous  bool         `yaml:"anonymous"` // refused on anything but loopback
-	Users      []BrokerUser `yaml:"users"`
-	MaxPayload Bytes        `yaml:"max_payload"`
-	MaxClients int          `yaml:"max_clients"`
+	Enabled     bool         `yaml:"enabled"`
+	Listen      string       `yaml:"listen"` // "": with TLS alone
+	ListenTLS   string       `yaml:"listen_tls"`
+	TLS         broker.TLS   `yaml:"tls"`
+	Anonymous   bool         `yaml:"anonymous"` // refused on anything but loopback
+	Users       []BrokerUser `yaml:"users"`
+	MaxPayload  Bytes        `yaml:"max_payload"`
+	MaxPacket   Bytes        `yaml:"max_packet"`
+	MaxClients  int          `yaml:"max_clients"`
+	MaxInFlight int          `yaml:"max_in_flight"` // unacknowledged frames of one connection
 
 	Envelopes []EnvelopeRule `yaml:"envelopes"` // of several that fit the first holds
 }
 
 // BrokerUser lets clients in under one name.
-type BrokerUser struct {
-	Name     string `yaml:"name"`
-	Password string `yaml:"password"`
-}
+type BrokerUser broker.User
 
 // MQTTConfig is one broker to subscribe to.
 type MQTTConfig struct {
@@ -75,6 +77,8 @@ type MQTTConfig struct {
 	PasswordFile string   `yaml:"password_file"`
 	Topics       []string `yaml:"topics"`
 	TLS          mqtt.TLS `yaml:"tls"`
+
+	SkipQueueCheck bool `yaml:"skip_queue_check"` // do not measure and watch the broker's queue
 
 	Envelopes []EnvelopeRule `yaml:"envelopes"`
 }
@@ -137,7 +141,7 @@ func Default() Config {
 	return Config{
 		DataDir:  "gridgate-data",
 		HTTP:     HTTPConfig{Listen: "127.0.0.1:8080"},
-		Broker:   BrokerConfig{Enabled: true, Listen: "127.0.0.1:1883", MaxPayload: 256 << 10, MaxClients: 10_000},
+		Broker:   BrokerConfig{Enabled: true, Listen: "127.0.0.1:1883", MaxPayload: 256 << 10, MaxPacket: 4 << 20, MaxClients: 10_000, MaxInFlight: 1024},
 		CoAP:     defaultCoAP(),
 		Journal:  JournalConfig{SegmentBytes: 64 << 20, SegmentAge: time.Hour, RetainDays: 14, ReserveBytes: 64 << 20},
 		Engine:   EngineConfig{CheckpointEvery: 5 * time.Second},
@@ -183,7 +187,7 @@ func (c *Config) parse(b []byte) error {
 
 // resolve makes relative paths relative to dir.
 func (c *Config) resolve(dir string) {
-	paths := []*string{&c.DataDir, &c.HTTP.TokenFile, &c.Influx.Bin, &c.Influx.TokenFile, &c.Rules, &c.Tickets}
+	paths := []*string{&c.DataDir, &c.HTTP.TokenFile, &c.Influx.Bin, &c.Influx.TokenFile, &c.Rules, &c.Tickets, &c.Broker.TLS.Cert, &c.Broker.TLS.Key, &c.Broker.TLS.ClientCA}
 	for i := range c.MQTT {
 		m := &c.MQTT[i]
 		paths = append(paths, &m.PasswordFile, &m.TLS.CA, &m.TLS.Cert, &m.TLS.Key)
@@ -229,18 +233,9 @@ func (c *Config) Validate() error {
 }
 
 func (c *Config) validateBroker(v *problems) {
-	b := c.Broker
-	if !b.Enabled {
-		return
+	if c.Broker.Enabled {
+		c.Broker.validate(v)
 	}
-	v.listen("broker.listen", b.Listen)
-	v.want(!b.Anonymous || loopback(b.Listen), "broker.anonymous is true and broker.listen is %q: want false, or a loopback address such as 127.0.0.1:1883", b.Listen)
-	for i, u := range b.Users {
-		v.want(u.Name != "" && u.Password != "", "broker.users[%d]: want a name and a password", i)
-	}
-	v.want(b.MaxPayload >= 1<<10 && b.MaxPayload <= 16<<20, "broker.max_payload is %s: want 1KiB to 16MiB", b.MaxPayload)
-	v.want(b.MaxClients > 0, "broker.max_clients is %d: want 1 or more", b.MaxClients)
-	v.envelopes("broker.envelopes", b.Envelopes)
 }
 
 func (c *Config) validateMQTT(v *problems) {
@@ -252,9 +247,7 @@ func (c *Config) validateMQTT(v *problems) {
 		seen[m.Name] = true
 		u, err := url.Parse(m.URL)
 		v.want(err == nil && u.Host != "" && oneOf(u.Scheme, "mqtt", "mqtts", "tcp", "tls", "ssl"), "%s.url is %q: want mqtt://host:1883 or mqtts://host:8883", at, m.URL)
-		v.want(len(m.Topics)+len(m.Envelopes) > 0, "%s.topics is empty: want at least one, for example gridgate/up/#", at)
-		v.envelopes(at+".envelopes", m.Envelopes)
-		v.want((m.TLS.Cert == "") == (m.TLS.Key == ""), "%s.tls: want cert and key together", at)
+		m.validate(v, at)
 	}
 }
 

@@ -106,13 +106,7 @@ func (g *Gateway) health(context.Context) map[string]error {
 			parts["influxdb"] = errors.New(s.LastError)
 		}
 	}
-	for i, t := range g.mqtt {
-		name := "mqtt." + g.cfg.MQTT[i].Name
-		parts[name] = nil
-		if s := t.Status(); !s.Connected {
-			parts[name] = fmt.Errorf("not connected since %s: %s", s.Since.Format(time.RFC3339), s.LastError)
-		}
-	}
+	g.mqttHealth(parts)
 	g.serialHealth(parts)
 	g.coapHealth(parts)
 	return parts

@@ -378,14 +378,7 @@ func (r results) DeliveryResult(ctx context.Context, id string, a grid.Attempt, 
 func (g *Gateway) makeTransports() error {
 	c := &g.cfg
 	if c.Broker.Enabled {
-		b := broker.Config{
-			Name: "embedded", Listen: c.Broker.Listen, Anonymous: c.Broker.Anonymous, MaxClients: c.Broker.MaxClients,
-			MaxPayload: int(c.Broker.MaxPayload), Uplinks: withTopics(envelope.Topics(), c.Broker.Envelopes),
-			Identify: envelope.NewRouter(routes, rules(c.Broker.Envelopes)...).Identify, Remember: envelope.NewMemory().Remember,
-		}
-		for _, u := range c.Broker.Users {
-			b.Users = append(b.Users, broker.User{Name: u.Name, Password: u.Password})
-		}
+		b := c.Broker.config()
 		if len(b.Users) == 0 && !b.Anonymous {
 			password, err := auth.TokenFile(c.BrokerTokenPath())
 			if err != nil {
@@ -397,7 +390,7 @@ func (g *Gateway) makeTransports() error {
 	}
 	for _, m := range c.MQTT {
 		t := mqtt.Config{
-			Name: m.Name, URL: m.URL, ClientID: m.ClientID, Username: m.Username, Topics: withTopics(m.Topics, m.Envelopes), TLS: m.TLS,
+			Name: m.Name, URL: m.URL, ClientID: m.ClientID, Username: m.Username, Topics: withTopics(m.Topics, m.Envelopes), TLS: m.TLS, SkipQueueCheck: m.SkipQueueCheck,
 			Identify: envelope.NewRouter(routes, rules(m.Envelopes)...).Identify, Remember: envelope.NewMemory().Remember,
 		}
 		if m.PasswordFile != "" {
