@@ -17,6 +17,7 @@ type CoAPConfig struct {
 	TCP        string     `yaml:"tcp"`
 	Open       bool       `yaml:"open"` // listen and tcp may be reached from elsewhere: they have no passwords
 	DTLS       DTLSConfig `yaml:"dtls"`
+	LwM2M      bool       `yaml:"lwm2m"` // devices may register at /rd
 	MaxPayload Bytes      `yaml:"max_payload"`
 	MaxPeers   int        `yaml:"max_peers"` // of each listener; past it the one longest idle goes
 	Rate       int        `yaml:"rate"`      // requests a second that one peer may send for long
@@ -60,6 +61,7 @@ func (c *Config) validateCoAP(v *problems) {
 		v.want(d.ClientCA == "" || d.Cert != "", "coap.dtls.client_ca is set: want cert and key of the gateway too")
 		v.want(d.KeysFile != "" || d.ClientCA != "", "coap.dtls: want keys_file or client_ca, or nobody can connect")
 	}
+	v.want(!o.LwM2M || o.Listen != "" || o.DTLS.Listen != "", "coap.lwm2m is true: want coap.listen or coap.dtls.listen, where devices register")
 	v.want(o.DTLS.Idle >= time.Minute, "coap.dtls.idle is %s: want more than the longest reporting interval, and 1m at least", o.DTLS.Idle)
 	v.want(o.MaxPayload >= 1<<10 && o.MaxPayload <= 1<<20, "coap.max_payload is %s: want 1KiB to 1MiB", o.MaxPayload)
 	v.want(o.MaxPeers > 0, "coap.max_peers is %d: want 1 or more", o.MaxPeers)
@@ -74,6 +76,7 @@ func (g *Gateway) makeCoAP() {
 	g.coap = coap.New(coap.Config{
 		Name: coapSource, UDP: c.Listen, TCP: c.TCP, MaxPayload: int(c.MaxPayload), MaxPeers: c.MaxPeers, Rate: c.Rate, Burst: c.Burst,
 		DTLS:     coap.DTLS{Listen: c.DTLS.Listen, KeysFile: c.DTLS.KeysFile, Cert: c.DTLS.Cert, Key: c.DTLS.Key, ClientCA: c.DTLS.ClientCA, Idle: c.DTLS.Idle},
+		LwM2M:    coap.LwM2M{On: c.LwM2M, Resources: g.engine.Resources, StateFile: g.cfg.LwM2MPath()},
 		Identify: envelope.NewRouter(routes).Identify,
 	}, g.log)
 }
@@ -126,6 +129,13 @@ func (g *Gateway) coapMetrics(send func(kind prometheus.ValueType, name, help st
 	}
 	send(gauge, "coap_waiting_frames", "Frames not yet durable.", float64(s.Waiting))
 	send(gauge, "coap_keys", "Devices with a key or certificate of their own.", float64(s.Keys))
+	if m, on := g.coap.LwM2M(); on {
+		send(gauge, "lwm2m_registrations", "Devices that are registered.", float64(m.Registrations))
+		send(gauge, "lwm2m_observations", "Resources that devices notify of.", float64(m.Observations))
+		send(gauge, "lwm2m_waiting_requests", "Requests for devices that sleep or have not answered.", float64(m.Waiting))
+		send(count, "lwm2m_expired_total", "Registrations whose device was silent past its lifetime.", float64(m.Expired))
+		send(count, "lwm2m_unanswered_requests_total", "Requests that were given up.", float64(m.Dropped))
+	}
 	send(count, "coap_received_frames_total", "Frames off the wire.", float64(s.Received))
 	send(count, "coap_acknowledged_frames_total", "Frames durable and answered with 2.04.", float64(s.Acked))
 	send(count, "coap_retried_frames_total", "Frames given to the journal again.", float64(s.Retried))

@@ -53,6 +53,8 @@ func TestConfigErrorsNameTheKeyAndTheWish(t *testing.T) {
 		"two influx":             {"influx: {url: \"http://x:8086\"}\n", "want one of the two"},
 		"open CoAP":              {"coap: {listen: \"0.0.0.0:5683\"}\n", `coap.listen is "0.0.0.0:5683": want coap.open true`},
 		"CoAP keys":              {"coap: {dtls: {listen: \"0.0.0.0:5684\"}}\n", "coap.dtls: want keys_file or client_ca, or nobody can connect"},
+		"LwM2M nowhere":          {"coap: {lwm2m: true}\n", "coap.lwm2m is true: want coap.listen or coap.dtls.listen"},
+		"LwM2M is no word":       {"coap: {lwm2m: maybe}\n", "lwm2m"},
 		"unknown CoAP key":       {"coap: {dtls: {keyfile: x}}\n", `unknown field "keyfile"`},
 		"unknown envelope":       {"broker: {envelopes: [{topic: x/#, envelope: pigeon}]}\n", `broker.envelopes[0].envelope is "pigeon": want chirpstack, thethings`},
 		"bad filter":             {"mqtt: [{name: a, url: \"mqtt://x\", envelopes: [{topic: \"x#\", envelope: loriot}]}]\n", `mqtt[0].envelopes[0].topic is "x#": want a topic filter`},

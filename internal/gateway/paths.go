@@ -18,5 +18,8 @@ func (c *Config) TokenPath() string {
 	return filepath.Join(c.DataDir, "token")
 }
 
+// LwM2MPath is where registrations outlive a restart.
+func (c *Config) LwM2MPath() string { return filepath.Join(c.DataDir, "lwm2m.json") }
+
 // BrokerTokenPath is where the password of the embedded broker's own user is kept.
 func (c *Config) BrokerTokenPath() string { return filepath.Join(c.DataDir, "broker-token") }
