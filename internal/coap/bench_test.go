@@ -102,7 +102,13 @@ func BenchmarkPeers(b *testing.B) {
 				n = 5000
 			}
 			for range b.N {
-				tr, stop := start(b, Config{UDP: "127.0.0.1:0", DTLS: keyed(b, b.TempDir())}, slowInbox{})
+				keys := keyed(b, b.TempDir())
+				list := "devices:\n"
+				for i := range n {
+					list += fmt.Sprintf("  - {device: \"sn:1%04d\", psk: \"%s\"}\n", i, pskOne)
+				}
+				writeKeys(b, keys.KeysFile, list)
+				tr, stop := start(b, Config{UDP: "127.0.0.1:0", DTLS: keys}, slowInbox{})
 				var before, after runtime.MemStats
 				ours := make([]*device, n)
 				if kind == "udp" {
@@ -114,12 +120,11 @@ func BenchmarkPeers(b *testing.B) {
 				runtime.ReadMemStats(&before)
 				goroutines := runtime.NumGoroutine()
 				for i := range ours {
-					if kind == "dtls" { // both ends of the session are in the figure
-						ours[i], _ = secure(b, tr.Addr("dtls"), withKey("sn:1", pskOne)...)
-					}
 					m := report(1, "x")
-					if kind == "udp" {
-						m.path = "up/sn:3"
+					if kind == "dtls" { // both ends of the session are in the figure
+						device := fmt.Sprintf("sn:1%04d", i)
+						ours[i], _ = secure(b, tr.Addr("dtls"), withKey(device, pskOne)...)
+						m.path = "up/" + device
 					}
 					ours[i].ask(m, codes.Changed)
 				}

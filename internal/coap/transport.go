@@ -39,6 +39,7 @@ type Transport struct {
 	ctx     context.Context
 	workers sync.WaitGroup
 
+	told       atomic.Int64  // when a fault of a peer was recorded, Unix nanoseconds
 	sessions   atomic.Uint64 // numbers of DTLS and TCP peers
 	held       atomic.Int64  // frames that wait or are being stored
 	heldBytes  atomic.Int64
@@ -304,6 +305,15 @@ func (t *Transport) turnAway(x *exchange, r *reply) {
 	t.tally.Lost(1)
 }
 
+// peerFault records a fault that anyone can cause from outside: one a second, so that nobody
+// fills the log.
+func (t *Transport) peerFault(msg string, err error) {
+	last, now := t.told.Load(), time.Now().UnixNano()
+	if now-last >= int64(time.Second) && t.told.CompareAndSwap(last, now) {
+		t.tally.Fault(msg, err)
+	}
+}
+
 // wellKnown lists what is here (RFC 6690).
 func (t *Transport) wellKnown(x *exchange, r *request) *reply {
 	switch {
@@ -336,7 +346,7 @@ func (t *Transport) up(x *exchange, r *request) *reply {
 	}
 	if bad := t.keys.permit(x.p.who, id); bad != nil {
 		t.denied.Add(1)
-		t.tally.Fault("peer may not speak for the device", grid.Errorf(grid.Forbidden, "coap %s: %s for %s: %s", t.cfg.Name, x.p.wire.address(), id, bad.text))
+		t.peerFault("peer may not speak for the device", grid.Errorf(grid.Forbidden, "coap %s: %s for %s: %s", t.cfg.Name, x.p.wire.address(), id, bad.text))
 		return bad
 	}
 	var flags grid.FrameFlags

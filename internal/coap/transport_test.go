@@ -4,11 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net"
 	"runtime"
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -438,6 +440,40 @@ func TestPanicIsAnsweredAndTheOthersGoOn(t *testing.T) {
 		d.ask(m, codes.ServiceUnavailable)
 		d.ask(report(2, "x"), codes.Changed)
 	})
+}
+
+func TestNobodyFillsTheLogFromOutside(t *testing.T) {
+	var logged lines
+	tr := New(Config{UDP: "127.0.0.1:0", DTLS: keyed(t, t.TempDir()), Identify: identify}, slog.New(slog.NewTextHandler(&logged, nil)))
+	ctx, cancel := context.WithCancel(t.Context())
+	var wg sync.WaitGroup
+	wg.Go(func() { _ = tr.Run(ctx, &gatetest.Inbox{}) })
+	defer wg.Wait()
+	defer cancel()
+	<-tr.Ready()
+	before := logged.n.Load()
+	for i := range 300 {
+		d := dial(t, tr.Addr("udp")) // ever new addresses
+		m := report(1, "x")
+		m.path = fmt.Sprint("up/sn:", i%2+1) // which both have keys
+		d.ask(m, codes.Unauthorized)
+		d.write([]byte("junk"))
+		_ = d.conn.Close()
+	}
+	if n := logged.n.Load() - before; n > 100 {
+		t.Errorf("300 spoofed messages made %d lines", n)
+	}
+	if !strings.Contains(tr.Status().LastError, "this device has a key") {
+		t.Errorf("last error is %q", tr.Status().LastError)
+	}
+}
+
+// lines counts what is logged.
+type lines struct{ n atomic.Int64 }
+
+func (l *lines) Write(b []byte) (int, error) {
+	l.n.Add(1)
+	return len(b), nil
 }
 
 func TestStatusAndPeersSayHowItIs(t *testing.T) {
