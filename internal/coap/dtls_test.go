@@ -262,6 +262,32 @@ func TestDeviceThatRestartsWithTheSamePortGetsIn(t *testing.T) {
 	}
 }
 
+func TestSessionOutlivesTheLongestReportingInterval(t *testing.T) {
+	c := newClock()
+	tr, _ := start(t, Config{DTLS: keyed(t, t.TempDir()), UDP: "127.0.0.1:0", Now: c.now}, &gatetest.Inbox{})
+	d, _ := secure(t, tr.Addr("dtls"), withKey("sn:1", pskOne)...)
+	d.ask(report(1, "x"), codes.Changed)
+	dial(t, tr.Addr("udp")).ask(of("up/sn:3", report(1, "x")), codes.Changed)
+	for kind, idle := range map[string]time.Duration{"udp": 250 * time.Second, "dtls": 25 * time.Hour} {
+		conn := tr.on(kind).latest(1)[0].wire.(datagrams).conn
+		conn.CheckExpirations(time.Now().Add(idle)) // as go-coap does every few seconds
+		if conn.Context().Err() != nil {
+			t.Errorf("%s: go-coap has closed it after %v", kind, idle)
+		}
+	}
+	c.move(25 * time.Hour)
+	tr.on("dtls").sweep(c.now())
+	d.ask(report(2, "y"), codes.Changed)
+	if n := tr.Status().Handshakes; n != 1 {
+		t.Errorf("%d handshakes", n)
+	}
+	c.move(27 * time.Hour)
+	tr.on("dtls").sweep(c.now())
+	if n := tr.on("dtls").status().Peers; n != 0 {
+		t.Errorf("%d sessions after a longer silence", n)
+	}
+}
+
 func TestOneKeyHasFewSessions(t *testing.T) {
 	tr, _ := start(t, Config{DTLS: keyed(t, t.TempDir())}, &gatetest.Inbox{})
 	opts := append(withKey("sn:1", pskOne), piondtls.WithConnectionIDGenerator(piondtls.OnlySendCIDGenerator()))
