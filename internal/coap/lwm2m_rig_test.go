@@ -34,10 +34,11 @@ type client struct {
 	tokens   map[string]message.Token // observed paths
 	seq      uint32
 	location string
+	patience time.Duration // of a notification
 }
 
 func newClient(t testing.TB) *client {
-	c := &client{t: t, values: map[string]string{}, tokens: map[string]message.Token{}, seq: 2}
+	c := &client{t: t, values: map[string]string{}, tokens: map[string]message.Token{}, seq: 2, patience: 10 * time.Second}
 	t.Cleanup(c.close)
 	return c
 }
@@ -178,7 +179,9 @@ func (c *client) notifyAs(path, value string, seq uint32) error {
 	c.mu.Lock()
 	token := c.tokens[path]
 	c.mu.Unlock()
-	m := c.conn.AcquireMessage(within(c.t))
+	ctx, cancel := context.WithTimeout(c.t.Context(), c.patience)
+	defer cancel()
+	m := c.conn.AcquireMessage(ctx)
 	defer c.conn.ReleaseMessage(m)
 	m.SetType(message.Confirmable)
 	m.SetMessageID(c.conn.GetMessageID())

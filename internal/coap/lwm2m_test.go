@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/plgd-dev/go-coap/v3/message"
 	"github.com/plgd-dev/go-coap/v3/message/codes"
 
 	"gridgate/internal/gatetest"
@@ -77,9 +78,11 @@ func TestNotificationIsAcknowledgedOnceItIsDurable(t *testing.T) {
 	gatetest.Eventually(t, "observation", observes(tr, "sn:1", 1))
 	in.Wait(t, 4)
 	in.Fail(grid.ErrOverloaded)
+	c.patience = time.Second
 	if err := c.notify("/3342/0", "refused"); err == nil {
 		t.Fatal("acknowledged, and not durable")
 	}
+	c.patience = 10 * time.Second
 	in.Fail(errors.New("disk is gone"))
 	done := make(chan error, 1)
 	go func() { done <- c.notify("/3342/0", "open") }()
@@ -504,4 +507,65 @@ func freeUDP(t testing.TB) string {
 	}
 	defer c.Close()
 	return c.LocalAddr().String()
+}
+
+func TestRepeatedNotificationIsOneFrameAndAcknowledgedEachTime(t *testing.T) {
+	var in gatetest.Inbox
+	tr := serveLwM2M(t, Config{}, &in)
+	d := dial(t, tr.Addr("udp"))
+	d.send(msg{code: codes.POST, id: 1, token: "r", path: "rd", query: []string{"ep=sn:1"}, payload: "</3342/0>"})
+	created, _ := d.receive(10 * time.Second)
+	question, ok := d.receive(10 * time.Second)
+	if created.Code != codes.Created || !ok || question.Code != codes.GET {
+		t.Fatalf("registration: %v, then %v", created, question)
+	}
+	said := func(typ message.Type, id int32, payload string, observe uint32) msg {
+		return msg{typ: typ, code: codes.Content, id: id, token: string(question.Token), payload: payload, options: []message.Option{option(message.Observe, observe)}}
+	}
+	d.send(said(message.Acknowledgement, question.MessageID, "closed", 2))
+	in.Wait(t, 2)
+	for range 3 {
+		d.send(said(message.Confirmable, 9, "open", 3))
+		if got, ok := d.receive(10 * time.Second); !ok || got.Code != codes.Empty || got.Type != message.Acknowledgement || got.MessageID != 9 {
+			t.Fatalf("answer %+v (came: %v), want an acknowledgement", got, ok)
+		}
+	}
+	d.send(said(message.NonConfirmable, 10, "closed", 4))
+	f := in.Wait(t, 4)
+	if got := ends(&in); len(got) != 4 || got[2] != "open" || got[3] != "closed" || f[3].Flags != grid.Unacknowledged {
+		t.Errorf("frames %q", got)
+	}
+	d.silent()
+}
+
+func TestAnswerThatComesLaterIsTakenAndAcknowledged(t *testing.T) {
+	var in gatetest.Inbox
+	clock := newClock()
+	tr := serveLwM2M(t, Config{Now: clock.now}, &in)
+	d := dial(t, tr.Addr("udp"))
+	d.send(msg{code: codes.POST, id: 1, token: "r", path: "rd", query: []string{"ep=sn:1"}, payload: "</3342/0>"})
+	_, _ = d.receive(10 * time.Second)
+	question, ok := d.receive(10 * time.Second)
+	if !ok || question.Code != codes.GET {
+		t.Fatalf("question %v", question)
+	}
+	d.write([]byte{0x60, 0, byte(question.MessageID >> 8), byte(question.MessageID)}) // the empty acknowledgement
+	gatetest.Eventually(t, "acknowledgement", func() bool {
+		tr.lwm2m.mu.Lock()
+		defer tr.lwm2m.mu.Unlock()
+		return tr.lwm2m.byName["sn:1"].asks[0].acked
+	})
+	clock.move(ackTimeout * 4)
+	tr.lwm2m.repeat(clock.now())
+	d.silent() // the question is not repeated
+	d.send(msg{typ: message.Confirmable, code: codes.Content, id: 5, token: string(question.Token), payload: "closed", options: []message.Option{option(message.Observe, 2)}})
+	if got, ok := d.receive(10 * time.Second); !ok || got.Type != message.Acknowledgement || got.MessageID != 5 {
+		t.Errorf("answer %+v", got)
+	}
+	if got := ends(&in); len(got) != 2 || got[1] != "closed" {
+		t.Errorf("frames %q", got)
+	}
+	if !observes(tr, "sn:1", 1)() {
+		t.Error("not observed")
+	}
 }
