@@ -239,7 +239,7 @@ func (c *Config) validateBroker(v *problems) {
 }
 
 func (c *Config) validateMQTT(v *problems) {
-	seen := map[string]bool{}
+	seen, clients := map[string]bool{}, map[string]bool{}
 	for i, m := range c.MQTT {
 		at := fmt.Sprintf("mqtt[%d]", i)
 		v.want(m.Name != "", "%s.name is empty: want a name for the ledger", at)
@@ -248,6 +248,10 @@ func (c *Config) validateMQTT(v *problems) {
 		u, err := url.Parse(m.URL)
 		v.want(err == nil && u.Host != "" && oneOf(u.Scheme, "mqtt", "mqtts", "tcp", "tls", "ssl"), "%s.url is %q: want mqtt://host:1883 or mqtts://host:8883", at, m.URL)
 		m.validate(v, at)
+		if who := m.URL + " " + m.ClientID; m.ClientID != "" {
+			v.want(!clients[who], "%s.client_id is %q again at %s: want each connection under its own", at, m.ClientID, m.URL)
+			clients[who] = true
+		}
 	}
 }
 

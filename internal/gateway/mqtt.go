@@ -9,6 +9,7 @@ import (
 
 	"gridgate/internal/broker"
 	"gridgate/internal/envelope"
+	"gridgate/internal/mqtt"
 )
 
 // mqttHealth says what is wrong with the embedded broker and with each other one.
@@ -115,6 +116,9 @@ func (m *MQTTConfig) validate(v *problems, at string) {
 	}
 	v.envelopes(at+".envelopes", m.Envelopes)
 	v.want((m.TLS.Cert == "") == (m.TLS.Key == ""), "%s.tls: want cert and key together", at)
+	secure := strings.HasPrefix(m.URL, "mqtts:") || strings.HasPrefix(m.URL, "ssl:") || strings.HasPrefix(m.URL, "tls:")
+	v.want(secure || m.TLS == mqtt.TLS{}, "%s.tls is set and url is %q: want mqtts://", at, m.URL)
+	v.want(!strings.ContainsAny(m.ClientID, "/+#"), "%s.client_id is %q: want one without / + #", at, m.ClientID)
 }
 
 // sharedWell reports whether a shared subscription has a group and a filter; others are well.

@@ -35,7 +35,7 @@ const (
 type BrokerQueue struct {
 	Measured bool   `json:"measured"`
 	InFlight int    `json:"in_flight,omitempty"` // messages it sends ahead of our acknowledgements
-	Waiting  int    `json:"waiting,omitempty"`   // messages it keeps behind those; all that it keeps while we are away
+	Waiting  int    `json:"waiting,omitempty"`   // messages it keeps behind those; 0: it has one store for all
 	AtLeast  bool   `json:"at_least,omitempty"`  // it keeps all that were tried, and perhaps more
 	Note     string `json:"note,omitempty"`      // why it could not be measured, or what is low
 
@@ -45,6 +45,15 @@ type BrokerQueue struct {
 	Lost     uint64    `json:"lost_sessions"`      // times it came back without what it kept for us
 	LastLoss time.Time `json:"last_loss,omitzero"` // of what is likely ours
 	LossWas  string    `json:"last_loss_was,omitempty"`
+}
+
+// whileAway is how many messages the broker keeps while we are away: those of its queue, or
+// where it has one store for all, as the embedded broker has, as many as are in flight.
+func (q BrokerQueue) whileAway() int {
+	if q.Waiting == 0 {
+		return q.InFlight
+	}
+	return q.Waiting
 }
 
 // queueWatch gathers the signs.
@@ -178,7 +187,7 @@ func (t *Transport) backlog() {
 	w := &t.queue
 	w.mu.Lock()
 	q := w.state
-	full := q.Measured && !q.AtLeast && q.Backlog >= q.Waiting
+	full := q.Measured && !q.AtLeast && q.Backlog >= q.whileAway()
 	w.mu.Unlock()
 	if full {
 		t.lost(fmt.Sprintf("%d messages waited for us, as many as the broker holds: more are lost (Mosquitto: max_queued_messages)", q.Backlog))
@@ -220,7 +229,7 @@ func (t *Transport) measured(found BrokerQueue, own uint64, err error) {
 	}
 	s.Measured, s.InFlight, s.Waiting, s.AtLeast, s.Note = true, found.InFlight, found.Waiting, found.AtLeast, ""
 	if !s.AtLeast {
-		s.Note = fmt.Sprintf("the broker keeps %d messages while we are away and drops what is more: raise its limit (Mosquitto: max_queued_messages)", s.Waiting)
+		s.Note = fmt.Sprintf("the broker keeps %d messages while we are away and drops what is more: raise its limit (Mosquitto: max_queued_messages)", s.whileAway())
 	}
 	if s.InFlight < minInFlight {
 		s.Note = strings.TrimPrefix(s.Note+fmt.Sprintf("; the broker sends %d messages at a time: want %d or more (Mosquitto: max_inflight_messages)", s.InFlight, minInFlight), "; ")
