@@ -159,6 +159,24 @@ func (d *device) ask(m msg, want codes.Code) message.Message {
 	return got
 }
 
+// askAgain asks as a device does that has changed its address: pion takes note of the new
+// one only after it has handed the message on, so that the answer to the first may still
+// go to the old one, and the device sends it again.
+func (d *device) askAgain(m msg, want codes.Code) message.Message {
+	d.t.Helper()
+	for range 3 {
+		d.send(m)
+		if got, ok := d.receive(2 * time.Second); ok {
+			if got.Code != want || got.MessageID != m.id {
+				d.t.Fatalf("answer is %+v, want %v of message %d", got, want, m.id)
+			}
+			return got
+		}
+	}
+	d.t.Fatalf("no answer to message %d", m.id)
+	return message.Message{}
+}
+
 // silent wants no answer.
 func (d *device) silent() {
 	d.t.Helper()
