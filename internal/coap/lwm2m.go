@@ -12,6 +12,7 @@ import (
 
 	"github.com/plgd-dev/go-coap/v3/message"
 	"github.com/plgd-dev/go-coap/v3/message/codes"
+	coapnet "github.com/plgd-dev/go-coap/v3/net"
 
 	"gridgate/internal/grid"
 )
@@ -66,11 +67,13 @@ type registration struct {
 	objects  objects
 
 	since, heard time.Time
-	read         time.Time // when battery and signal were read last
-	peer         *peer     // where it spoke last; nil: not since we started
-	asleep       bool      // it did not answer
-	asks         []*asked  // waiting, the first may be on its way
+	read         time.Time               // when battery and signal were read last
+	peer         *peer                   // where it spoke last; nil: not since we started
+	control      *coapnet.ControlMessage // to which of our addresses
+	asleep       bool                    // it did not answer
+	asks         []*asked                // waiting, the first may be on its way
 	observed     map[string]*observation
+	refused      map[string]bool // paths that it will not have observed
 	gone         bool
 }
 
@@ -228,7 +231,8 @@ func (s *lwm2m) register(x *exchange, r *request) *reply {
 	now := s.t.cfg.Now()
 	reg := &registration{
 		endpoint: terms.endpoint, identity: id, place: randomText(8), lifetime: terms.lifetime, version: terms.version, queue: terms.queue,
-		objects: list, since: now.UTC(), heard: now.UTC(), peer: x.p, observed: make(map[string]*observation),
+		objects: list, since: now.UTC(), heard: now.UTC(), peer: x.p, control: x.control,
+		observed: make(map[string]*observation), refused: make(map[string]bool),
 	}
 	s.mu.Lock()
 	full := s.byName[reg.endpoint] == nil && len(s.byName) >= s.t.cfg.LwM2M.Registrations
@@ -316,7 +320,7 @@ func (s *lwm2m) update(x *exchange, r *request) *reply {
 			reg.objects = list
 		}
 		s.changed = true
-		s.speaks(reg, x.p)
+		s.speaks(reg, x)
 		s.mu.Unlock()
 		answer()
 		s.plan(reg)
@@ -358,11 +362,12 @@ func (s *lwm2m) said(x *exchange, r *request, id grid.Identity, event string, th
 
 // speaks notes that a device was heard, and where: it may have come back by another
 // address, where what is on its way does not reach it. It wants s.mu.
-func (s *lwm2m) speaks(reg *registration, p *peer) {
+func (s *lwm2m) speaks(reg *registration, x *exchange) {
+	p := x.p
 	if len(reg.asks) > 0 && reg.asks[0].sent > 0 && reg.peer != p {
 		s.landed(reg.asks[0])
 	}
-	reg.peer, reg.heard, reg.asleep = p, s.t.cfg.Now().UTC(), false
+	reg.peer, reg.control, reg.heard, reg.asleep = p, x.control, s.t.cfg.Now().UTC(), false
 }
 
 // expire ends registrations whose device is silent past its lifetime, and says so in the

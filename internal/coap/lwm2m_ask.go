@@ -10,6 +10,7 @@ import (
 
 	"github.com/plgd-dev/go-coap/v3/message"
 	"github.com/plgd-dev/go-coap/v3/message/codes"
+	coapnet "github.com/plgd-dev/go-coap/v3/net"
 
 	"gridgate/internal/grid"
 )
@@ -118,7 +119,7 @@ func (s *lwm2m) plan(reg *registration) {
 		have[o.path] = true
 	}
 	for _, path := range observe {
-		if !have["/"+path] {
+		if !have["/"+path] && !reg.refused["/"+path] {
 			s.ask(reg, "/"+path, true)
 		}
 	}
@@ -172,7 +173,7 @@ func (s *lwm2m) send(a *asked, now time.Time) question {
 	wait := ackTimeout << a.sent
 	a.sent++
 	a.due = now.Add(wait + rand.N(wait/2))
-	return question{id: int32(a.key.id), token: []byte(a.obs.token), path: a.obs.reg.objects.root + a.obs.path, observe: a.observe && a.block == 0, block: a.block, szx: a.szx}
+	return question{id: int32(a.key.id), token: []byte(a.obs.token), path: a.obs.reg.objects.root + a.obs.path, observe: a.observe && a.block == 0, block: a.block, szx: a.szx, control: a.obs.reg.control}
 }
 
 // repeat sends again what is not acknowledged. A device that does not answer sleeps: the
@@ -242,6 +243,7 @@ type question struct {
 	observe bool
 	block   uint32
 	szx     uint8
+	control *coapnet.ControlMessage
 }
 
 // asker is a wire on which devices can be asked: datagrams.
@@ -263,6 +265,7 @@ func (w datagrams) ask(q question) error {
 	if q.observe {
 		m.SetObserve(0)
 	}
+	answerFrom(m, q.control)
 	if err := m.SetPath(q.path); err != nil {
 		return grid.Errorf(grid.Internal, "path %q: %w", q.path, err)
 	}

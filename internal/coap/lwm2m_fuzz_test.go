@@ -147,7 +147,7 @@ func FuzzAnswer(f *testing.F) {
 		p := &peer{wire: &fuzzWire{}}
 		l.join(p)
 		s := tr.lwm2m
-		reg := &registration{endpoint: "sn:1", identity: "sn:1", place: "x", lifetime: 60, heard: time.Now(), peer: p, observed: map[string]*observation{}}
+		reg := &registration{endpoint: "sn:1", identity: "sn:1", place: "x", lifetime: 60, heard: time.Now(), peer: p, observed: map[string]*observation{}, refused: map[string]bool{}}
 		s.admit(reg)
 		s.mu.Lock()
 		s.ask(reg, "/3342/0", true)

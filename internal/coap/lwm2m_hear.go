@@ -134,7 +134,7 @@ func (s *lwm2m) answer(x *exchange, o *observation, v *answerOf, key exchangeKey
 		return
 	}
 	s.mu.Lock()
-	s.speaks(o.reg, x.p)
+	s.speaks(o.reg, x)
 	a := o.pending()
 	var value []byte
 	switch {
@@ -168,11 +168,14 @@ func (o *observation) pending() *asked {
 // refused takes an answer that is an error. It ends an observation, too. It wants s.mu.
 func (s *lwm2m) refused(o *observation, a *asked, v *answerOf) {
 	s.t.log.Debug("device refuses", "device", o.reg.identity, "path", o.path, "code", v.code)
-	if a != nil {
-		s.done(a, false)
+	if a == nil {
+		s.forget(o)
 		return
 	}
-	s.forget(o)
+	if a.observe && v.code < codes.InternalServerError {
+		o.reg.refused[o.path] = true // until it registers again
+	}
+	s.done(a, false)
 }
 
 // answered takes the answer to a request, or a block of it, and gives the value when it is

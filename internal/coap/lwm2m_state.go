@@ -74,7 +74,8 @@ func (s *lwm2m) restore(r *savedRegistration) {
 	}
 	reg := &registration{
 		endpoint: r.Endpoint, identity: r.Identity, place: r.Place, lifetime: r.Lifetime, version: r.LwM2M, queue: r.Queue,
-		since: r.Since, heard: s.t.cfg.Now().UTC(), read: r.Read, observed: make(map[string]*observation),
+		since: r.Since, heard: s.t.cfg.Now().UTC(), read: r.Read,
+		observed: make(map[string]*observation), refused: make(map[string]bool),
 	}
 	reg.objects.root = r.Root
 	for _, o := range r.Objects {

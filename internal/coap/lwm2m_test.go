@@ -191,7 +191,7 @@ func TestRequestThatIsNeverAnsweredIsGivenUp(t *testing.T) {
 	s.mu.Unlock()
 	for range maxTries {
 		s.mu.Lock()
-		s.speaks(reg, reg.peer)
+		s.speaks(reg, &exchange{p: reg.peer})
 		s.mu.Unlock()
 		s.pump(reg)
 		for range maxRetransmit + 1 {
@@ -424,6 +424,8 @@ func TestDeviceThatRefusesIsNotAskedAgain(t *testing.T) {
 	c.register("ep=sn:1", c.door(), codes.Created)
 	c.wait(3)
 	gatetest.Eventually(t, "answers", observes(tr, "sn:1", 0))
+	c.update("", "", codes.Changed)
+	time.Sleep(20 * time.Millisecond)
 	if got := c.heard(); len(got) != 3 {
 		t.Errorf("asked %q", got)
 	}

@@ -170,10 +170,15 @@ func (w datagrams) reply(x *exchange, r *reply) error {
 		m.SetType(message.NonConfirmable)
 		m.SetMessageID(w.conn.GetMessageID())
 	}
-	if c := x.control; c != nil && !c.Dst.IsMulticast() { // from the address that was spoken to
+	answerFrom(m, x.control)
+	return w.conn.Session().WriteMessage(m)
+}
+
+// answerFrom makes a message come from the address that was spoken to.
+func answerFrom(m *pool.Message, c *coapnet.ControlMessage) {
+	if c != nil && !c.Dst.IsMulticast() {
 		m.SetControlMessage(&coapnet.ControlMessage{IfIndex: c.IfIndex, Src: c.Dst})
 	}
-	return w.conn.Session().WriteMessage(m)
 }
 
 func (w datagrams) address() string { return w.conn.RemoteAddr().String() }
