@@ -207,3 +207,10 @@ func issue(t testing.TB, dir, name string, parent *x509.Certificate, parentKey *
 	}
 	return c, key
 }
+
+func TestAccountWithoutAPasswordIsNotOpen(t *testing.T) {
+	b, _ := start(t, Config{Users: []User{{Name: "certified"}}}, &gatetest.Inbox{})
+	if _, code := dialRaw(t, b.Addr(), rawConnect{version: 4, id: "x", user: "certified"}); code == 0 {
+		t.Error("an empty password logs in to an account that has none")
+	}
+}

@@ -117,12 +117,13 @@ func (t *Transport) dropped(payload []byte) {
 		w.state.Dropped += total - w.base - w.own
 		w.base, w.own = total, 0
 	}
-	n, slow := w.state.Dropped-before, t.window.Held() > 0
+	n := w.state.Dropped - before
 	w.mu.Unlock()
+	failing := !t.tally.Counts().FailingSince.IsZero() // what only is slow shows as a gap
 	switch {
 	case n == 0:
-	case back || slow:
-		t.lost(fmt.Sprintf("the broker dropped %d messages while we were away or slow: raise its limits (Mosquitto: max_queued_messages)", n))
+	case back || failing:
+		t.lost(fmt.Sprintf("the broker dropped %d messages while we were away or could not store: raise its limits (Mosquitto: max_queued_messages)", n))
 	default:
 		t.tally.Fault("broker drops messages", grid.Errorf(grid.Unavailable, "mqtt %s: the broker dropped %d messages of some client: a queue of it is full", t.cfg.Name, n))
 	}
