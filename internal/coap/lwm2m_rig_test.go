@@ -176,9 +176,7 @@ func (c *client) notify(path, value string) error {
 }
 
 func (c *client) notifyAs(path, value string, seq uint32) error {
-	c.mu.Lock()
-	token := c.tokens[path]
-	c.mu.Unlock()
+	token := c.token(path)
 	ctx, cancel := context.WithTimeout(c.t.Context(), c.patience)
 	defer cancel()
 	m := c.conn.AcquireMessage(ctx)
@@ -191,6 +189,13 @@ func (c *client) notifyAs(path, value string, seq uint32) error {
 	m.SetContentFormat(message.AppLwm2mTLV)
 	m.SetBody(strings.NewReader(value))
 	return c.conn.WriteMessage(m)
+}
+
+// token is what an observed path was given.
+func (c *client) token(path string) message.Token {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.tokens[path]
 }
 
 // heard is what the gateway has asked so far.

@@ -2,6 +2,7 @@ package coap
 
 import (
 	"errors"
+	"maps"
 	"net"
 	"path/filepath"
 	"runtime"
@@ -236,12 +237,12 @@ func TestDeviceThatRegistersAgainIsObservedAnew(t *testing.T) {
 	c.connect(tr.Addr("udp"))
 	c.register("ep=sn:1", c.door(), codes.Created)
 	gatetest.Eventually(t, "observation", observes(tr, "sn:1", 1))
-	old, token := c.location, c.tokens["/3342/0"]
+	old, token := c.location, c.token("/3342/0")
 	c.connect(tr.Addr("udp"))
 	c.register("ep=sn:1", c.door(), codes.Created)
 	c.wait(6)
 	gatetest.Eventually(t, "observation", observes(tr, "sn:1", 1))
-	if c.location == old || slices.Equal(c.tokens["/3342/0"], token) || len(tr.lwm2m.byPlace) != 1 || len(tr.lwm2m.byToken) != 1 {
+	if c.location == old || slices.Equal(c.token("/3342/0"), token) || len(tr.lwm2m.byPlace) != 1 || len(tr.lwm2m.byToken) != 1 {
 		t.Errorf("location %s, %d registrations, %d tokens", c.location, len(tr.lwm2m.byPlace), len(tr.lwm2m.byToken))
 	}
 	c.location = old
@@ -352,7 +353,8 @@ func TestEndpointBelongsToItsKey(t *testing.T) {
 	two.location, plain.location = one.location, one.location
 	two.update("lt=1", "", codes.Forbidden)
 	plain.update("lt=1", "", codes.Unauthorized)
-	two.tokens, plain.tokens = one.tokens, one.tokens
+	stolen := map[string]message.Token{"/3342/0": one.token("/3342/0")}
+	two.tokens, plain.tokens = maps.Clone(stolen), stolen
 	before := len(in.Frames())
 	_, _ = two.notify("/3342/0", "spoofed"), plain.notify("/3342/0", "spoofed")
 	if got := in.Frames()[before:]; len(got) != 0 {
