@@ -88,8 +88,8 @@ func (g *Gateway) links() []link {
 		out = append(out, link{"mqtt:" + g.cfg.MQTT[i].Name, s.Connected, s.Since})
 	}
 	for _, t := range g.serial {
-		s := t.Status()
-		out = append(out, link{t.Source(), s.Up, s.Since})
+		h := t.Links()[0]
+		out = append(out, link{h.Path(), h.Up, h.Since})
 	}
 	if l, ok := g.coapLink(); ok {
 		out = append(out, l)

@@ -14,8 +14,8 @@ import (
 type Tally struct {
 	Log *slog.Logger
 
-	received, stored, acked, retried, refused, lost atomic.Uint64
-	lastFrame                                       atomic.Int64 // Unix nanoseconds
+	traffic                               Traffic
+	stored, acked, retried, refused, lost atomic.Uint64
 
 	mu        sync.Mutex
 	failing   int // queues that cannot store at present
@@ -42,21 +42,16 @@ type Counts struct {
 func (t *Tally) Counts() Counts {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	c := Counts{
+	return Counts{
 		LastError: t.lastErr, LastErrorAt: t.lastErrAt, FailingSince: t.since,
-		Received: t.received.Load(), Stored: t.stored.Load(), Acked: t.acked.Load(),
+		LastFrame: t.traffic.Last(), Received: t.traffic.Frames(), Stored: t.stored.Load(), Acked: t.acked.Load(),
 		Retried: t.retried.Load(), Refused: t.refused.Load(), LostUnackable: t.lost.Load(),
 	}
-	if ns := t.lastFrame.Load(); ns != 0 {
-		c.LastFrame = time.Unix(0, ns).UTC()
-	}
-	return c
 }
 
 // Arrived counts a frame off the wire.
 func (t *Tally) Arrived(f *grid.Frame) {
-	t.received.Add(1)
-	t.lastFrame.Store(f.Received.UnixNano())
+	t.traffic.Frame(f.Received)
 	if f.Flags&grid.Refused != 0 {
 		t.refused.Add(1)
 	}

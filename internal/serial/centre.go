@@ -15,6 +15,8 @@ import (
 
 // centre is what a monitoring centre of GB/T 26875.3 knows of its devices.
 type centre struct {
+	now      func() time.Time
+	idle     time.Duration // a device silent for longer is not up
 	times    gb26875.Encoding
 	own      map[gb26875.Command]bool // of the maker, to be confirmed
 	setClock bool
@@ -49,7 +51,7 @@ const (
 func newCentre(c *Config) *centre {
 	times, _ := c.GBT26875.encoding() // Run says what is wrong with it
 	out := &centre{
-		times: times, own: map[gb26875.Command]bool{}, setClock: c.GBT26875.SetClock, clocks: make(chan grid.Identity, 64),
+		now: c.Now, idle: c.Idle, times: times, own: map[gb26875.Command]bool{}, setClock: c.GBT26875.SetClock, clocks: make(chan grid.Identity, 64),
 		seen: map[uint64]*gbDevice{}, unread: map[uint64]unread{}, waiting: map[orderKey]*waiter{},
 	}
 	for _, n := range c.GBT26875.Commands {
@@ -113,7 +115,7 @@ func (p *peer) centre(c cut, at int64) {
 		return
 	case f.Command != gb26875.Send && !known:
 		answer = gb26875.Deny
-		p.t.damage(p.remote, grid.Errorf(grid.Invalid, "gb26875:%d sends %v: want 2 or 5, or the command under gbt26875.commands", f.Source, f.Command))
+		p.damage(grid.Errorf(grid.Invalid, "gb26875:%d sends %v: want 2 or 5, or the command under gbt26875.commands", f.Source, f.Command))
 	}
 	if ctr.heard(&f, p) {
 		ctr.checkClock(&f, p.t.cfg.Now())
@@ -216,6 +218,7 @@ func (c *centre) heard(f *gb26875.Frame, by *peer) bool {
 	if u, waits := c.unread[f.Source]; waits && u.serial == f.Serial {
 		delete(c.unread, f.Source) // it was sent again
 	}
+	d.heardAt(c.now(), c.idle)
 	d.peer, d.centre, d.version = by, f.Destination, [2]byte{f.Version, f.UserVersion}
 	return true
 }
@@ -226,7 +229,7 @@ func (c *centre) gone(p *peer) {
 	defer c.mu.Unlock()
 	for _, source := range p.sources {
 		if d := c.seen[source]; d != nil && d.peer == p {
-			d.peer = nil
+			d.peer, d.since = nil, c.now().UTC()
 		}
 	}
 }
@@ -265,6 +268,8 @@ func (c *centre) refuse(fr grid.Frame, f *gb26875.Frame) bool {
 		c.strange = fr.Received
 		return true
 	}
+	d := c.seen[f.Source]
+	d.fault, d.faultAt = fr.Note, fr.Received
 	if _, waits := c.unread[f.Source]; !waits {
 		fr.Identity = gbIdentity(f.Source)
 		c.unread[f.Source] = unread{fr, f.Serial, time.Now()}

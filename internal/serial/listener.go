@@ -110,7 +110,9 @@ func (g *guests) count() {
 // stored in time the connection is closed, and the device comes again with them.
 func (t *Transport) connection(ctx context.Context, in grid.Ingester, c net.Conn, host string) {
 	l := newLine(tcpPort{c})
-	p := &peer{t: t, remote: host, waits: true, reply: t.replier(l)}
+	p := &peer{t: t, remote: host, waits: true, reply: t.replier(l), name: c.RemoteAddr().String(), since: t.cfg.Now().UTC()}
+	t.enters(p)
+	defer t.leaves(p)
 	var store sync.WaitGroup
 	if t.centre != nil {
 		p.queue = intake.NewQueue(intake.Limits{Frames: 256, Bytes: 256 << 10, GiveUp: t.cfg.GiveUp}, &t.tally, t.stored, func(err error) {

@@ -11,6 +11,7 @@ import (
 	rtu "github.com/goburrow/modbus"
 
 	"gridgate/internal/grid"
+	"gridgate/internal/intake"
 )
 
 const (
@@ -39,16 +40,19 @@ type SlaveStatus struct {
 	Answered   uint64        `json:"answered"`
 	Exceptions uint64        `json:"exceptions"`
 	LastError  string        `json:"last_error,omitempty"`
+
+	LastErrorAt time.Time `json:"last_error_at,omitzero"`
 }
 
 // slave is a unit that is asked. Only the master changes it, its status under the
 // transport's mutex.
 type slave struct {
 	Slave
-	polls  []*poll
-	fails  int       // requests in a row that went unanswered
-	next   time.Time // it is not asked before
-	status SlaveStatus
+	polls   []*poll
+	fails   int       // requests in a row that went unanswered
+	next    time.Time // it is not asked before
+	status  SlaveStatus
+	traffic intake.Traffic // its answers
 }
 
 type poll struct {
@@ -278,6 +282,7 @@ func (p *poll) answer(got []byte) []byte {
 func (m *master) answered(p *poll, asked time.Time, answer []byte) {
 	s := p.slave
 	s.fails, s.next = 0, time.Time{}
+	s.traffic.Frame(m.t.cfg.Now())
 	exception := answer[1]&0x80 != 0
 	m.t.mu.Lock()
 	st := &s.status
@@ -285,7 +290,7 @@ func (m *master) answered(p *poll, asked time.Time, answer []byte) {
 	st.Answered++
 	if exception {
 		st.Exceptions++
-		st.LastError = (&rtu.ModbusError{FunctionCode: p.Function, ExceptionCode: answer[2]}).Error()
+		st.LastError, st.LastErrorAt = (&rtu.ModbusError{FunctionCode: p.Function, ExceptionCode: answer[2]}).Error(), m.t.cfg.Now().UTC()
 	}
 	if !st.Up {
 		st.Up, st.Since = true, m.t.cfg.Now().UTC()
@@ -325,7 +330,7 @@ func (m *master) unanswered(p *poll, asked time.Time, problem string) {
 	m.t.mu.Lock()
 	st := &s.status
 	st.Asked++
-	st.LastError = problem
+	st.LastError, st.LastErrorAt = problem, m.t.cfg.Now().UTC()
 	lost := s.fails == silentAfter
 	if lost {
 		st.Up, st.Since = false, m.t.cfg.Now().UTC()

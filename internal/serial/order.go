@@ -6,6 +6,7 @@ import (
 
 	"gridgate/internal/gb26875"
 	"gridgate/internal/grid"
+	"gridgate/internal/intake"
 )
 
 const (
@@ -102,6 +103,12 @@ type gbDevice struct {
 	version [2]byte   // as it writes them
 	refused time.Time // when a damaged frame of it was kept
 	clock   time.Time // when its clock was last set, or that was tried
+
+	// For the health view.
+	traffic intake.Traffic
+	since   time.Time // there is a way to it, or none, since then
+	fault   string    // its last damaged frame
+	faultAt time.Time
 }
 
 // expect prepares an order to a device that was heard.

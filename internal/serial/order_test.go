@@ -156,7 +156,7 @@ func TestClockThatIsWrongIsSetOnceAnHour(t *testing.T) {
 }
 
 func TestAddressesFillNoMemory(t *testing.T) {
-	c := newCentre(&Config{GBT26875: GBSettings{Time: "binary", Zone: "+08:00"}})
+	c := newCentre(&Config{Now: time.Now, GBT26875: GBSettings{Time: "binary", Zone: "+08:00"}})
 	var p peer
 	for source := range uint64(maxSeen + 1000) {
 		c.heard(&gb26875.Frame{Source: source, Destination: 1 << 40}, &p)

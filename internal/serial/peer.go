@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"strings"
+	"time"
 
 	"gridgate/internal/grid"
 	"gridgate/internal/intake"
@@ -21,6 +22,14 @@ type peer struct {
 	sources  []uint64 // GB/T 26875.3 devices that are reached by it
 
 	denied int64 // up to this position of the stream frames have been denied
+
+	// Of a connection, for the health view; t.mu guards the device and the fault.
+	name    string
+	since   time.Time
+	traffic intake.Traffic
+	device  grid.Identity
+	fault   string
+	faultAt time.Time
 }
 
 // receipt is what is owed to a peer for a frame once it is durable.
@@ -36,7 +45,7 @@ func (p *peer) take(c cut, at int64) {
 		p.unframed = 0
 	}
 	if c.fault != nil {
-		p.t.damage(p.remote, c.fault)
+		p.damage(c.fault)
 	}
 	switch {
 	case p.t.centre != nil:
@@ -46,10 +55,26 @@ func (p *peer) take(c cut, at int64) {
 	}
 }
 
+// damage notes what is no frame.
+func (p *peer) damage(err error) {
+	p.t.damage(p.remote, err)
+	p.t.mu.Lock()
+	defer p.t.mu.Unlock()
+	p.fault, p.faultAt = err.Error(), p.t.cfg.Now().UTC()
+}
+
+func (p *peer) heard(f *grid.Frame) {
+	p.traffic.Frame(f.Received)
+	p.t.mu.Lock()
+	defer p.t.mu.Unlock()
+	p.device = f.Identity
+}
+
 // text stores a line, a text or a block.
 func (p *peer) text(b []byte) {
 	f := p.frame(b)
 	f.Identity, f.Note = p.t.who(b)
+	p.heard(&f)
 	p.t.offer(f)
 }
 

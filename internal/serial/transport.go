@@ -42,10 +42,11 @@ type Transport struct {
 
 	mu     sync.Mutex
 	status Status
-	said   time.Time // when damaged frames were last logged
+	said   time.Time          // when damaged frames were last logged
+	conns  map[*peer]struct{} // to a listener
 }
 
-// Status is the transport's part of the health view.
+// Status is what the transport knows of itself.
 type Status struct {
 	Up          bool          `json:"up"` // the port is open, or the listener listens
 	Since       time.Time     `json:"since"`
@@ -70,7 +71,7 @@ func New(cfg Config, log *slog.Logger) *Transport {
 		log = slog.New(slog.DiscardHandler)
 	}
 	t := &Transport{
-		cfg: cfg, log: log.With("transport", cfg.Name), transport: "serial",
+		cfg: cfg, log: log.With("transport", cfg.Name), transport: "serial", conns: make(map[*peer]struct{}),
 		status: Status{Since: cfg.Now().UTC(), Protocol: cfg.Protocol, Port: cfg.Path + cfg.Connect + cfg.Listen},
 	}
 	t.opened = t.cfg.open
@@ -113,9 +114,6 @@ func (t *Transport) Status() Status {
 	s.Counts = t.tally.Counts()
 	return s
 }
-
-// Source is the transport as the engine names the path of its frames.
-func (t *Transport) Source() string { return t.transport + ":" + t.cfg.Name }
 
 // Run takes frames until ctx is done. It may run once. A port that is away is no error.
 func (t *Transport) Run(ctx context.Context, in grid.Ingester) error {
@@ -164,7 +162,11 @@ func (t *Transport) serve(ctx context.Context, in grid.Ingester) error {
 	if t.cfg.Protocol == ModbusRTU {
 		return t.master(ctx, l)
 	}
-	return t.talk(ctx, l, &peer{t: t, queue: t.acked, reply: t.replier(l)}, 0)
+	far := &peer{t: t, queue: t.acked, reply: t.replier(l)}
+	if t.centre != nil {
+		defer t.centre.gone(far)
+	}
+	return t.talk(ctx, l, far, 0)
 }
 
 // replier writes answers to a line.
