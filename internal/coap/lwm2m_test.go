@@ -573,3 +573,51 @@ func TestAnswerThatComesLaterIsTakenAndAcknowledged(t *testing.T) {
 		t.Error("not observed")
 	}
 }
+
+func TestUpdateMayBringALifetimeABindingAndObjects(t *testing.T) {
+	tr := serveLwM2M(t, Config{}, &gatetest.Inbox{})
+	c := newClient(t)
+	c.connect(tr.Addr("udp"))
+	c.register("ep=sn:1&lt=3600&b=U", c.has("/3342/0", "closed"), codes.Created)
+	gatetest.Eventually(t, "observation", observes(tr, "sn:1", 1))
+	c.update("lt=60&b=UQ", "", codes.Changed)
+	if r, _ := tr.Registration("sn:1"); !r.Queue || r.Expires.Sub(r.Heard) != time.Minute+lifetimeGrace {
+		t.Errorf("%+v", r)
+	}
+	c.update("", c.has("/3342/0", "closed", "/3342/1", "closed"), codes.Changed)
+	gatetest.Eventually(t, "the other observation", observes(tr, "sn:1", 2))
+	if r, _ := tr.Registration("sn:1"); !r.Queue || len(c.heard()) != 2 {
+		t.Errorf("%+v, asked %q", r, c.heard())
+	}
+	c.update("lt=x", "", codes.BadRequest)
+	c.update("", "3342/2", codes.BadRequest)
+}
+
+func TestObservationThatADeviceEndsIsAskedForAgain(t *testing.T) {
+	var in gatetest.Inbox
+	tr := serveLwM2M(t, Config{}, &in)
+	c := newClient(t)
+	c.connect(tr.Addr("udp"))
+	c.register("ep=sn:1", c.has("/3342/0", "closed"), codes.Created)
+	gatetest.Eventually(t, "observation", observes(tr, "sn:1", 1))
+	first := c.token("/3342/0")
+	m := c.conn.AcquireMessage(within(t))
+	defer c.conn.ReleaseMessage(m)
+	m.SetType(message.Confirmable)
+	m.SetMessageID(c.conn.GetMessageID())
+	m.SetCode(codes.Content)
+	m.SetToken(first)
+	m.SetBody(strings.NewReader("last"))
+	if err := c.conn.WriteMessage(m); err != nil {
+		t.Fatal(err)
+	}
+	c.wait(2)
+	gatetest.Eventually(t, "observation", observes(tr, "sn:1", 1))
+	if slices.Equal(c.token("/3342/0"), first) || len(tr.lwm2m.byToken) != 1 {
+		t.Errorf("token %x again, %d in all", first, len(tr.lwm2m.byToken))
+	}
+	gatetest.Eventually(t, "values", func() bool { return len(said(&in)) == 3 })
+	if got := said(&in); got[1] != "/up/sn:1?path=%2F3342%2F0 last" {
+		t.Errorf("frames %q", got)
+	}
+}
