@@ -197,5 +197,5 @@ func (s *session) prove(ctx context.Context) error {
 
 func (t *Transport) handshakeFailed(err error) {
 	t.failed.Add(1)
-	t.peerFault("handshake failed", grid.Errorf(grid.Unauthorized, "coap %s: handshake: %w", t.cfg.Name, err))
+	t.peerFault(t.on("dtls"), "handshake failed", grid.Errorf(grid.Unauthorized, "coap %s: handshake: %w", t.cfg.Name, err))
 }

@@ -218,7 +218,7 @@ func TestSessionSurvivesAnAddressChange(t *testing.T) {
 	if s := tr.Status(); s.Handshakes != 1 || s.Repeated == 0 {
 		t.Errorf("status %+v", s)
 	}
-	if p := tr.Peers(1); p[0].Address != m.now().LocalAddr().String() {
+	if p := tr.Peers("coap.dtls"); p[0].Address != m.now().LocalAddr().String() {
 		t.Errorf("peer is at %s", p[0].Address)
 	}
 }

@@ -24,9 +24,10 @@ var errPanic = errors.New("the journal's side panicked")
 func (t *Transport) enqueue(x *exchange) {
 	p, size := x.p, int64(len(x.frame.Raw))
 	t.tally.Arrived(&x.frame)
+	p.on.traffic.Frame(x.frame.Received)
+	p.traffic.Frame(x.frame.Received)
 	p.mu.Lock()
-	p.status.Device, p.status.LastFrame = x.frame.Identity, x.frame.Received
-	p.status.Received++
+	p.device = x.frame.Identity
 	if p.held >= t.cfg.PeerWindow {
 		p.mu.Unlock()
 		t.turnAway(x, t.later("too many of your messages wait"))
@@ -89,6 +90,7 @@ func (t *Transport) store(batch []*exchange) {
 			break
 		}
 		if errors.Is(err, grid.ErrOverloaded) || t.ctx.Err() != nil || t.cfg.Now().Sub(began) >= t.cfg.GiveUp {
+			batch[0].p.on.faulted(err)
 			t.tally.Fault("frames refused", err)
 			for _, x := range rest {
 				t.release(x)

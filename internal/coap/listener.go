@@ -18,6 +18,7 @@ import (
 	udpclient "github.com/plgd-dev/go-coap/v3/udp/client"
 
 	"gridgate/internal/grid"
+	"gridgate/internal/intake"
 )
 
 const (
@@ -49,6 +50,11 @@ type listener struct {
 	since time.Time
 	bound string
 	peers list.List // of *peer, heard last first
+
+	// For the health view.
+	traffic intake.Traffic
+	fault   string
+	faultAt time.Time
 }
 
 func newListener(t *Transport, kind, addr string, open func(string) (server, error)) *listener {
@@ -77,7 +83,9 @@ func (l *listener) run(ctx context.Context) {
 	for ctx.Err() == nil {
 		if l.server == nil {
 			if err := l.openNow(); err != nil {
-				l.t.tally.Fault("coap cannot listen", grid.Errorf(grid.Unavailable, "coap %s: %s: listen on %s: %w", l.t.cfg.Name, l.kind, l.addr, err))
+				err = grid.Errorf(grid.Unavailable, "coap %s: %s: listen on %s: %w", l.t.cfg.Name, l.kind, l.addr, err)
+				l.faulted(err)
+				l.t.tally.Fault("coap cannot listen", err)
 				select {
 				case <-time.After(openAgain):
 				case <-ctx.Done():
@@ -103,7 +111,9 @@ func (l *listener) down(ctx context.Context, err error) {
 	}
 	l.mu.Unlock()
 	if ctx.Err() == nil {
-		l.t.tally.Fault("coap listener failed", grid.Errorf(grid.Unavailable, "coap %s: %s on %s: %w", l.t.cfg.Name, l.kind, l.addr, err))
+		err = grid.Errorf(grid.Unavailable, "coap %s: %s on %s: %w", l.t.cfg.Name, l.kind, l.addr, err)
+		l.faulted(err)
+		l.t.tally.Fault("coap listener failed", err)
 	}
 }
 
@@ -265,6 +275,11 @@ func (c *connections) take(t *Transport, conn any, m *pool.Message) (bool, error
 	p, ok := c.byConn.Load(conn)
 	if !ok {
 		return true, nil // it has just been forgotten
+	}
+	// Over UDP and DTLS go-coap does not count what we take as activity, and would close a
+	// session in the midst of its reports.
+	if active, ok := conn.(*udpclient.Conn); ok {
+		active.InactivityMonitor().Notify()
 	}
 	return t.take(p.(*peer), m), nil
 }

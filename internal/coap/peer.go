@@ -16,6 +16,7 @@ import (
 	udp "github.com/plgd-dev/go-coap/v3/udp/client"
 
 	"gridgate/internal/grid"
+	"gridgate/internal/intake"
 )
 
 // peer is one far end: an address on UDP, a session on DTLS, a connection on TCP.
@@ -38,18 +39,12 @@ type peer struct {
 	waiting []*exchange
 	held    int // waiting, or being stored
 	running bool
-	status  PeerStatus
-}
 
-// PeerStatus is one peer's part of the health view.
-type PeerStatus struct {
-	Listener  string        `json:"listener"` // udp, dtls, tcp
-	Address   string        `json:"address"`
-	Device    grid.Identity `json:"device,omitempty"` // who spoke last
-	Since     time.Time     `json:"since"`
-	LastFrame time.Time     `json:"last_frame,omitzero"`
-	Received  uint64        `json:"received"`
-	LastError string        `json:"last_error,omitempty"` // what it was last told
+	// For the health view.
+	traffic intake.Traffic
+	device  grid.Identity // who spoke last
+	fault   string        // what it was last told
+	faultAt time.Time
 }
 
 // wire is how answers reach a peer.
@@ -101,7 +96,7 @@ func (p *peer) allow(now time.Time, cost float64) bool {
 func (p *peer) answer(x *exchange, r *reply) error {
 	if r.code >= codes.BadRequest {
 		p.mu.Lock()
-		p.status.LastError = r.text
+		p.fault, p.faultAt = r.text, p.t.cfg.Now().UTC()
 		p.mu.Unlock()
 	}
 	if x.heard && (r.code != codes.Empty || !x.con) {
@@ -114,14 +109,6 @@ func (p *peer) answer(x *exchange, r *reply) error {
 		r = &reply{code: codes.Empty, format: -1}
 	}
 	return p.wire.reply(x, r)
-}
-
-func (p *peer) snapshot() PeerStatus {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	s := p.status
-	s.Listener, s.Address, s.Since = p.on.kind, p.wire.address(), p.since
-	return s
 }
 
 // fill writes a reply into a message.

@@ -57,7 +57,7 @@ type Transport struct {
 // resource serves a request. It answers at once by a reply, or later with nil.
 type resource func(x *exchange, r *request) *reply
 
-// Status is the transport's part of the health view.
+// Status is what the transport knows of itself.
 type Status struct {
 	Listeners        []ListenerStatus `json:"listeners"`
 	Waiting          int              `json:"waiting"`          // frames not yet durable
@@ -136,17 +136,6 @@ func (t *Transport) Status() Status {
 		s.Listeners = append(s.Listeners, l.status())
 	}
 	return s
-}
-
-// Peers returns up to most peers, those heard last first.
-func (t *Transport) Peers(most int) []PeerStatus {
-	var out []PeerStatus
-	for _, l := range t.listeners {
-		for _, p := range l.latest(most - len(out)) {
-			out = append(out, p.snapshot())
-		}
-	}
-	return out
 }
 
 // Run serves until ctx is done. It may run once. An address that cannot be opened at the
@@ -307,9 +296,10 @@ func (t *Transport) turnAway(x *exchange, r *reply) {
 
 // peerFault records a fault that anyone can cause from outside: one a second, so that nobody
 // fills the log.
-func (t *Transport) peerFault(msg string, err error) {
+func (t *Transport) peerFault(on *listener, msg string, err error) {
 	last, now := t.told.Load(), time.Now().UnixNano()
 	if now-last >= int64(time.Second) && t.told.CompareAndSwap(last, now) {
+		on.faulted(err)
 		t.tally.Fault(msg, err)
 	}
 }
@@ -346,7 +336,7 @@ func (t *Transport) up(x *exchange, r *request) *reply {
 	}
 	if bad := t.keys.permit(x.p.who, id); bad != nil {
 		t.denied.Add(1)
-		t.peerFault("peer may not speak for the device", grid.Errorf(grid.Forbidden, "coap %s: %s for %s: %s", t.cfg.Name, x.p.wire.address(), id, bad.text))
+		t.peerFault(x.p.on, "peer may not speak for the device", grid.Errorf(grid.Forbidden, "coap %s: %s for %s: %s", t.cfg.Name, x.p.wire.address(), id, bad.text))
 		return bad
 	}
 	var flags grid.FrameFlags

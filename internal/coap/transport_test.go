@@ -488,8 +488,8 @@ func TestStatusAndPeersSayHowItIs(t *testing.T) {
 	if len(s.Listeners) != 2 || !s.Listeners[0].Up || s.Listeners[0].Peers != 1 || s.Listeners[0].Since.IsZero() || s.Received != 1 || s.Acked != 1 || s.RefusedRequests != 1 || s.LastFrame.IsZero() {
 		t.Errorf("status %+v", s)
 	}
-	p := tr.Peers(10)
-	if len(p) != 1 || p[0].Device != "sn:1" || p[0].Received != 1 || p[0].Listener != "udp" || p[0].Address != d.conn.LocalAddr().String() || !strings.Contains(p[0].LastError, "nobody") || p[0].LastFrame.IsZero() {
+	p := tr.Peers("coap.udp")
+	if len(p) != 1 || p[0].Device != "sn:1" || p[0].Frames != 1 || !p[0].Up || p[0].Since.IsZero() || p[0].Address != d.conn.LocalAddr().String() || !strings.Contains(p[0].LastError, "nobody") || p[0].LastFrame.IsZero() {
 		t.Errorf("peers %+v", p)
 	}
 	stop()

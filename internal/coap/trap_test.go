@@ -125,12 +125,12 @@ func TestPeersAreBoundedAndTheLongestIdleGoesFirst(t *testing.T) {
 	if s.Listeners[0].Peers != 10 || s.Evicted != 92 {
 		t.Errorf("status %+v", s)
 	}
-	for _, p := range tr.Peers(100) {
+	for _, p := range tr.Peers("") {
 		if p.Address == idle.conn.LocalAddr().String() {
 			t.Error("the idle one is still there")
 		}
 	}
-	if got := tr.Peers(100)[1]; got.Address != first.conn.LocalAddr().String() || got.Received != 100 {
+	if got := tr.Peers("")[1]; got.Address != first.conn.LocalAddr().String() || got.Frames != 100 {
 		t.Errorf("the busy one is %+v: want it to have stayed", got)
 	}
 	gatetest.Eventually(t, "the goroutines of the others to end", func() bool { return runtime.NumGoroutine() < before+15 })

@@ -1,0 +1,76 @@
+package coap
+
+import (
+	"fmt"
+	"time"
+
+	"gridgate/internal/grid"
+)
+
+// Links are the listeners in the health view.
+func (t *Transport) Links() []grid.LinkHealth {
+	now := t.cfg.Now()
+	general := t.tally.Counts()
+	out := make([]grid.LinkHealth, len(t.listeners))
+	for i, l := range t.listeners {
+		h := &out[i]
+		h.Name, h.Transport, h.Source, h.Kind = "coap."+l.kind, t.wire.Transport, t.cfg.Name, grid.ListenerLink
+		l.mu.Lock()
+		h.Address, h.Up, h.Since, h.Peers, h.PeersUp = l.bound, l.up, l.since, l.peers.Len(), l.peers.Len()
+		fault, faultAt := l.fault, l.faultAt
+		l.mu.Unlock()
+		if !h.Up {
+			h.Problem = fmt.Sprintf("not listening since %s: %s", h.Since.Format(time.RFC3339), fault)
+		}
+		if fault == general.LastError {
+			general.LastError = "" // it is this listener's, not of all
+		}
+		t.tally.Fill(h, now)
+		l.traffic.Fill(h, now)
+		h.LastError, h.LastErrorAt = fault, faultAt
+	}
+	for i := range out {
+		if h := &out[i]; general.LastError != "" && general.LastErrorAt.After(h.LastErrorAt) {
+			h.LastError, h.LastErrorAt = general.LastError, general.LastErrorAt
+		}
+		if m, on := t.LwM2M(); on && out[i].Name != "coap.tcp" {
+			out[i].Detail = fmt.Sprintf("%d devices registered by LwM2M", m.Registrations)
+		}
+	}
+	return out
+}
+
+// Peers are the peers of a listener that are remembered, those heard last first; link "" is
+// every listener.
+func (t *Transport) Peers(link string) []grid.LinkHealth {
+	now := t.cfg.Now()
+	var out []grid.LinkHealth
+	for _, l := range t.listeners {
+		if link != "" && link != "coap."+l.kind {
+			continue
+		}
+		for _, p := range l.latest(t.cfg.MaxPeers) {
+			out = append(out, p.health(now))
+		}
+	}
+	return out
+}
+
+func (p *peer) health(now time.Time) grid.LinkHealth {
+	address := p.wire.address()
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	h := grid.LinkHealth{
+		Name: address, Transport: p.t.wire.Transport, Source: p.t.cfg.Name, Kind: grid.CoAPPeer, Address: address, Device: p.device,
+		Up: true, Since: p.since, LastError: p.fault, LastErrorAt: p.faultAt,
+	}
+	p.traffic.Fill(&h, now)
+	return h
+}
+
+// faulted notes an error of a listener, for the health view.
+func (l *listener) faulted(err error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.fault, l.faultAt = err.Error(), l.t.cfg.Now().UTC()
+}
