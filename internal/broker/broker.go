@@ -62,8 +62,10 @@ type Broker struct {
 	workers  sync.WaitGroup
 
 	refused  atomic.Uint64
-	sessions sync.Map    // *mochi.Client → *session
-	fanOut   atomic.Bool // someone has subscribed to uplink topics
+	began    atomic.Int64 // when it was made, then when it listens, Unix nanoseconds
+	guests   sync.Map     // *mochi.Client → *guest
+	sessions sync.Map     // *mochi.Client → *session
+	fanOut   atomic.Bool  // someone has subscribed to uplink topics
 	mu       sync.Mutex
 	tails    map[string]*session // by client id: the last session that has a window
 }
@@ -85,6 +87,7 @@ func New(cfg Config, log *slog.Logger) *Broker {
 		Transport: "mqtt", Source: cfg.Name, MaxPayload: cfg.MaxPayload, Identify: cfg.Identify, Remember: cfg.Remember, Ask: b.ask, Now: cfg.Now,
 	}
 	b.tally.Log = b.log
+	b.began.Store(cfg.Now().UnixNano())
 	if len(cfg.Users) == 0 && !cfg.Anonymous {
 		b.token = rand.Text()
 		cfg.Users = []User{{Name: "gridgate", Password: b.token}}
@@ -117,7 +120,7 @@ func loaded(p *atomic.Pointer[string]) string {
 	return ""
 }
 
-// Status is the broker's part of the health view.
+// Status is what the broker knows of itself.
 type Status struct {
 	Listening    string `json:"listening,omitempty"`
 	ListeningTLS string `json:"listening_tls,omitempty"`
@@ -164,6 +167,7 @@ func (b *Broker) Run(ctx context.Context, in grid.Ingester) error {
 		}
 		b.log.Info("broker listens", "in", addr, "tls", l.id == "tls")
 	}
+	b.began.Store(b.cfg.Now().UnixNano())
 	close(b.ready)
 
 	<-ctx.Done()

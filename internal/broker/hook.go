@@ -64,7 +64,9 @@ func (h *hook) OnACLCheck(cl *mochi.Client, topic string, write bool) bool {
 	if write {
 		may := h.b.mayPublish(u, topic)
 		if !may {
-			h.b.refuse("publish refused", grid.Errorf(grid.Forbidden, "client %q: user %q may not publish %q", cl.ID, u.Name, topic))
+			err := grid.Errorf(grid.Forbidden, "client %q: user %q may not publish %q", cl.ID, u.Name, topic)
+			h.b.refuse("publish refused", err)
+			h.b.faulted(cl, err)
 		}
 		return may
 	}
@@ -91,7 +93,7 @@ func (h *hook) OnPublish(cl *mochi.Client, pk packets.Packet) (packets.Packet, e
 		return pk, nil
 	}
 	if pk.FixedHeader.Qos == 0 {
-		h.b.takeUnacked(&pk)
+		h.b.takeUnacked(cl, &pk)
 		return pk, packets.CodeSuccessIgnore
 	}
 	h.b.session(cl).take(&pk)
@@ -99,11 +101,12 @@ func (h *hook) OnPublish(cl *mochi.Client, pk packets.Packet) (packets.Packet, e
 	return pk, packets.ErrRejectPacket
 }
 
-// OnSessionEstablished switches off the server's count of what an MQTT 5 client still takes.
-// What it does with the count takes a read lock twice, and hangs when someone publishes to
-// that client in between.
+// OnSessionEstablished notes who is there, and switches off the server's count of what an
+// MQTT 5 client still takes. What it does with the count takes a read lock twice, and hangs
+// when someone publishes to that client in between.
 func (h *hook) OnSessionEstablished(cl *mochi.Client, _ packets.Packet) {
 	cl.State.Inflight.ResetSendQuota(0)
+	h.b.enters(cl)
 }
 
 // OnSubscribe gives QoS 0 to a client that takes fewer messages at a time than we may send.
@@ -133,9 +136,9 @@ func (h *hook) OnSubscribed(_ *mochi.Client, pk packets.Packet, reasons []byte) 
 
 // OnWillSent journals a will on an uplink topic, unless it is we who are leaving. The server
 // itself has brought it to subscribers.
-func (h *hook) OnWillSent(_ *mochi.Client, pk packets.Packet) {
+func (h *hook) OnWillSent(cl *mochi.Client, pk packets.Packet) {
 	if h.b.ctx.Err() == nil && anyMatches(h.b.cfg.Uplinks, pk.TopicName) {
-		h.b.enqueueUnacked(&pk, nil)
+		h.b.enqueueUnacked(cl, &pk, nil)
 	}
 }
 
@@ -144,6 +147,7 @@ func (h *hook) OnDisconnect(cl *mochi.Client, err error, _ bool) {
 		h.b.tally.Fault("connection closed", grid.Errorf(grid.Invalid, "client %q sends a packet of more than %d bytes: raise max_packet or make it stop", cl.ID, h.b.cfg.MaxPacket))
 	}
 	h.b.ended(cl)
+	h.b.leaves(cl)
 }
 
 // OnClientExpired takes away the subscriptions that the server leaves behind.

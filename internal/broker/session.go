@@ -80,7 +80,7 @@ func (s *session) take(pk *packets.Packet) {
 		_ = s.b.server.DisconnectClient(s.cl, packets.ErrReceiveMaximum)
 		return
 	}
-	f := s.b.frame(pk)
+	f := s.b.frame(s.cl, pk)
 	s.queue.Put(f, handle{id: pk.PacketID, forward: s.b.toForward(pk)})
 }
 
@@ -112,10 +112,12 @@ func (s *session) giveUp(err error) {
 }
 
 // takeUnacked adds a QoS 0 frame to the one buffer for all.
-func (b *Broker) takeUnacked(pk *packets.Packet) { b.enqueueUnacked(pk, b.toForward(pk)) }
+func (b *Broker) takeUnacked(cl *mochi.Client, pk *packets.Packet) {
+	b.enqueueUnacked(cl, pk, b.toForward(pk))
+}
 
-func (b *Broker) enqueueUnacked(pk *packets.Packet, forward *packets.Packet) {
-	f := b.frame(pk)
+func (b *Broker) enqueueUnacked(cl *mochi.Client, pk *packets.Packet, forward *packets.Packet) {
+	f := b.frame(cl, pk)
 	f.Flags |= grid.Unacknowledged
 	if !b.unacked.Offer(f, forward) {
 		b.tally.Lost(1)
@@ -125,13 +127,14 @@ func (b *Broker) enqueueUnacked(pk *packets.Packet, forward *packets.Packet) {
 // frame makes the frame of a PUBLISH. The retain flag of a publisher asks to keep the
 // message for later subscribers; the message itself is news, so the frame is not Retained.
 // The topic shares memory with the whole packet, so who remembers it must have a copy.
-func (b *Broker) frame(pk *packets.Packet) grid.Frame {
+func (b *Broker) frame(cl *mochi.Client, pk *packets.Packet) grid.Frame {
 	var flags grid.FrameFlags
 	if pk.FixedHeader.Dup {
 		flags |= grid.Redelivered
 	}
 	f := b.wire.Frame(strings.Clone(pk.TopicName), pk.Payload, flags)
 	b.tally.Arrived(&f)
+	b.spoke(cl, &f)
 	return f
 }
 

@@ -5,10 +5,35 @@ import (
 	"fmt"
 	"strings"
 	"time"
+
+	"gridgate/internal/grid"
 )
 
 // remember is how long lost messages are a problem: a person must come to see it.
 const remember = time.Hour
+
+// Links is the connection in the health view.
+func (t *Transport) Links() []grid.LinkHealth {
+	now, s := t.cfg.Now(), t.Status()
+	h := grid.LinkHealth{
+		Name: "mqtt." + t.cfg.Name, Transport: "mqtt", Source: t.cfg.Name, Kind: grid.BrokerLink, Address: t.peer, Up: s.Connected, Since: s.Since,
+		Detail: fmt.Sprintf("%d topics", len(t.cfg.Topics)),
+	}
+	if s.CanaryRTT > 0 {
+		h.Detail += fmt.Sprintf(", answers in %v", s.CanaryRTT.Round(100*time.Microsecond))
+	}
+	if s.Waiting > 0 {
+		h.Detail += fmt.Sprintf(", %d frames wait", s.Waiting)
+	}
+	if err := s.Problem(now); err != nil {
+		h.Problem = err.Error()
+	}
+	t.tally.Fill(&h, now)
+	return []grid.LinkHealth{h}
+}
+
+// Peers are none: who is behind the broker only it knows.
+func (t *Transport) Peers(string) []grid.LinkHealth { return nil }
 
 // Problem says what is wrong with the connection, nil when all is well.
 func (s Status) Problem(now time.Time) error {

@@ -51,7 +51,7 @@ type Transport struct {
 	status Status
 }
 
-// Status is the transport's part of the health view.
+// Status is what the transport knows of itself.
 type Status struct {
 	Connected     bool           `json:"connected"`
 	Since         time.Time      `json:"since"` // connected, or not, since then
