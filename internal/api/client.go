@@ -129,6 +129,16 @@ func (c *Client) Ledger(ctx context.Context) (Ledger, error) {
 	return call[Ledger](ctx, c, http.MethodGet, "/api/v1/ledger", nil, nil)
 }
 
+// Links reads the health of each transport.
+func (c *Client) Links(ctx context.Context) (Page[grid.LinkHealth], error) {
+	return call[Page[grid.LinkHealth]](ctx, c, http.MethodGet, "/api/v1/transports", nil, nil)
+}
+
+// Peers reads one page of who is behind a link; of q it uses State, Text, Limit and Cursor.
+func (c *Client) Peers(ctx context.Context, link string, q Query) (Page[grid.LinkHealth], error) {
+	return List[grid.LinkHealth](ctx, c, "transports/"+url.PathEscape(link)+"/peers", q)
+}
+
 // Backup has the gateway write a backup into a folder of its own machine.
 func (c *Client) Backup(ctx context.Context, dir string) error {
 	_, err := do(ctx, c, http.MethodPost, "/api/v1/backup", nil, &content{json: map[string]string{"to": dir}}, time.Hour)

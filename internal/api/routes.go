@@ -27,6 +27,7 @@ func (s *Server) routes(api huma.API) {
 	s.ticketRoutes(api)
 	s.deliveryRoutes(api)
 	s.frameRoutes(api)
+	s.linkRoutes(api)
 	s.profileRoutes(api)
 	s.streamRoute(api)
 	s.backupRoute(api)

@@ -100,7 +100,7 @@ func TestSameCoAPMessageByAnyWayIsOneEvent(t *testing.T) {
 	}
 	tell(t, c, 7, alarm)
 	tell(t, dialUDP(t, addr), 7, alarm) // the NAT has given it another port
-	metrics(t, g, `gridgate_coap_up{listener="udp"} 1`, "gridgate_coap_received_frames_total 2", "gridgate_coap_unreadable_datagrams_total 1")
+	metrics(t, g, `gridgate_link_up{kind="listener",link="coap.udp"} 1`, `gridgate_link_received_frames_total{link="coap.udp"} 2`, "gridgate_coap_unreadable_datagrams_total 1")
 	g.Kill()
 	g.start(t)
 	tell(t, c, 7, alarm) // the answer was lost with the gateway

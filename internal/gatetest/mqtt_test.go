@@ -139,7 +139,7 @@ func TestRefusedSubscriptionIsSeenInHealthMetricsLogAndCheck(t *testing.T) {
 	g.start(t)
 	eventually(t, 20*time.Second, "both connections", func() error {
 		for _, name := range []string{"open", "strict"} {
-			if up := g.metric(t, `gridgate_mqtt_up{broker="`+name+`"}`); up != "1" {
+			if up := g.metric(t, `gridgate_link_up{kind="broker",link="mqtt.`+name+`"}`); up != "1" {
 				return fmt.Errorf("%s: up is %q", name, up)
 			}
 		}

@@ -2,7 +2,6 @@ package gateway
 
 import (
 	"context"
-	"fmt"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -89,44 +88,12 @@ func (g *Gateway) CoAPAddr(kind string) string {
 	return g.coap.Addr(kind)
 }
 
-// coapLink is up while all listeners are open: devices behind one that is not are not to blame.
-func (g *Gateway) coapLink() (link, bool) {
-	if g.coap == nil {
-		return link{}, false
-	}
-	l := link{source: "coap:" + coapSource, up: true}
-	for _, s := range g.coap.Status().Listeners {
-		if s.Up != l.up && l.up || s.Up == l.up && s.Since.After(l.since) {
-			l.up, l.since = s.Up, s.Since
-		}
-	}
-	return l, true
-}
-
-func (g *Gateway) coapHealth(parts map[string]error) {
-	if g.coap == nil {
-		return
-	}
-	status := g.coap.Status()
-	for _, l := range status.Listeners {
-		name := "coap." + l.Listener
-		parts[name] = nil
-		if !l.Up {
-			parts[name] = fmt.Errorf("not listening since %s: %s", l.Since.Format(time.RFC3339), status.LastError)
-		}
-	}
-}
-
 func (g *Gateway) coapMetrics(send func(kind prometheus.ValueType, name, help string, v float64, labels ...string)) {
 	if g.coap == nil {
 		return
 	}
 	count, gauge := prometheus.CounterValue, prometheus.GaugeValue
 	s := g.coap.Status()
-	for _, l := range s.Listeners {
-		send(gauge, "coap_up", "1 while it listens.", flag(l.Up), "listener", l.Listener)
-		send(gauge, "coap_peers", "Peers that are remembered: addresses, sessions, connections.", float64(l.Peers), "listener", l.Listener)
-	}
 	send(gauge, "coap_waiting_frames", "Frames not yet durable.", float64(s.Waiting))
 	send(gauge, "coap_keys", "Devices with a key or certificate of their own.", float64(s.Keys))
 	if m, on := g.coap.LwM2M(); on {
@@ -136,7 +103,6 @@ func (g *Gateway) coapMetrics(send func(kind prometheus.ValueType, name, help st
 		send(count, "lwm2m_expired_total", "Registrations whose device was silent past its lifetime.", float64(m.Expired))
 		send(count, "lwm2m_unanswered_requests_total", "Requests that were given up.", float64(m.Dropped))
 	}
-	send(count, "coap_received_frames_total", "Frames off the wire.", float64(s.Received))
 	send(count, "coap_acknowledged_frames_total", "Frames durable and answered with 2.04.", float64(s.Acked))
 	send(count, "coap_retried_frames_total", "Frames given to the journal again.", float64(s.Retried))
 	send(count, "coap_repeated_messages_total", "Messages that had come before.", float64(s.Repeated))
@@ -147,9 +113,6 @@ func (g *Gateway) coapMetrics(send func(kind prometheus.ValueType, name, help st
 	send(count, "coap_evicted_peers_total", "Idle peers that had to go for others.", float64(s.Evicted))
 	send(count, "coap_handshakes_total", "DTLS sessions begun.", float64(s.Handshakes))
 	send(count, "coap_failed_handshakes_total", "DTLS handshakes that failed.", float64(s.FailedHandshakes))
-	if !s.LastFrame.IsZero() {
-		send(gauge, "coap_last_frame_seconds", "When the last frame came, Unix time.", float64(s.LastFrame.UnixMilli())/1e3)
-	}
 }
 
 // runCoAP starts the listeners and waits until they are open.

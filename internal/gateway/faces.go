@@ -106,9 +106,7 @@ func (g *Gateway) health(context.Context) map[string]error {
 			parts["influxdb"] = errors.New(s.LastError)
 		}
 	}
-	g.mqttHealth(parts)
-	g.serialHealth(parts)
-	g.coapHealth(parts)
+	g.linkProblems(parts)
 	return parts
 }
 
@@ -156,17 +154,16 @@ func (g *Gateway) upkeep(ctx context.Context) error {
 // noteDown tells the engine when a connection ends and when it is back: silence in
 // between is nobody's fault behind it.
 func (g *Gateway) noteDown(ctx context.Context, down map[string]time.Time) {
-	for _, l := range g.links() {
-		source := l.source
+	for source, l := range paths(g.links()) {
 		from, was := down[source]
 		var err error
 		switch {
-		case !l.up && !was:
-			down[source] = l.since
-			err = g.engine.Down(ctx, source, l.since, time.Time{})
-		case l.up && was:
+		case !l.Up && !was:
+			down[source] = l.Since
+			err = g.engine.Down(ctx, source, l.Since, time.Time{})
+		case l.Up && was:
 			delete(down, source)
-			err = g.engine.Down(ctx, source, from, l.since)
+			err = g.engine.Down(ctx, source, from, l.Since)
 		}
 		if err != nil && ctx.Err() == nil {
 			g.log.Error("outage of a transport is not noted", "transport", source, "err", err)

@@ -412,6 +412,7 @@ const routes = 100_000
 func (g *Gateway) makeAPI() error {
 	d := api.Deps{
 		Store: g.store, Engine: faces{g.engine, g}, Frames: g.journal, Workbench: g.engine, Parse: parseRegistry, Backup: g.backup, Ready: g.health,
+		Links: g.links, Peers: g.peers,
 		Who:     (&auth.Keeper{Admin: g.token, Unit: g.store.UnitByToken}).Who,
 		Metrics: g.metrics(), Log: g.log, Version: Version,
 	}

@@ -3,7 +3,6 @@ package gateway
 import (
 	"fmt"
 	"strings"
-	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 
@@ -12,27 +11,12 @@ import (
 	"gridgate/internal/mqtt"
 )
 
-// mqttHealth says what is wrong with the embedded broker and with each other one.
-func (g *Gateway) mqttHealth(parts map[string]error) {
-	if g.broker != nil {
-		parts["broker"] = nil
-		if s := g.broker.Status(); !s.FailingSince.IsZero() {
-			parts["broker"] = fmt.Errorf("frames cannot be stored since %s: %s", s.FailingSince.Format(time.RFC3339), s.LastError)
-		}
-	}
-	for i, t := range g.mqtt {
-		parts["mqtt."+g.cfg.MQTT[i].Name] = t.Status().Problem(time.Now())
-	}
-}
-
 func (g *Gateway) mqttMetrics(send func(kind prometheus.ValueType, name, help string, v float64, labels ...string)) {
 	count, gauge := prometheus.CounterValue, prometheus.GaugeValue
 	if g.broker != nil {
 		s := g.broker.Status()
-		send(gauge, "broker_clients", "Connections to the embedded broker.", float64(s.Clients))
 		send(gauge, "broker_max_clients", "Connections that it takes.", float64(s.MaxClients))
 		send(count, "broker_refused_total", "Logins, publishes and connections that it refused.", float64(s.TurnedAway))
-		send(count, "broker_received_frames_total", "Frames that came.", float64(s.Received))
 		send(count, "broker_acknowledged_frames_total", "Frames durable and acknowledged.", float64(s.Acked))
 	}
 	for i, t := range g.mqtt {
@@ -43,11 +27,9 @@ func (g *Gateway) mqttMetrics(send func(kind prometheus.ValueType, name, help st
 				refused++
 			}
 		}
-		send(gauge, "mqtt_up", "1 while connected to the broker.", flag(s.Connected), "broker", name)
 		send(gauge, "mqtt_refused_subscriptions", "Topics that the broker does not let us hear.", float64(refused), "broker", name)
 		send(gauge, "mqtt_canary_seconds", "From sending the last message to ourselves to hearing it.", s.CanaryRTT.Seconds(), "broker", name)
 		send(gauge, "mqtt_waiting_frames", "Frames that came and are not yet durable.", float64(s.Waiting), "broker", name)
-		send(count, "mqtt_received_frames_total", "Frames that came.", float64(s.Received), "broker", name)
 		send(count, "mqtt_acknowledged_frames_total", "Frames durable and acknowledged.", float64(s.Acked), "broker", name)
 		send(count, "mqtt_dropped_messages_total", "Messages that the broker itself counts as dropped, for all its clients, since we look.", float64(s.Queue.Dropped), "broker", name)
 		send(count, "mqtt_queue_gaps_total", "Messages to ourselves that the broker took and did not deliver: its queue for us was full.", float64(s.Queue.Gaps), "broker", name)

@@ -2,7 +2,6 @@ package gateway
 
 import (
 	"fmt"
-	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 
@@ -72,51 +71,12 @@ func (g *Gateway) makeSerial() error {
 	return nil
 }
 
-// link is a connection whose outages the engine must know of: silence behind it is
-// nobody's fault.
-type link struct {
-	source string // as paths of the engine name it
-	up     bool
-	since  time.Time
-}
-
-// links are those of all transports.
-func (g *Gateway) links() []link {
-	var out []link
-	for i, t := range g.mqtt {
-		s := t.Status()
-		out = append(out, link{"mqtt:" + g.cfg.MQTT[i].Name, s.Connected, s.Since})
-	}
-	for _, t := range g.serial {
-		h := t.Links()[0]
-		out = append(out, link{h.Path(), h.Up, h.Since})
-	}
-	if l, ok := g.coapLink(); ok {
-		out = append(out, l)
-	}
-	return out
-}
-
-// serialHealth says which lines are not open.
-func (g *Gateway) serialHealth(parts map[string]error) {
-	for i, t := range g.serial {
-		name := "serial." + g.cfg.Serial[i].Name
-		parts[name] = nil
-		if s := t.Status(); !s.Up {
-			parts[name] = fmt.Errorf("not open since %s: %s", s.Since.Format(time.RFC3339), s.LastError)
-		}
-	}
-}
-
 func (g *Gateway) serialMetrics(send func(kind prometheus.ValueType, name, help string, v float64, labels ...string)) {
 	count, gauge := prometheus.CounterValue, prometheus.GaugeValue
 	for i, t := range g.serial {
 		s, line := t.Status(), g.cfg.Serial[i].Name
-		send(gauge, "serial_up", "1 while the port is open, or the listener listens.", flag(s.Up), "line", line)
-		send(gauge, "serial_peers", "Connections to a listener.", float64(s.Peers), "line", line)
 		send(count, "serial_received_bytes_total", "Bytes off the line.", float64(s.BytesIn), "line", line)
 		send(count, "serial_sent_bytes_total", "Bytes written to the line.", float64(s.BytesOut), "line", line)
-		send(count, "serial_received_frames_total", "Frames off the line.", float64(s.Received), "line", line)
 		send(count, "serial_acknowledged_frames_total", "Frames durable and confirmed.", float64(s.Acked), "line", line)
 		send(count, "serial_damaged_frames_total", "Frames that were noise, half or wrong.", float64(s.Damaged), "line", line)
 		for _, slave := range s.Slaves {
