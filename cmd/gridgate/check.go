@@ -18,11 +18,12 @@ import (
 
 // report is what gridgate check found.
 type report struct {
-	OK       bool             `json:"ok"`
-	Problems []string         `json:"problems"`
-	Ready    *api.Readiness   `json:"ready,omitempty"`   // absent: no gateway answers
-	Ledger   *api.Ledger      `json:"ledger,omitempty"`  // as the running gateway counts
-	Recount  *gateway.Recount `json:"recount,omitempty"` // as its files say; absent: they are not on this machine
+	OK         bool              `json:"ok"`
+	Problems   []string          `json:"problems"`
+	Ready      *api.Readiness    `json:"ready,omitempty"` // absent: no gateway answers
+	Transports []grid.LinkHealth `json:"transports,omitempty"`
+	Ledger     *api.Ledger       `json:"ledger,omitempty"`  // as the running gateway counts
+	Recount    *gateway.Recount  `json:"recount,omitempty"` // as its files say; absent: they are not on this machine
 }
 
 func (r *report) wrong(format string, args ...any) {
@@ -33,9 +34,10 @@ func (a *app) checkCommand() *cobra.Command {
 	var offline bool
 	cmd := &cobra.Command{
 		Use: "check", Short: "Check that a gateway is well and that its ledger balances",
-		Long: "Check that every part of the running gateway is up and that its ledger balances, and count\n" +
-			"again, independently, from the files of its data folder: what the journal accepted against\n" +
-			"what the state says became of it. --offline checks the files alone.\n\n" +
+		Long: "Show the health of each transport of the running gateway, check that every part is up, that\n" +
+			"each Modbus unit answers and that the ledger balances, and count again, independently, from\n" +
+			"the files of its data folder: what the journal accepted against what the state says became\n" +
+			"of it. --offline checks the files alone.\n\n" +
 			"Exit codes: 0 all well, 1 something is wrong, 3 no gateway answers.",
 		Args: args(cobra.NoArgs),
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -83,6 +85,9 @@ func (a *app) checkRunning(ctx context.Context, r *report) error {
 			r.wrong("%s: %s", part, state)
 		}
 	}
+	if err := r.checkLinks(ctx, c); err != nil {
+		return err
+	}
 	l, err := c.Ledger(ctx)
 	if err != nil {
 		return err
@@ -118,6 +123,9 @@ func (a *app) checkFiles(ctx context.Context, r *report, must bool) error {
 }
 
 func (a *app) printReport(r *report) {
+	if len(r.Transports) > 0 {
+		a.printLinks(r.Transports)
+	}
 	if r.Ledger != nil {
 		a.printLedger(*r.Ledger)
 	}
