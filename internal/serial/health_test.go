@@ -1,6 +1,7 @@
 package serial
 
 import (
+	"net"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -128,4 +129,27 @@ func TestHealthOfAListenerForTextNamesItsConnections(t *testing.T) {
 	}
 	_ = c.Close()
 	gatetest.Eventually(t, "the connection to be gone", func() bool { return tr.Links()[0].Peers == 0 })
+}
+
+func TestSlavesBehindALineThatHangsUpAreDownWithIt(t *testing.T) {
+	b := &bus{values: map[byte][]byte{}, asked: map[byte]int{}}
+	b.set(7, 0, 1)
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer ln.Close()
+	tr, _ := start(t, Config{Connect: "tcp://" + ln.Addr().String(), Protocol: ModbusRTU, Slaves: []Slave{one(7)}}, &gatetest.Inbox{})
+	c, err := ln.Accept()
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = ln.Close()
+	go b.serve(c)
+	gatetest.Eventually(t, "the unit to answer", func() bool { return tr.Peers("")[0].Up })
+	_ = c.Close()
+	gatetest.Eventually(t, "the line to be down", func() bool { return !tr.Links()[0].Up })
+	if h, p := tr.Links()[0], tr.Peers("")[0]; p.Up || !p.Since.Equal(h.Since) || h.PeersUp != 0 || p.Frames == 0 {
+		t.Errorf("line %+v, unit %+v", h, p)
+	}
 }
