@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"sync/atomic"
 	"time"
 )
 
@@ -21,12 +22,26 @@ type conn struct {
 	net.Conn
 	buf    *bufio.Reader
 	broken func(error) // told at once; Paho tells only after its handler has returned
+	asked  bool        // the broker asked for a certificate, and we have none
+	heard  atomic.Bool // it has said something since
+}
+
+// fails tells why the connection is broken. A broker that wants a certificate says so only
+// after the handshake of TLS 1.3, and a reset may come before its word.
+func (c *conn) fails(err error) {
+	if c.asked && !c.heard.Load() {
+		err = fmt.Errorf("%w; the broker asked for a client certificate: want tls.cert and tls.key", err)
+	}
+	c.broken(err)
 }
 
 func (c *conn) Read(p []byte) (int, error) {
 	n, err := c.buf.Read(p)
+	if n > 0 {
+		c.heard.Store(true)
+	}
 	if err != nil {
-		c.broken(err)
+		c.fails(err)
 	}
 	return n, err
 }
@@ -35,7 +50,7 @@ func (c *conn) Write(p []byte) (int, error) {
 	_ = c.SetWriteDeadline(time.Now().Add(writeWithin))
 	n, err := c.Conn.Write(p)
 	if err != nil {
-		c.broken(err)
+		c.fails(err)
 	}
 	return n, err
 }
@@ -63,12 +78,19 @@ func (t *Transport) dial(ctx context.Context, broken func(error)) (*conn, error)
 	if err != nil {
 		return nil, err
 	}
+	asked := false
 	if secure {
 		host, _, _ := net.SplitHostPort(addr)
 		config, err := t.cfg.TLS.config(host)
 		if err != nil {
 			_ = nc.Close()
 			return nil, err
+		}
+		if len(config.Certificates) == 0 {
+			config.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) {
+				asked = true
+				return new(tls.Certificate), nil
+			}
 		}
 		tc := tls.Client(nc, config)
 		if err := tc.HandshakeContext(ctx); err != nil {
@@ -77,5 +99,5 @@ func (t *Transport) dial(ctx context.Context, broken func(error)) (*conn, error)
 		}
 		nc = tc
 	}
-	return &conn{Conn: nc, buf: bufio.NewReaderSize(nc, 64<<10), broken: broken}, nil
+	return &conn{Conn: nc, buf: bufio.NewReaderSize(nc, 64<<10), broken: broken, asked: asked}, nil
 }

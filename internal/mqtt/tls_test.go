@@ -36,7 +36,7 @@ func TestClientCertificate(t *testing.T) {
 		change func(*Config)
 		want   string
 	}{
-		"WithoutCertificate": {func(c *Config) { c.TLS.Cert, c.TLS.Key = "", "" }, "certificate required"},
+		"WithoutCertificate": {func(c *Config) { c.TLS.Cert, c.TLS.Key = "", "" }, "the broker asked for a client certificate: want tls.cert and tls.key"},
 		"OtherHost":          {func(c *Config) { c.TLS.ServerName = "elsewhere" }, `tls as "elsewhere": tls: failed to verify certificate`},
 		"UnknownAuthority":   {func(c *Config) { c.TLS.CA = "" }, "signed by unknown authority"},
 		"FileMissing":        {func(c *Config) { c.TLS.CA = file("none.pem") }, "none.pem: no such file"},
