@@ -116,19 +116,7 @@ func openChirpStackJSON(f *grid.Frame, event string) error {
 	case f.Kind != grid.Report:
 		return nil
 	}
-	if f.Counter, err = uint32At(root, "fCnt"); err != nil {
-		return err
-	}
-	f.HasCounter = true
-	if f.Port, err = portAt(root, "fPort"); err != nil {
-		return err
-	}
-	payload, err := base64At(root, "data")
-	if err != nil {
-		return err
-	}
-	report(f, payload)
-	return nil
+	return reportJSON(f, root)
 }
 
 // heardByJSON keeps what the gateway with the strongest signal said. In version 3 the

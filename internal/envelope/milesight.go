@@ -42,19 +42,7 @@ func openMilesight(f *grid.Frame) error {
 		f.Kind, f.NotHeard = grid.Status, true
 		return nil
 	}
-	if f.Counter, err = uint32At(root, "fCnt"); err != nil {
-		return err
-	}
-	f.HasCounter = true
-	if f.Port, err = portAt(root, "fPort"); err != nil {
-		return err
-	}
-	payload, err := base64At(root, "data")
-	if err != nil {
-		return err
-	}
-	report(f, payload)
-	return nil
+	return reportJSON(f, root)
 }
 
 func heardByMilesight(f *grid.Frame, rx *fastjson.Value) {

@@ -148,3 +148,21 @@ func report(f *grid.Frame, payload []byte) {
 		f.Kind, f.Payload = grid.Status, nil
 	}
 }
+
+// reportJSON reads the report of a LoRaWAN device as ChirpStack, and gateways that have
+// their form from it, write it in JSON.
+func reportJSON(f *grid.Frame, root *fastjson.Value) (err error) {
+	if f.Counter, err = uint32At(root, "fCnt"); err != nil {
+		return err
+	}
+	f.HasCounter = true
+	if f.Port, err = portAt(root, "fPort"); err != nil {
+		return err
+	}
+	payload, err := base64At(root, "data")
+	if err != nil {
+		return err
+	}
+	report(f, payload)
+	return nil
+}
