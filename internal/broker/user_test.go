@@ -1,21 +1,14 @@
 package broker
 
 import (
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
 	"crypto/tls"
 	"crypto/x509"
-	"crypto/x509/pkix"
-	"encoding/pem"
-	"math/big"
 	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 
 	paho "github.com/eclipse/paho.mqtt.golang"
 
@@ -96,12 +89,12 @@ func TestSessionOfAnotherUserCannotBeTakenOver(t *testing.T) {
 func TestTLSClientsLogInByCertificateOrPassword(t *testing.T) {
 	pub := gatetest.FindPeer(t, "mosquitto_pub", "GRIDGATE_TEST_MOSQUITTO_PUB", false)
 	dir := t.TempDir()
-	ca, caKey := issue(t, dir, "ca", nil, nil)
-	issue(t, dir, "broker", ca, caKey)
-	issue(t, dir, "gate-07", ca, caKey) // names a user
-	issue(t, dir, "fleet", ca, caKey)   // names nobody
-	stranger, strangerKey := issue(t, dir, "stranger-ca", nil, nil)
-	issue(t, dir, "forged", stranger, strangerKey)
+	ca, caKey := gatetest.Issue(t, dir, "ca", nil, nil)
+	gatetest.Issue(t, dir, "broker", ca, caKey)
+	gatetest.Issue(t, dir, "gate-07", ca, caKey) // names a user
+	gatetest.Issue(t, dir, "fleet", ca, caKey)   // names nobody
+	stranger, strangerKey := gatetest.Issue(t, dir, "stranger-ca", nil, nil)
+	gatetest.Issue(t, dir, "forged", stranger, strangerKey)
 	file := func(name string) string { return filepath.Join(dir, name) }
 	users := []User{{Name: "gate-07", Identities: []grid.Identity{"sn:7"}}, {Name: "shared", Password: "secret"}}
 	var in gatetest.Inbox
@@ -139,7 +132,7 @@ func TestTLSClientsLogInByCertificateOrPassword(t *testing.T) {
 	// Renewed, without a restart: first only the certificate, which does not fit the old key.
 	was := serial(t, b)
 	next := t.TempDir()
-	issue(t, next, "broker", ca, caKey)
+	gatetest.Issue(t, next, "broker", ca, caKey)
 	move := func(name string) {
 		if err := os.Rename(filepath.Join(next, name), file(name)); err != nil {
 			t.Fatal(err)
@@ -174,40 +167,6 @@ func serial(t *testing.T, b *Broker) string {
 		return err
 	}})
 	return shown
-}
-
-// issue writes a certificate for 127.0.0.1 and its key; without a parent it is an authority.
-func issue(t testing.TB, dir, name string, parent *x509.Certificate, parentKey *ecdsa.PrivateKey) (*x509.Certificate, *ecdsa.PrivateKey) {
-	t.Helper()
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
-	c := &x509.Certificate{
-		SerialNumber: big.NewInt(time.Now().UnixNano()), Subject: pkix.Name{CommonName: name},
-		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour),
-		IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)}, IsCA: parent == nil, BasicConstraintsValid: true,
-	}
-	if parent == nil {
-		parent, parentKey = c, key
-	}
-	der, err := x509.CreateCertificate(rand.Reader, c, parent, &key.PublicKey, parentKey)
-	if err != nil {
-		t.Fatal(err)
-	}
-	keyDER, err := x509.MarshalPKCS8PrivateKey(key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	for file, block := range map[string]*pem.Block{name + ".pem": {Type: "CERTIFICATE", Bytes: der}, name + ".key": {Type: "PRIVATE KEY", Bytes: keyDER}} {
-		if err := os.WriteFile(filepath.Join(dir, file), pem.EncodeToMemory(block), 0o600); err != nil {
-			t.Fatal(err)
-		}
-	}
-	if c, err = x509.ParseCertificate(der); err != nil {
-		t.Fatal(err)
-	}
-	return c, key
 }
 
 func TestAccountWithoutAPasswordIsNotOpen(t *testing.T) {

@@ -1,14 +1,6 @@
 package mqtt
 
 import (
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
-	"crypto/x509"
-	"crypto/x509/pkix"
-	"encoding/pem"
-	"math/big"
-	"net"
 	"os"
 	"path/filepath"
 	"strings"
@@ -20,9 +12,9 @@ import (
 
 func TestClientCertificate(t *testing.T) {
 	m := newMosquitto(t, "cafile DIR/ca.pem", "certfile DIR/broker.pem", "keyfile DIR/broker.key", "require_certificate true", "use_identity_as_username true")
-	ca, caKey := issue(t, m.dir, "ca", nil, nil)
-	issue(t, m.dir, "broker", ca, caKey)
-	issue(t, m.dir, "gateway", ca, caKey)
+	ca, caKey := gatetest.Issue(t, m.dir, "ca", nil, nil)
+	gatetest.Issue(t, m.dir, "broker", ca, caKey)
+	gatetest.Issue(t, m.dir, "gateway", ca, caKey)
 	m.start(t)
 	file := func(name string) string { return filepath.Join(m.dir, name) }
 	cfg := Config{URL: "mqtts://" + m.addr, TLS: TLS{CA: file("ca.pem"), Cert: file("gateway.pem"), Key: file("gateway.key")}}
@@ -63,9 +55,9 @@ func TestClientCertificate(t *testing.T) {
 func TestRenewedCertificatesAreReadAtTheNextConnection(t *testing.T) {
 	m := newMosquitto(t, "cafile DIR/ca.pem", "certfile DIR/broker.pem", "keyfile DIR/broker.key", "require_certificate true")
 	certify := func(prefix string) {
-		ca, caKey := issue(t, m.dir, prefix+"ca", nil, nil)
-		issue(t, m.dir, prefix+"broker", ca, caKey)
-		issue(t, m.dir, prefix+"gateway", ca, caKey)
+		ca, caKey := gatetest.Issue(t, m.dir, prefix+"ca", nil, nil)
+		gatetest.Issue(t, m.dir, prefix+"broker", ca, caKey)
+		gatetest.Issue(t, m.dir, prefix+"gateway", ca, caKey)
 	}
 	certify("")
 	certify("new-")
@@ -89,40 +81,4 @@ func TestRenewedCertificatesAreReadAtTheNextConnection(t *testing.T) {
 	renew("gateway.pem", "gateway.key")
 	connected(t, tr)
 	gatetest.Eventually(t, "the canary", func() bool { return tr.Status().Connected && tr.Status().CanaryRTT > 0 })
-}
-
-// issue writes a certificate for 127.0.0.1 and its key; without a parent it is an authority.
-func issue(t testing.TB, dir, name string, parent *x509.Certificate, parentKey *ecdsa.PrivateKey) (*x509.Certificate, *ecdsa.PrivateKey) {
-	t.Helper()
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
-	c := &x509.Certificate{
-		SerialNumber: big.NewInt(time.Now().UnixNano()), Subject: pkix.Name{CommonName: name},
-		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour),
-		IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)},
-		IsCA:        parent == nil, BasicConstraintsValid: true,
-	}
-	if parent == nil {
-		parent, parentKey = c, key
-	}
-	der, err := x509.CreateCertificate(rand.Reader, c, parent, &key.PublicKey, parentKey)
-	if err != nil {
-		t.Fatal(err)
-	}
-	keyDER, err := x509.MarshalPKCS8PrivateKey(key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	for file, block := range map[string]*pem.Block{name + ".pem": {Type: "CERTIFICATE", Bytes: der}, name + ".key": {Type: "PRIVATE KEY", Bytes: keyDER}} {
-		if err := os.WriteFile(filepath.Join(dir, file), pem.EncodeToMemory(block), 0o600); err != nil {
-			t.Fatal(err)
-		}
-	}
-	c, err = x509.ParseCertificate(der)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return c, key
 }
