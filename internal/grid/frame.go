@@ -132,10 +132,11 @@ type Uplink struct {
 	Gone       bool      // its will: the broker or the network says that its connection ended
 	// Lapsed: it promised to be heard again within so long, and was not. 0: nothing was promised.
 	Lapsed     time.Duration
-	BatteryPct float32 // what the network server says of the device's battery, if HasBattery
-	HasBattery bool    //
-	Model      string  // what the envelope says of the model, for guessing a profile
-	Payload    []byte  // for the profile; may alias Raw
+	BatteryPct float32     // what the network server says of the device's battery, if HasBattery
+	HasBattery bool        //
+	Model      string      // what the envelope says of the model, for guessing a profile
+	Payload    []byte      // for the profile; may alias Raw
+	Down       *DownAnswer // of an Answer: to which downlink, if it says so
 }
 
 // UplinkKind says what a message of a network server is about.
