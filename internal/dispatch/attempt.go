@@ -28,7 +28,7 @@ func (d *Dispatcher) attempt(ctx context.Context, dl grid.Delivery) ended {
 	a.Error = out.Error
 	return ended{
 		outcome:  out,
-		answered: err == nil || isAnswer(receipt.Status),
+		answered: err == nil || isAnswer(receipt.Status) || errors.Is(err, ErrWithheld) || errors.Is(err, errOurs),
 		recorded: d.record(ctx, dl, a, out),
 	}
 }
@@ -61,8 +61,14 @@ func (r Retry) outcome(now time.Time, dl grid.Delivery, receipt grid.Receipt, er
 	case err == nil && receipt.SeenBy != "":
 		out.State = grid.DeliverySeen
 		return out
+	case err == nil && receipt.Carried:
+		out.State = grid.DeliverySent
+		return out
 	case err == nil:
 		out.State = grid.DeliveryReceived
+		return out
+	case errors.Is(err, ErrWithheld):
+		out.State, out.Error = grid.DeliveryWithheld, err.Error()
 		return out
 	}
 	out.State, out.Error = grid.DeliveryDead, err.Error()

@@ -26,9 +26,17 @@ import (
 // for good (410), or the delivery must not go there at all. It is dead at once.
 var ErrNever = errors.New("not to be sent again")
 
+// ErrWithheld marks a message that is not sent by rule: its connector has no form for it.
+// It is visible, and no failure.
+var ErrWithheld = errors.New("not sent")
+
+// errOurs marks a failure on our side (a rate limit of ours, a setting), which says nothing
+// about the unit.
+var errOurs = errors.New("not tried")
+
 // Outcome is what one attempt means for its delivery.
 type Outcome struct {
-	State  grid.DeliveryState // pending (again at Next), received, seen_by_person or dead
+	State  grid.DeliveryState // pending (again at Next), sent, received, seen_by_person, withheld or dead
 	Next   time.Time          // when to try again; zero unless pending
 	Status int                // HTTP status or the like; 0 when there was none
 	Error  string             // why it failed; "" when it did not

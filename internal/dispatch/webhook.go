@@ -8,7 +8,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"net/netip"
 	"net/url"
@@ -57,25 +56,7 @@ type Webhook struct {
 
 // NewWebhook makes the connector. Close frees its connections.
 func NewWebhook(cfg WebhookConfig) *Webhook {
-	dialer := &net.Dialer{Timeout: 10 * time.Second, KeepAlive: 30 * time.Second, Control: guard{cfg.Allow}.control}
-	tlsConfig := &tls.Config{MinVersion: tls.VersionTLS12}
-	if cfg.TLS != nil {
-		tlsConfig = cfg.TLS.Clone()
-		tlsConfig.InsecureSkipVerify = false
-	}
-	return &Webhook{cfg: cfg, client: &http.Client{
-		Transport: &http.Transport{ // no Proxy: a proxy would dial in our place, past the guard
-			DialContext:            dialer.DialContext,
-			TLSClientConfig:        tlsConfig,
-			TLSHandshakeTimeout:    10 * time.Second,
-			ForceAttemptHTTP2:      true,
-			DisableCompression:     true,
-			MaxIdleConnsPerHost:    4,
-			IdleConnTimeout:        90 * time.Second,
-			MaxResponseHeaderBytes: 16 << 10,
-		},
-		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
-	}}
+	return &Webhook{cfg: cfg, client: newClient(cfg.Allow, cfg.TLS)}
 }
 
 // Close frees idle connections.

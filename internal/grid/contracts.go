@@ -41,5 +41,6 @@ type Receipt struct {
 	Detail    string        // first bytes of the answer, for a person
 	Took      time.Duration //
 	SeenBy    string        // a person, where the channel can tell
+	Carried   bool          // only a carrier has it, which does not say whether the unit does
 	RetryHint time.Duration // the unit asked for this pause (Retry-After); 0 when not said
 }

@@ -105,10 +105,13 @@ type Unit struct {
 	Tier      int      `json:"tier" yaml:"tier"` // 1 self-help, 2 mutual help, 3 public rescue, 4 district command
 	Scope     `yaml:",inline"`
 	Mode      Mode   `json:"mode" yaml:"mode"`
-	Connector string `json:"connector" yaml:"connector"` // "webhook", "inbox"
+	Connector string `json:"connector" yaml:"connector"` // "webhook", "inbox", "cap", … or a connector that is data
 	URL       string `json:"url,omitempty" yaml:"url,omitempty"`
-	Secret    string `json:"-" yaml:"secret,omitempty"` // whsec_…, for the signature
-	Token     string `json:"-" yaml:"token,omitempty"`  // what the unit shows to our API
+	// Settings is what else the connector asks for, by its own strict list of keys. Nothing
+	// secret stands in it.
+	Settings map[string]string `json:"settings,omitempty" yaml:"settings,omitempty"`
+	Secret   string            `json:"-" yaml:"secret,omitempty"` // whsec_…, for the signature
+	Token    string            `json:"-" yaml:"token,omitempty"`  // what the unit shows to our API
 	// Entry is how a fire unit lets tickets in: auto, confirmed_only or operator (default).
 	Entry string `json:"entry,omitempty" yaml:"entry,omitempty"`
 }

@@ -99,9 +99,14 @@ type Clock struct {
 	Name    string    `json:"name"` // verify, dispatch, accept, arrive, handle, check, total, tier3
 	Started time.Time `json:"started"`
 	Due     time.Time `json:"due"`
-	Stopped time.Time `json:"stopped,omitzero"`
-	Warned  int       `json:"warned,omitempty"` // highest step told: 50, 80 or 100
-	Fired   bool      `json:"fired,omitempty"`
+	// Calendar names the one whose hours count; "" is all hours. Half and Most are then when
+	// 50 and 80 % of them are over.
+	Calendar string    `json:"calendar,omitempty"`
+	Half     time.Time `json:"half,omitzero"`
+	Most     time.Time `json:"most,omitzero"`
+	Stopped  time.Time `json:"stopped,omitzero"`
+	Warned   int       `json:"warned,omitempty"` // highest step told: 50, 80 or 100
+	Fired    bool      `json:"fired,omitempty"`
 }
 
 // Verb is what someone wants to do to a ticket or an assignment.
@@ -187,6 +192,7 @@ type DeliveryState string
 
 const (
 	DeliveryPending  DeliveryState = "pending"  // to be sent, or sent again at Next
+	DeliverySent     DeliveryState = "sent"     // a carrier has it (mail server, chat, telephone); whether the unit does is not known
 	DeliveryReceived DeliveryState = "received" // the unit's system has it
 	DeliverySeen     DeliveryState = "seen_by_person"
 	DeliveryDead     DeliveryState = "dead"     // given up; visible, can be sent again

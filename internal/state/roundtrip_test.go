@@ -35,6 +35,8 @@ func fill(v reflect.Value, n *int) {
 		if v.Type().Elem().Kind() == reflect.Uint8 {
 			v.SetBytes([]byte(strconv.Itoa(*n))) // is also JSON
 		}
+	case reflect.Map:
+		v.Set(reflect.ValueOf(map[string]string{"key": "v" + strconv.Itoa(*n)}))
 	case reflect.String:
 		v.SetString("v" + strconv.Itoa(*n))
 	case reflect.Bool:

@@ -155,21 +155,41 @@ var installationTable = table[grid.Installation]{
 // unit without one leaves the stored hash.
 var unitTable = table[grid.Unit]{
 	name: "units", key: "id",
-	cols:  "id, name, kind, tier, " + scopeCols + ", mode, connector, url, secret, entry, token_hash",
-	reads: "id, name, kind, tier, " + scopeCols + ", mode, connector, url, secret, entry",
+	cols:  "id, name, kind, tier, " + scopeCols + ", mode, connector, url, secret, entry, settings, token_hash",
+	reads: "id, name, kind, tier, " + scopeCols + ", mode, connector, url, secret, entry, settings",
 	sets:  map[string]string{"token_hash": "CASE excluded.token_hash WHEN '' THEN token_hash ELSE excluded.token_hash END"},
 	bind: func(a *args, u *grid.Unit) {
 		a.text(u.ID, u.Name, string(u.Kind))
 		a.num(int64(u.Tier))
 		a.scope(u.Scope)
-		a.text(string(u.Mode), u.Connector, u.URL, u.Secret, u.Entry, tokenHash(u.Token))
+		a.text(string(u.Mode), u.Connector, u.URL, u.Secret, u.Entry, settingsText(u.Settings), tokenHash(u.Token))
 	},
 	scan: func(r *row) grid.Unit {
 		return grid.Unit{
 			ID: r.text(), Name: r.text(), Kind: grid.UnitKind(r.text()), Tier: int(r.num()), Scope: r.scope(),
 			Mode: grid.Mode(r.text()), Connector: r.text(), URL: r.text(), Secret: r.text(), Entry: r.text(),
+			Settings: settingsOf(r.text()),
 		}
 	},
+}
+
+func settingsText(s map[string]string) string {
+	if len(s) == 0 {
+		return ""
+	}
+	b, err := json.Marshal(s)
+	if err != nil {
+		panic("state: settings of a unit: " + err.Error()) // a map of strings: cannot fail
+	}
+	return string(b)
+}
+
+// settingsOf reads what settingsText wrote; a row that was tampered with has none.
+func settingsOf(s string) (out map[string]string) {
+	if s != "" {
+		_ = json.Unmarshal([]byte(s), &out)
+	}
+	return out
 }
 
 func tokenHash(token string) string {
