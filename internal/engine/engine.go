@@ -56,6 +56,8 @@ type Store interface {
 	HeldAfter(ctx context.Context, lane grid.Lane, seq uint64) ([]grid.Pos, error)
 	QuarantineOverflow(ctx context.Context, maxRows, maxBytes int64) ([]string, error)
 	PendingDeliveries(ctx context.Context) ([]grid.Delivery, error)
+	Downlink(ctx context.Context, id string) (grid.Downlink, error)
+	OpenDownlinks(ctx context.Context) ([]grid.Downlink, error)
 	ListDevices(ctx context.Context, q state.Query) (state.Page[grid.Device], error)
 	Versions(ctx context.Context) ([]grid.ProfileVersion, []grid.RolloutStep, error)
 	WaitingOf(ctx context.Context, profile string) ([]state.Waiting, error)
@@ -149,8 +151,12 @@ type Engine struct {
 	tickets     map[string]*grid.Ticket // open ones
 	deliveries  map[string]*grid.Delivery
 	units       map[string]*grid.Unit
-	due         deadlines      // next clock of each ticket, real time
-	burning     map[string]int // active smoke alarms by building
+	downlinks   map[string]*grid.Downlink           // open ones
+	downlinksOf map[grid.Identity][]string          // their ids by device, in order of creation
+	expiries    deadlines                           // of downlinks
+	early       map[grid.Identity][]grid.DownAnswer // that came before the outcome of the try under way
+	due         deadlines                           // next clock of each ticket, real time
+	burning     map[string]int                      // active smoke alarms by building
 	unitCache   []grid.Unit
 	awaited     map[registry.DeviceNo]string // tickets closed by the next word of a device
 	recalled    []string                     // ended tickets that were looked up in this turn
@@ -228,7 +234,9 @@ func New(c Config) (*Engine, error) {
 		deliveries: map[string]*grid.Delivery{}, units: map[string]*grid.Unit{},
 		due: newDeadlines(), burning: map[string]int{}, awaited: map[registry.DeviceNo]string{}, suspects: map[grid.Pos]int{}, discovered: discovered,
 		ruleCache: map[ruleKey]*ruleSet{}, gapSeen: map[grid.Identity]*deviceSoft{}, replayed: map[registry.PointNo]*decoded{},
-		trials: map[string]*trialCount{},
+		trials:    map[string]*trialCount{},
+		downlinks: map[string]*grid.Downlink{}, downlinksOf: map[grid.Identity][]string{}, expiries: newDeadlines(),
+		early: map[grid.Identity][]grid.DownAnswer{},
 	}
 	e.dec = &decoder{profiles: e.profiles, profileOf: e.memory.ProfileOf}
 	e.unreadableRule = firstFrom(c.Rules, grid.Smoke, grid.EventSafetyUnreadable)

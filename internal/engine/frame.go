@@ -54,6 +54,9 @@ func (b *batch) settle(d *decoded, held *grid.QuarantinedFrame) grid.Outcome {
 	if d.envelopeErr != nil {
 		return b.holdOnce(no, d, held, grid.BadEnvelope, d.envelopeErr)
 	}
+	if f.Down != nil {
+		b.answered(f)
+	}
 	if id := e.memory.Profile(dev); d.stale(id, e.profiles.now.Load()) {
 		e.redecode(d, id) // the registration or the version changed after the frame was decoded
 	}

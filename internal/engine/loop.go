@@ -131,6 +131,9 @@ func (e *Engine) untilNext() time.Duration {
 	if t := e.due.next(); !t.IsZero() && t.Before(next) {
 		next = t
 	}
+	if t := e.expiries.next(); !t.IsZero() && t.Before(next) {
+		next = t
+	}
 	return max(next.Sub(now), time.Millisecond)
 }
 
@@ -186,7 +189,7 @@ func (e *Engine) finish(ctx context.Context, b *batch) error {
 	for lane, pos := range e.cursors {
 		e.journal.Release(grid.Lane(lane), e.needed(grid.Lane(lane), pos.Seq))
 	}
-	if e.Committed != nil && len(b.rows.Events)+len(b.rows.Moves)+len(b.rows.Deliveries) > 0 {
+	if e.Committed != nil && len(b.rows.Events)+len(b.rows.Moves)+len(b.rows.Deliveries)+len(b.rows.Downlinks) > 0 {
 		e.Committed(&b.rows)
 	}
 	return nil
@@ -292,6 +295,7 @@ func (b *batch) fireTimers(t *turn) {
 		b.time = now
 	}
 	b.ticketClocks(wall)
+	b.expire(now)
 	for n := maxTimers; n > 0; {
 		tick, entries := e.timers.due(now, n)
 		if len(entries) == 0 {

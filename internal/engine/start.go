@@ -167,6 +167,9 @@ func (e *Engine) loadPending(ctx context.Context) error {
 		d := &pending[i]
 		e.deliveries[d.ID] = d
 	}
+	if err := e.loadDownlinks(ctx); err != nil {
+		return err
+	}
 	return e.loadDiscovered(ctx)
 }
 

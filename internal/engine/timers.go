@@ -93,8 +93,8 @@ func (h *tickHeap) Pop() any {
 	return x
 }
 
-// deadlines are the clocks of tickets, on real time: each ticket has at most one, and
-// moving it leaves a stale entry behind that is dropped when it comes up.
+// deadlines are the clocks of tickets, on real time, and the ends of downlinks: each has at
+// most one, and moving it leaves a stale entry behind that is dropped when it comes up.
 type deadlines struct {
 	at   map[string]time.Time
 	heap deadlineHeap

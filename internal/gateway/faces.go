@@ -116,7 +116,7 @@ const upkeepEvery = time.Minute
 // retained is what of the state may go by now: nobody repeats a command after a month,
 // or asks after a frame that was replayed or discarded a season ago.
 func retained(now time.Time) state.Retain {
-	return state.Retain{Applied: now.AddDate(0, -1, 0), Quarantine: now.AddDate(0, -3, 0), Down: now.AddDate(0, -1, 0)}
+	return state.Retain{Applied: now.AddDate(0, -1, 0), Quarantine: now.AddDate(0, -3, 0), Down: now.AddDate(0, -1, 0), Downlinks: now.AddDate(0, 0, -90)}
 }
 
 // upkeep keeps the quarantine within its limits and tells the engine which transports

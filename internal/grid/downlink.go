@@ -23,6 +23,21 @@ const (
 	DownlinkFailed       DownlinkState = "failed"       // Error says why
 )
 
+// Check says what is wrong with a new downlink as such. Its ID goes into addresses and
+// topics; without one it is given one.
+func (d *Downlink) Check() error {
+	plain := func(r rune) bool {
+		return r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || strings.ContainsRune("-._~", r)
+	}
+	switch {
+	case len(d.ID) > 64 || strings.Trim(d.ID, ".") != d.ID || strings.ContainsFunc(d.ID, func(r rune) bool { return !plain(r) }):
+		return Errorf(Invalid, "id is %.80q: want up to 64 letters, digits and -._~", d.ID)
+	case len(d.Reason) > 1000:
+		return Errorf(Invalid, "reason is %d bytes long: want at most 1000", len(d.Reason))
+	}
+	return d.Order.Check()
+}
+
 // Ended reports whether nothing more will be heard of it. Sent is an end only where no
 // acknowledgement can come.
 func (d *Downlink) Ended() bool { return !d.EndedAt.IsZero() }

@@ -9,7 +9,7 @@ import (
 
 // Batch is what one commit writes: all of it or nothing. Empty parts cost nothing.
 // Rows are upserts by their id unless said otherwise, and rows that hang on another
-// (assignments, moves, deliveries, attempts, installations) take its scope when written.
+// (assignments, moves, deliveries, attempts, installations, downlinks) take its scope when written.
 type Batch struct {
 	// Cursors say up to where each lane is processed. A zero Pos leaves a lane's cursor
 	// where it is; a cursor that would go back is refused.
@@ -39,6 +39,9 @@ type Batch struct {
 	Audit      []Audit
 	Versions   []grid.ProfileVersion // of firmware profiles; one that is there already stays as it is
 	Rollouts   []grid.RolloutStep    // new steps
+	Downlinks  []grid.Downlink
+
+	Credentials []grid.Credential
 }
 
 // Evidence is one frame that stands behind a P1 or P2 event, kept with its case.

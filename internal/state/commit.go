@@ -255,6 +255,8 @@ func (w *writer) batch(b *Batch, e engineRow) {
 	put(w, &auditTable, b.Audit...)
 	put(w, &versionTable, b.Versions...)
 	put(w, &rolloutTable, b.Rollouts...)
+	put(w, &credentialTable, b.Credentials...)
+	put(w, &downlinkTable, b.Downlinks...)
 }
 
 // The scope of an installation is that of its point, and a device is seen by whoever sees

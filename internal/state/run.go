@@ -72,6 +72,7 @@ type Retain struct {
 	Applied    time.Time // idempotency keys
 	Quarantine time.Time // frames that were replayed or discarded; waiting ones stay
 	Down       time.Time // spans that ended
+	Downlinks  time.Time // that ended before; open ones stay
 }
 
 // pruneRows is how many rows are deleted in one transaction: a commit waits no longer than that.
@@ -88,6 +89,7 @@ func (s *Store) Prune(ctx context.Context, keep Retain) (int64, error) {
 		{"DELETE FROM applied WHERE key IN (SELECT key FROM applied WHERE at < ? LIMIT ?)", keep.Applied},
 		{"DELETE FROM quarantine WHERE rowid IN (SELECT rowid FROM quarantine WHERE at < ? AND state <> 'waiting' LIMIT ?)", keep.Quarantine},
 		{"DELETE FROM down WHERE (source, started) IN (SELECT source, started FROM down WHERE ended < ? AND ended <> 0 LIMIT ?)", keep.Down},
+		{"DELETE FROM downlinks WHERE id IN (SELECT id FROM downlinks WHERE ended < ? AND ended <> 0 LIMIT ?)", keep.Downlinks},
 	} {
 		for more := !p.before.IsZero(); more; {
 			n, err := s.delete(ctx, p.sql, nanos(p.before), int64(pruneRows))
