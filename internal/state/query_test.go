@@ -32,6 +32,7 @@ func lists(s *Store) map[string]func(context.Context, Query) ([]string, error) {
 		"deliveries":    ids(s.ListDeliveries, func(d grid.Delivery) string { return d.ID }),
 		"quarantine":    ids(s.ListQuarantine, func(q grid.QuarantinedFrame) string { return q.ID }),
 		"audit":         ids(s.ListAudit, func(a Audit) string { return a.ID }),
+		"downlinks":     ids(s.ListDownlinks, func(d grid.Downlink) string { return d.ID }),
 		"event stream": func(ctx context.Context, q Query) ([]string, error) {
 			events, err := s.EventsAfterFor(ctx, "", q)
 			return ids(func(context.Context, Query) (Page[grid.Event], error) { return Page[grid.Event]{Items: events}, err },
@@ -70,6 +71,7 @@ func inScope(name string, sc grid.Scope) *Batch {
 	b.Evidence[0].Ticket = name
 	b.Quarantine = []grid.QuarantinedFrame{{ID: name, Scope: sc, State: "waiting", Frame: grid.Frame{Identity: grid.Identity(name)}}}
 	b.Audit = []Audit{{ID: name, Scope: sc}}
+	b.Downlinks = []grid.Downlink{{ID: name, Device: grid.Identity(name), Created: t0}}
 	return b
 }
 
@@ -467,17 +469,18 @@ func TestPruneDeletesOldRowsOnly(t *testing.T) {
 	b.Commands = append(b.Commands, Applied{Key: "new", At: t0.Add(time.Hour)})
 	b.Quarantine = []grid.QuarantinedFrame{{ID: "old", State: "discarded", At: t0}, {ID: "waiting", State: "waiting", At: t0}}
 	b.Down = []DownSpan{{From: t0, To: t0.Add(time.Second)}, {Source: "still", From: t0}}
+	b.Downlinks = []grid.Downlink{{ID: "ended", Created: t0, EndedAt: t0}, {ID: "just ended", Created: t0, EndedAt: t0.Add(time.Hour)}, {ID: "open", Created: t0}}
 	commit(t, s, b)
 	before := t0.Add(time.Minute)
 	n, err := s.Prune(t.Context(), Retain{})
 	if err != nil || n != 0 {
 		t.Errorf("pruned %d without a limit, %v", n, err)
 	}
-	n, err = s.Prune(t.Context(), Retain{Applied: before, Quarantine: before, Down: before})
-	if want := int64(2*pruneRows + 10 + 1 + 1); err != nil || n != want {
+	n, err = s.Prune(t.Context(), Retain{Applied: before, Quarantine: before, Down: before, Downlinks: before})
+	if want := int64(2*pruneRows + 10 + 1 + 1 + 1); err != nil || n != want {
 		t.Errorf("pruned %d, %v: want %d", n, err, want)
 	}
-	for table, want := range map[string]int64{"applied": 1, "quarantine": 1, "down": 1} {
+	for table, want := range map[string]int64{"applied": 1, "quarantine": 1, "down": 1, "downlinks": 2} {
 		if n := number(t, s, "SELECT count(*) FROM "+table); n != want {
 			t.Errorf("%s has %d rows: want %d", table, n, want)
 		}
@@ -495,6 +498,8 @@ func TestListsWalkAnIndex(t *testing.T) {
 		{"tickets", "WHERE (opened, id) < (1, '') ORDER BY opened DESC, id DESC"},
 		{"deliveries", "WHERE state = 'pending' ORDER BY created, ticket, unit, n"},
 		{"deliveries", "WHERE unit = '' ORDER BY created DESC, id DESC"},
+		{"downlinks", "WHERE ended = 0 ORDER BY created, id"}, {"downlinks", "WHERE device = '' ORDER BY created DESC, id DESC"},
+		{"downlinks", "WHERE (created, id) < (1, '') ORDER BY created DESC, id DESC"}, {"downlinks", "WHERE ended < 1 AND ended <> 0"},
 		{"quarantine", "WHERE state = 'waiting' ORDER BY at, id"}, {"units", "WHERE token_hash = 'x' AND token_hash <> ''"},
 	} {
 		err := s.reader(t.Context(), func(conn driver.Conn) error {

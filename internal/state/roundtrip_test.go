@@ -45,7 +45,10 @@ func fill(v reflect.Value, n *int) {
 		v.SetInt(int64(*n))
 	case reflect.Uint8:
 		v.SetUint(1) // a lane, a flag, a priority
-	case reflect.Uint32, reflect.Uint64:
+	case reflect.Pointer:
+		v.Set(reflect.New(v.Type().Elem()))
+		fill(v.Elem(), n)
+	case reflect.Uint16, reflect.Uint32, reflect.Uint64:
 		v.SetUint(uint64(*n))
 	case reflect.Float64:
 		v.SetFloat(float64(*n) + 0.5)
@@ -76,6 +79,7 @@ func TestEveryFieldOfEveryRowComesBack(t *testing.T) {
 		Moves: []grid.MoveRecord{move}, Deliveries: []grid.Delivery{filled[grid.Delivery]()}, Attempts: []grid.Attempt{attempt},
 		Quarantine: []grid.QuarantinedFrame{filled[grid.QuarantinedFrame]()}, Evidence: []Evidence{evidence},
 		Commands: []Applied{filled[Applied]()}, Audit: []Audit{filled[Audit]()},
+		Downlinks: []grid.Downlink{filled[grid.Downlink]()},
 	}
 	commit(t, s, b)
 	commit(t, s, b) // an upsert of the same changes nothing
@@ -119,6 +123,8 @@ func TestEveryFieldOfEveryRowComesBack(t *testing.T) {
 	same("applied is known", true, known, nil)
 	au, err := s.ListAudit(ctx, Query{})
 	same("audit", b.Audit, au.Items, err)
+	dn, err := s.Downlink(ctx, b.Downlinks[0].ID)
+	same("downlink", b.Downlinks[0], dn, err)
 }
 
 func TestSmallPartsComeBackWhenLoaded(t *testing.T) {
