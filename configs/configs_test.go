@@ -5,6 +5,7 @@ import (
 
 	"gridgate/configs"
 	"gridgate/internal/alarm"
+	"gridgate/internal/calendar"
 	"gridgate/internal/grid"
 	"gridgate/internal/ticket"
 )
@@ -20,12 +21,21 @@ func read(t *testing.T, name string) []byte {
 	return b
 }
 
+func calendars(t *testing.T) *calendar.Calendars {
+	t.Helper()
+	cs, err := calendar.Parse("calendars.yaml", read(t, "calendars.yaml"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return cs
+}
+
 func TestEveryRuleWithATicketHasAPlan(t *testing.T) {
 	rules, err := alarm.Parse("rules.yaml", read(t, "rules.yaml"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	plans, err := ticket.ParsePlans("tickets.yaml", read(t, "tickets.yaml"))
+	plans, err := ticket.ParsePlans("tickets.yaml", read(t, "tickets.yaml"), calendars(t))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -11,6 +11,7 @@ import (
 
 	"gridgate/configs"
 	"gridgate/internal/alarm"
+	"gridgate/internal/calendar"
 	"gridgate/internal/engine"
 	"gridgate/internal/envelope"
 	"gridgate/internal/grid"
@@ -125,7 +126,15 @@ func somePlans(t *testing.T) *plans.Plans {
 	if err != nil {
 		t.Fatal(err)
 	}
-	p, err := plans.ParsePlans("tickets.yaml", b)
+	days, err := configs.FS.ReadFile("calendars.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	calendars, err := calendar.Parse("calendars.yaml", days)
+	if err != nil {
+		t.Fatal(err)
+	}
+	p, err := plans.ParsePlans("tickets.yaml", b, calendars)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -20,6 +20,7 @@ import (
 	"gridgate/configs"
 	firmwareprofiles "gridgate/firmware-profiles"
 	"gridgate/internal/alarm"
+	"gridgate/internal/calendar"
 	"gridgate/internal/envelope"
 	"gridgate/internal/grid"
 	"gridgate/internal/influx"
@@ -154,7 +155,15 @@ func nodeConfig() (c Config, err error) {
 	if err != nil {
 		return c, err
 	}
-	if c.Plans, err = ticket.ParsePlans("tickets.yaml", plans); err != nil {
+	days, err := configs.FS.ReadFile("calendars.yaml")
+	if err != nil {
+		return c, err
+	}
+	calendars, err := calendar.Parse("calendars.yaml", days)
+	if err != nil {
+		return c, err
+	}
+	if c.Plans, err = ticket.ParsePlans("tickets.yaml", plans, calendars); err != nil {
 		return c, err
 	}
 	c.Body = func(tk *grid.Ticket, d *grid.Delivery, _ *grid.Point, _ *grid.Unit) (json.RawMessage, error) {

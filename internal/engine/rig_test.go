@@ -15,6 +15,7 @@ import (
 	"gridgate/configs"
 	firmwareprofiles "gridgate/firmware-profiles"
 	"gridgate/internal/alarm"
+	"gridgate/internal/calendar"
 	"gridgate/internal/envelope"
 	"gridgate/internal/grid"
 	"gridgate/internal/influx"
@@ -72,7 +73,8 @@ func must[T any](t testing.TB) func(v T, err error) T {
 
 func testRules(t testing.TB) (*alarm.Rules, *ticket.Plans) {
 	rules := must[*alarm.Rules](t)(alarm.Parse("rules.yaml", must[[]byte](t)(configs.FS.ReadFile("rules.yaml"))))
-	plans := must[*ticket.Plans](t)(ticket.ParsePlans("tickets.yaml", must[[]byte](t)(configs.FS.ReadFile("tickets.yaml"))))
+	calendars := must[*calendar.Calendars](t)(calendar.Parse("calendars.yaml", must[[]byte](t)(configs.FS.ReadFile("calendars.yaml"))))
+	plans := must[*ticket.Plans](t)(ticket.ParsePlans("tickets.yaml", must[[]byte](t)(configs.FS.ReadFile("tickets.yaml")), calendars))
 	return rules, plans
 }
 

@@ -76,7 +76,11 @@ func TestDemoRulesAndPlansBelongTogether(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	plans, err := ticket.ParsePlans("demo/tickets.yaml", read("tickets.yaml"))
+	calendars, err := readCalendars("")
+	if err != nil {
+		t.Fatal(err)
+	}
+	plans, err := ticket.ParsePlans("demo/tickets.yaml", read("tickets.yaml"), calendars)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -24,22 +24,23 @@ import (
 // Config is everything that may be set. Unknown keys are errors; every key has a default
 // (Default) and stands, commented, in configs/gridgate.yaml.
 type Config struct {
-	DataDir  string         `yaml:"data_dir"`
-	HTTP     HTTPConfig     `yaml:"http"`
-	Broker   BrokerConfig   `yaml:"broker"`
-	MQTT     []MQTTConfig   `yaml:"mqtt"`
-	Serial   []SerialConfig `yaml:"serial"`
-	CoAP     CoAPConfig     `yaml:"coap"`
-	Journal  JournalConfig  `yaml:"journal"`
-	Engine   EngineConfig   `yaml:"engine"`
-	Rollout  RolloutConfig  `yaml:"rollout"`
-	Influx   InfluxConfig   `yaml:"influx"`
-	Dispatch DispatchConfig `yaml:"dispatch"`
-	Rules    string         `yaml:"rules"`    // file; "" is the built-in set
-	Tickets  string         `yaml:"tickets"`  // file; "" is the built-in set
-	Profiles []string       `yaml:"profiles"` // folders; a later one overrides, all override the built-in
-	Registry []string       `yaml:"registry"` // files with points, devices, installations, units, imported at start
-	Log      LogConfig      `yaml:"log"`
+	DataDir   string         `yaml:"data_dir"`
+	HTTP      HTTPConfig     `yaml:"http"`
+	Broker    BrokerConfig   `yaml:"broker"`
+	MQTT      []MQTTConfig   `yaml:"mqtt"`
+	Serial    []SerialConfig `yaml:"serial"`
+	CoAP      CoAPConfig     `yaml:"coap"`
+	Journal   JournalConfig  `yaml:"journal"`
+	Engine    EngineConfig   `yaml:"engine"`
+	Rollout   RolloutConfig  `yaml:"rollout"`
+	Influx    InfluxConfig   `yaml:"influx"`
+	Dispatch  DispatchConfig `yaml:"dispatch"`
+	Rules     string         `yaml:"rules"`     // file; "" is the built-in set
+	Tickets   string         `yaml:"tickets"`   // file; "" is the built-in set
+	Calendars string         `yaml:"calendars"` // file; "" is the built-in set
+	Profiles  []string       `yaml:"profiles"`  // folders; a later one overrides, all override the built-in
+	Registry  []string       `yaml:"registry"`  // files with points, devices, installations, units, imported at start
+	Log       LogConfig      `yaml:"log"`
 }
 
 // HTTPConfig is the API's listener. It speaks plain HTTP: beyond loopback, put a TLS proxy in front.
@@ -187,7 +188,7 @@ func (c *Config) parse(b []byte) error {
 
 // resolve makes relative paths relative to dir.
 func (c *Config) resolve(dir string) {
-	paths := []*string{&c.DataDir, &c.HTTP.TokenFile, &c.Influx.Bin, &c.Influx.TokenFile, &c.Rules, &c.Tickets, &c.Broker.TLS.Cert, &c.Broker.TLS.Key, &c.Broker.TLS.ClientCA}
+	paths := []*string{&c.DataDir, &c.HTTP.TokenFile, &c.Influx.Bin, &c.Influx.TokenFile, &c.Rules, &c.Tickets, &c.Calendars, &c.Broker.TLS.Cert, &c.Broker.TLS.Key, &c.Broker.TLS.ClientCA}
 	for i := range c.MQTT {
 		m := &c.MQTT[i]
 		paths = append(paths, &m.PasswordFile, &m.TLS.CA, &m.TLS.Cert, &m.TLS.Key)

@@ -26,6 +26,7 @@ import (
 	"gridgate/internal/api"
 	"gridgate/internal/auth"
 	"gridgate/internal/broker"
+	"gridgate/internal/calendar"
 	"gridgate/internal/coap"
 	"gridgate/internal/dispatch"
 	"gridgate/internal/engine"
@@ -59,6 +60,7 @@ type Gateway struct {
 	client     *influx.Client
 	writer     *influx.Writer
 	profiles   *profile.Set
+	calendars  *calendar.Calendars
 	engine     *engine.Engine
 	dispatcher *dispatch.Dispatcher
 	broker     *broker.Broker
@@ -197,7 +199,13 @@ func (g *Gateway) rules() (*alarm.Rules, *ticket.Plans, string, error) {
 	if err != nil {
 		return nil, nil, "", err
 	}
-	plans, err := ticket.ParsePlans(plansName, plansFile)
+	if g.calendars, err = readCalendars(g.cfg.Calendars); err != nil {
+		return nil, nil, "", err
+	}
+	if year := g.calendars.Unknown(time.Now(), calendarAhead); year != 0 {
+		g.log.Warn("public holidays are not known and count as ordinary days: add them to the calendars", "year", year)
+	}
+	plans, err := ticket.ParsePlans(plansName, plansFile, g.calendars)
 	if err != nil {
 		return nil, nil, "", err
 	}
@@ -211,6 +219,17 @@ func (g *Gateway) rules() (*alarm.Rules, *ticket.Plans, string, error) {
 	g.closers = append(g.closers, func() error { g.profiles.Close(); return nil })
 	version := grid.NewID(time.Time{}, string(rulesFile)+string(plansFile), 0)[18:]
 	return rules, plans, version, nil
+}
+
+// calendarAhead is how long before a new year its public holidays are asked for.
+const calendarAhead = 30 * 24 * time.Hour
+
+func readCalendars(path string) (*calendar.Calendars, error) {
+	name, file, err := fileOr(path, "calendars.yaml")
+	if err != nil {
+		return nil, err
+	}
+	return calendar.Parse(name, file)
 }
 
 // fileOr reads a file, or takes what is built in.

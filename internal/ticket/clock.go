@@ -29,13 +29,27 @@ func findClock(t *grid.Ticket, name string) *grid.Clock {
 
 // start runs a clock anew, if the plan has a limit for it.
 func (ch *change) start(name string) {
-	if d := ch.p.Limits[name]; d > 0 {
-		ch.startFor(name, d)
+	if l := ch.p.Limits[name]; l.For > 0 {
+		ch.setClock(l.clock(name, ch.now))
 	}
 }
 
+// startFor runs a clock in urgent time.
 func (ch *change) startFor(name string, d time.Duration) {
-	ch.setClock(grid.Clock{Name: name, Started: ch.now, Due: ch.now.Add(d)})
+	ch.setClock(Limit{For: d}.clock(name, ch.now))
+}
+
+// clock is a limit that begins now. Where a calendar says which hours count, it also says
+// when half and most of them are over: a later calendar does not move a running clock.
+func (l Limit) clock(name string, now time.Time) grid.Clock {
+	c := grid.Clock{Name: name, Started: now}
+	if l.Calendar == nil {
+		c.Due = now.Add(l.For)
+		return c
+	}
+	c.Calendar = l.Calendar.Name
+	c.Half, c.Most, c.Due = l.Calendar.Add(now, l.For*50/100), l.Calendar.Add(now, l.For*80/100), l.Calendar.Add(now, l.For)
+	return c
 }
 
 func (ch *change) setClock(c grid.Clock) {
@@ -70,8 +84,28 @@ func (ch *change) pause(until time.Time) {
 func (ch *change) resume() {
 	ch.stop(clockSuspend)
 	if c := findClock(ch.t, ClockHandle); c != nil && !c.Stopped.IsZero() {
-		held := ch.now.Sub(c.Stopped)
-		c.Started, c.Due, c.Stopped = c.Started.Add(held), c.Due.Add(held), time.Time{}
+		ch.p.Limits[ClockHandle].moveOn(c, ch.now)
+	}
+}
+
+// moveOn lets a stopped clock go on at now, with what it had left.
+func (l Limit) moveOn(c *grid.Clock, now time.Time) {
+	stopped := c.Stopped
+	c.Stopped = time.Time{}
+	if l.Calendar == nil || c.Calendar != l.Calendar.Name {
+		held := now.Sub(stopped)
+		c.Started = c.Started.Add(held)
+		for _, at := range []*time.Time{&c.Half, &c.Most, &c.Due} {
+			if !at.IsZero() {
+				*at = at.Add(held)
+			}
+		}
+		return
+	}
+	for _, at := range []*time.Time{&c.Half, &c.Most, &c.Due} {
+		if at.After(stopped) {
+			*at = l.Calendar.Add(now, l.Calendar.Between(stopped, *at))
+		}
 	}
 }
 
@@ -164,6 +198,14 @@ func stepMessage(step int) string {
 }
 
 func stepAt(c grid.Clock, step int) time.Time {
+	switch {
+	case step == 100:
+		return c.Due
+	case step == 50 && !c.Half.IsZero():
+		return c.Half
+	case step == 80 && !c.Most.IsZero():
+		return c.Most
+	}
 	return c.Started.Add(c.Due.Sub(c.Started) * time.Duration(step) / 100)
 }
 

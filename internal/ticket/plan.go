@@ -13,6 +13,7 @@ import (
 
 	"github.com/goccy/go-yaml"
 
+	"gridgate/internal/calendar"
 	"gridgate/internal/grid"
 )
 
@@ -20,8 +21,15 @@ import (
 type Plan struct {
 	Type   grid.EventType
 	Calls  []Call
-	Limits map[string]time.Duration // by clock name, in urgent time (24 hours, 7 days)
+	Limits map[string]Limit // by clock name
 	Check  Proof
+}
+
+// Limit is how long something may take.
+type Limit struct {
+	For time.Duration
+	// Calendar says which hours count; nil: all of them (urgent time: 24 hours, 7 days).
+	Calendar *calendar.Calendar
 }
 
 // Call brings units in. Calls of one tier share their conditions.
@@ -99,7 +107,26 @@ type callYAML struct {
 }
 
 type limitYAML struct {
-	Urgent time.Duration `yaml:"urgent"`
+	Urgent   time.Duration `yaml:"urgent"`
+	WorkHour float64       `yaml:"work_hour"`
+	WorkDay  float64       `yaml:"work_day"`
+	Calendar string        `yaml:"calendar"`
+}
+
+// limit wants exactly one of the three kinds of time.
+func (y limitYAML) limit(calendars *calendar.Calendars) (Limit, error) {
+	switch {
+	case y.Urgent > 0 && y.WorkHour == 0 && y.WorkDay == 0 && y.Calendar == "":
+		return Limit{For: y.Urgent}, nil
+	case y.Urgent != 0 || y.WorkHour < 0 || y.WorkDay < 0 || (y.WorkHour > 0) == (y.WorkDay > 0):
+		return Limit{}, fmt.Errorf(" is {urgent: %s, work_hour: %g, work_day: %g, calendar: %q}: want one of {urgent: 10m}, {work_hour: 4} and {work_day: 3}, the last two also with a calendar", y.Urgent, y.WorkHour, y.WorkDay, y.Calendar)
+	}
+	c, err := calendars.Get(y.Calendar)
+	if err != nil {
+		return Limit{}, fmt.Errorf(".calendar: %w", err)
+	}
+	d := time.Duration(y.WorkHour*float64(time.Hour)) + time.Duration(y.WorkDay*float64(c.DayLength()))
+	return Limit{For: d.Round(time.Second), Calendar: c}, nil
 }
 
 type checkYAML struct {
@@ -109,8 +136,8 @@ type checkYAML struct {
 }
 
 // ParsePlans reads a plan file. name stands in errors, which name the key and the wish.
-// Unknown keys are errors.
-func ParsePlans(name string, data []byte) (*Plans, error) {
+// Unknown keys are errors. calendars are those that limits may name.
+func ParsePlans(name string, data []byte, calendars *calendar.Calendars) (*Plans, error) {
 	var f plansYAML
 	dec := yaml.NewDecoder(bytes.NewReader(data), yaml.Strict())
 	if err := dec.Decode(&f); err != nil && !errors.Is(err, io.EOF) {
@@ -121,7 +148,7 @@ func ParsePlans(name string, data []byte) (*Plans, error) {
 	}
 	ps := &Plans{file: name, plans: map[grid.EventType]*Plan{}}
 	for _, t := range slices.Sorted(maps.Keys(f.Plans)) {
-		p, err := f.Plans[t].plan(t)
+		p, err := f.Plans[t].plan(t, calendars)
 		if err != nil {
 			return nil, grid.Errorf(grid.Invalid, "%s: plans.%s.%w", name, t, err)
 		}
@@ -133,18 +160,19 @@ func ParsePlans(name string, data []byte) (*Plans, error) {
 	return ps, nil
 }
 
-func (y planYAML) plan(t grid.EventType) (*Plan, error) {
-	p := &Plan{Type: t, Limits: map[string]time.Duration{}, Check: Proof(y.Check)}
+func (y planYAML) plan(t grid.EventType, calendars *calendar.Calendars) (*Plan, error) {
+	p := &Plan{Type: t, Limits: map[string]Limit{}, Check: Proof(y.Check)}
 	for name, l := range y.Clocks {
 		if !slices.Contains(limitNames, name) {
 			return nil, fmt.Errorf("clocks: %q is unknown: want one of %v", name, limitNames)
 		}
-		if l.Urgent <= 0 {
-			return nil, fmt.Errorf("clocks.%s.urgent is %s: want more than 0s", name, l.Urgent)
+		limit, err := l.limit(calendars)
+		if err != nil {
+			return nil, fmt.Errorf("clocks.%s%w", name, err)
 		}
-		p.Limits[name] = l.Urgent
+		p.Limits[name] = limit
 	}
-	if p.Limits[ClockTotal] == 0 {
+	if p.Limits[ClockTotal].For == 0 {
 		return nil, errors.New("clocks.total is missing: want a limit for the whole")
 	}
 	for _, c := range y.Calls {
@@ -216,6 +244,11 @@ func (p *Plan) checkCalls() error {
 func (p *Plan) checkSmoke() error {
 	if p.Type != grid.EventSmokeAlarm && p.Type != grid.EventSmokeConfirmed {
 		return nil
+	}
+	for name, l := range p.Limits {
+		if l.Calendar != nil {
+			return fmt.Errorf("clocks.%s is in time of the calendar %s: want urgent for smoke", name, l.Calendar.Name)
+		}
 	}
 	for _, c := range p.Calls {
 		if c.Tier == 3 && slices.Contains(c.Units, grid.FireUnit) && c.After != nil && *c.After <= maxSmokeTier3 {

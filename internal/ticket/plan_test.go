@@ -4,6 +4,7 @@ import (
 	"strings"
 	"testing"
 
+	"gridgate/internal/calendar"
 	"gridgate/internal/grid"
 )
 
@@ -17,8 +18,24 @@ plans:
     check: {normal: 30m, person: true}
 `
 
+func office(t *testing.T) *calendar.Calendars {
+	t.Helper()
+	cs, err := calendar.Parse("calendars.yaml", []byte(`
+zone: Asia/Shanghai
+holidays:
+  2026:
+    off: [{name: 国庆节, from: 2026-10-01, to: 2026-10-07, worked: [2026-10-10]}]
+calendars:
+  office: {days: [mon, tue, wed, thu, fri], hours: ["09:00-17:00"], holidays: true}
+`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return cs
+}
+
 func TestParsePlansRefusesWithTheKeyAndTheWish(t *testing.T) {
-	if _, err := ParsePlans("tickets.yaml", []byte(small)); err != nil {
+	if _, err := ParsePlans("tickets.yaml", []byte(small), office(t)); err != nil {
 		t.Fatal(err)
 	}
 	for _, c := range []struct{ name, old, new, want string }{
@@ -34,8 +51,12 @@ func TestParsePlansRefusesWithTheKeyAndTheWish(t *testing.T) {
 		{"mixed tier", "tier: 3", "tier: 2", "tier 2 is called on different conditions"},
 		{"unknown clock", "accept:", "acept:", `clocks: "acept" is unknown`},
 		{"no total", "total: {urgent: 3h}", "handle: {urgent: 3h}", "clocks.total is missing"},
-		{"no time", "urgent: 60s", "urgent: 0s", "clocks.accept.urgent is 0s"},
-		{"another kind of time", "{urgent: 60s}", "{work_day: 1}", `unknown field "work_day"`},
+		{"no time", "urgent: 60s", "urgent: 0s", "clocks.accept is {urgent: 0s"},
+		{"two kinds of time", "{urgent: 60s}", "{urgent: 60s, work_day: 1}", "clocks.accept is {urgent: 1m0s, work_hour: 0, work_day: 1"},
+		{"urgent time of a calendar", "{urgent: 60s}", "{urgent: 60s, calendar: office}", `want one of {urgent: 10m}`},
+		{"another kind of time", "{urgent: 60s}", "{natural_day: 1}", `unknown field "natural_day"`},
+		{"unknown calendar", "{urgent: 60s}", "{work_day: 1, calendar: shop}", `clocks.accept.calendar: calendars.yaml: no calendar "shop"`},
+		{"smoke that waits for the morning", "{urgent: 60s}", "{work_hour: 1}", "clocks.accept is in time of the calendar office: want urgent for smoke"},
 		{"check asks nobody", "{normal: 30m, person: true}", "{settle: 1m}", "check asks nobody"},
 		{"empty", small, "plans: {}", "plans is empty"},
 	} {
@@ -43,7 +64,7 @@ func TestParsePlansRefusesWithTheKeyAndTheWish(t *testing.T) {
 		if data == small {
 			t.Fatalf("%s: the file has no %q", c.name, c.old)
 		}
-		_, err := ParsePlans("tickets.yaml", []byte(data))
+		_, err := ParsePlans("tickets.yaml", []byte(data), office(t))
 		if err == nil || !strings.Contains(err.Error(), c.want) || !strings.HasPrefix(err.Error(), "tickets.yaml: ") || grid.CodeOf(err) != grid.Invalid {
 			t.Errorf("%s: error is %v, want tickets.yaml: … %s", c.name, err, c.want)
 		}
@@ -51,7 +72,7 @@ func TestParsePlansRefusesWithTheKeyAndTheWish(t *testing.T) {
 }
 
 func TestEventWithoutAPlanIsNamed(t *testing.T) {
-	ps, err := ParsePlans("tickets.yaml", []byte(small))
+	ps, err := ParsePlans("tickets.yaml", []byte(small), office(t))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"gridgate/internal/calendar"
 	"gridgate/internal/grid"
 )
 
@@ -39,7 +40,15 @@ var builtInPlans = sync.OnceValues(func() (*Plans, error) {
 	if err != nil {
 		return nil, err
 	}
-	return ParsePlans("tickets.yaml", b)
+	days, err := os.ReadFile("../../configs/calendars.yaml")
+	if err != nil {
+		return nil, err
+	}
+	calendars, err := calendar.Parse("calendars.yaml", days)
+	if err != nil {
+		return nil, err
+	}
+	return ParsePlans("tickets.yaml", b, calendars)
 })
 
 // builtIn is the plan that the gateway comes with.
