@@ -32,7 +32,7 @@ var arrows = map[string][]string{
 	"internal/serial":  {"internal/gb26875", "internal/intake"},
 	"internal/gateway": {
 		"configs", "firmware-profiles",
-		"internal/alarm", "internal/api", "internal/auth", "internal/broker", "internal/calendar", "internal/coap", "internal/dispatch", "internal/engine", "internal/envelope",
+		"internal/alarm", "internal/api", "internal/auth", "internal/broker", "internal/calendar", "internal/coap", "internal/dispatch", "internal/downlink", "internal/engine", "internal/envelope",
 		"internal/influx", "internal/journal", "internal/mqtt", "internal/profile", "internal/registry", "internal/serial",
 		"internal/state", "internal/ticket",
 	},
