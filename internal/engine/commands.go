@@ -187,6 +187,9 @@ func (b *batch) put(points []grid.Point, devices []grid.Device, installations []
 		if d.State == grid.Installed {
 			d.Installed = cmp.Or(d.Installed, b.now) // or nobody would ever miss it
 		}
+		if d.State == grid.Barred || d.State == grid.Retired {
+			b.takeOutOfService(d)
+		}
 		b.knownNow(d.Identity)
 	}
 	for id, at := range installed {
@@ -287,6 +290,9 @@ func (e *Engine) remember(points []grid.Point, devices []grid.Device, installati
 	for i := range devices {
 		e.memory.PutDevice(devices[i], e.isSafety(devices[i].Profile))
 		e.discovered.Remove(devices[i].Identity)
+		if s := devices[i].State; e.CredentialsChanged != nil && (s == grid.Barred || s == grid.Retired) {
+			e.CredentialsChanged(nil)
+		}
 	}
 	for i := range installations {
 		if err := e.putInstallation(installations[i]); err != nil {

@@ -21,7 +21,8 @@ const (
 	maxOpen         = 10_000
 	defaultExpires  = 24 * time.Hour
 	maxExpires      = 30 * 24 * time.Hour
-	maxEarly        = 16      // answers kept of a device while a try is under way
+	maxEarly        = 16 // answers kept of a device until the wire has told its reference
+	earlyFor        = 15 * time.Minute
 	maxSaid         = 4 << 10 // bytes of an answer or an error
 	maxAudited      = 1 << 10 // bytes of an order and its reason
 )
@@ -141,8 +142,8 @@ func (s *DownlinkStep) check() error {
 }
 
 // DownlinkResult takes a step of a downlink and gives it as it is then; durable on nil.
-// Before a try, whoever sends looks at the answer: only one that is queued and Trying may
-// go out. A step that comes late or again changes nothing that has ended.
+// Before a try whoever sends looks at the answer: only one that is queued may go out. A step
+// that comes late or again changes nothing that has ended.
 func (e *Engine) DownlinkResult(ctx context.Context, id string, s DownlinkStep) (grid.Downlink, error) {
 	if err := s.check(); err != nil {
 		return grid.Downlink{}, err
@@ -152,18 +153,9 @@ func (e *Engine) DownlinkResult(ctx context.Context, id string, s DownlinkStep) 
 		if err != nil || d.Ended() {
 			return d, err
 		}
-		if s.Try && d.State == grid.DownlinkQueued {
-			if err := b.inService(&d); err != nil {
-				s = DownlinkStep{Failed: true, Error: err.Error()}
-			}
-		}
 		next := stepDownlink(d, s, b.now)
 		if s.Sent != nil {
-			for _, early := range e.early[d.Device] {
-				if early.Ref == next.Ref {
-					next = answerDownlink(next, early, b.now)
-				}
-			}
+			next = e.answeredEarly(next, b.now)
 		}
 		*b.changeDownlink(id) = next
 		return next, nil
@@ -236,21 +228,22 @@ func stepDownlink(d grid.Downlink, s DownlinkStep, now time.Time) grid.Downlink 
 	if d.Ended() {
 		return d
 	}
+	tried := d.State == grid.DownlinkQueued && (s.Sent != nil || !s.Retry.IsZero() || s.Failed && d.Trying)
+	if tried {
+		d.Attempts++
+	}
+	d.Way = orElse(s.Way, d.Way)
 	switch {
 	case s.Try && d.State != grid.DownlinkQueued: // an answer told that it went out by an earlier try
 	case s.Try && !now.Before(d.Expires):
 		return expireDownlink(d, now)
-	case s.Try && d.Once && d.Trying:
-		return endDownlink(d, grid.DownlinkFailed, "may have been sent: the outcome of a try is not known, and it is sent only once", now)
 	case s.Try:
 		d.Trying = true
-		d.Attempts++
 	case s.Failed:
 		return endDownlink(d, grid.DownlinkFailed, s.Error, now)
 	case s.Sent != nil:
 		d = sentDownlink(d, s.Sent.Answer, now)
-		d.Trying = false
-		d.Way, d.Ref = orElse(s.Way, d.Way), orElse(s.Sent.Ref, d.Ref)
+		d.Trying, d.Ref = false, orElse(s.Sent.Ref, d.Ref)
 		switch {
 		case s.Sent.State == grid.DownlinkAcknowledged:
 			return endDownlink(d, grid.DownlinkAcknowledged, "", now)
@@ -306,7 +299,7 @@ func expireDownlink(d grid.Downlink, now time.Time) grid.Downlink {
 
 func sentDownlink(d grid.Downlink, answer string, now time.Time) grid.Downlink {
 	if d.State == grid.DownlinkQueued {
-		d.State, d.SentAt, d.Next, d.Error = grid.DownlinkSent, now.UTC(), time.Time{}, ""
+		d.State, d.SentAt, d.Next, d.Error, d.Attempts = grid.DownlinkSent, now.UTC(), time.Time{}, "", max(d.Attempts, 1)
 	}
 	d.Answer = cut(orElse(answer, d.Answer), maxSaid)
 	return d
@@ -324,6 +317,15 @@ func orElse(s, other string) string {
 	return s
 }
 
+// takeOutOfService ends what waits for a device that is to hear nothing more from us.
+func (b *batch) takeOutOfService(d *grid.Device) {
+	for _, id := range b.e.downlinksOf[d.Identity] {
+		if row := *b.e.downlinks[id]; row.State == grid.DownlinkQueued {
+			*b.changeDownlink(id) = endDownlink(row, grid.DownlinkFailed, fmt.Sprintf("device %s is %s", d.Identity, d.State), b.now)
+		}
+	}
+}
+
 func cut(s string, max int) string {
 	if len(s) <= max {
 		return s
@@ -331,23 +333,39 @@ func cut(s string, max int) string {
 	return strings.ToValidUTF8(s[:max], "") + "…"
 }
 
-// answered takes what a frame says of a downlink of its own device. An answer that comes
-// while a try is under way may be to that try, whose reference is told us only later: it
-// is kept until then.
+// answered takes what a frame says of a downlink of its own device. A network may answer
+// before its wire has told us what it calls the downlink: such an answer is kept for a while.
 func (b *batch) answered(f *grid.Frame) {
-	e, a := b.e, *f.Down
+	e := b.e
 	d := e.answers(f)
 	if d == nil {
-		if f.Flags&grid.Retained == 0 && e.isTrying(f.Identity) {
+		if f.Flags&grid.Retained == 0 && f.Down.Ref != "" && e.hasQueued(f.Identity) {
 			early := e.early[f.Identity]
-			early = append(early[:len(early):len(early)], a)
+			early = append(early[:len(early):len(early)], earlyAnswer{*f.Down, f.Received})
 			set(b, e.early, f.Identity, early[max(0, len(early)-maxEarly):])
 		}
 		return
 	}
-	if next := answerDownlink(*d, a, b.now); !reflect.DeepEqual(next, *d) {
+	if next := answerDownlink(*d, *f.Down, b.now); !reflect.DeepEqual(next, *d) {
 		*b.changeDownlink(d.ID) = next
 	}
+}
+
+// earlyAnswer is an answer to a downlink whose reference is not known yet.
+type earlyAnswer struct {
+	grid.DownAnswer
+	at time.Time
+}
+
+// answeredEarly is what becomes of a downlink whose reference has just come by the answers
+// that came before it.
+func (e *Engine) answeredEarly(d grid.Downlink, now time.Time) grid.Downlink {
+	for _, a := range e.early[d.Device] {
+		if a.Ref == d.Ref && !a.at.Before(d.Created) && now.Sub(a.at) <= earlyFor {
+			d = answerDownlink(d, a.DownAnswer, now)
+		}
+	}
+	return d
 }
 
 // answers finds the open downlink that a frame answers. Our own ids are unique; what a
@@ -370,8 +388,8 @@ func (e *Engine) answers(f *grid.Frame) *grid.Downlink {
 	return byRef
 }
 
-func (e *Engine) isTrying(id grid.Identity) bool {
-	return slices.ContainsFunc(e.downlinksOf[id], func(id string) bool { return e.downlinks[id].Trying })
+func (e *Engine) hasQueued(id grid.Identity) bool {
+	return slices.ContainsFunc(e.downlinksOf[id], func(id string) bool { return e.downlinks[id].State == grid.DownlinkQueued })
 }
 
 // expire ends the downlinks whose time is over. now is not later than the oldest frame that
@@ -406,8 +424,8 @@ func (e *Engine) loadDownlinks(ctx context.Context) error {
 	return nil
 }
 
-// dropDownlinks forgets, after the commit, those that have ended, and answers that no try
-// waits for any more.
+// dropDownlinks forgets, after the commit, those that have ended, and answers that came too
+// early for none.
 func (e *Engine) dropDownlinks(changed []string) {
 	for _, id := range changed {
 		d := e.downlinks[id]
@@ -422,7 +440,7 @@ func (e *Engine) dropDownlinks(changed []string) {
 				delete(e.downlinksOf, d.Device)
 			}
 		}
-		if !e.isTrying(d.Device) {
+		if !e.hasQueued(d.Device) {
 			delete(e.early, d.Device)
 		}
 	}

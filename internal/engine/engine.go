@@ -61,6 +61,9 @@ type Store interface {
 	ListDevices(ctx context.Context, q state.Query) (state.Page[grid.Device], error)
 	Versions(ctx context.Context) ([]grid.ProfileVersion, []grid.RolloutStep, error)
 	WaitingOf(ctx context.Context, profile string) ([]state.Waiting, error)
+	Credential(ctx context.Context, id string) (grid.Credential, error)
+	Credentials(ctx context.Context, device grid.Identity) ([]grid.Credential, error)
+	CredentialsOf(ctx context.Context, fingerprint string) ([]grid.Credential, error)
 }
 
 // Series is the queue of points for InfluxDB. The order of calls is Append, the
@@ -101,6 +104,9 @@ type Config struct {
 	Body func(t *grid.Ticket, d *grid.Delivery, p *grid.Point, u *grid.Unit) (json.RawMessage, error)
 	// Committed is told what a commit made, after it; it must not block.
 	Committed func(rows *state.Batch)
+	// CredentialsChanged is told of them after the commit and before the command is
+	// answered; without any: a device was taken out. It must not block.
+	CredentialsChanged func(changed []grid.Credential)
 
 	Decoders        int           // per lane; 0: the number of processors
 	CheckpointEvery time.Duration // 0: 5 s
@@ -151,12 +157,12 @@ type Engine struct {
 	tickets     map[string]*grid.Ticket // open ones
 	deliveries  map[string]*grid.Delivery
 	units       map[string]*grid.Unit
-	downlinks   map[string]*grid.Downlink           // open ones
-	downlinksOf map[grid.Identity][]string          // their ids by device, in order of creation
-	expiries    deadlines                           // of downlinks
-	early       map[grid.Identity][]grid.DownAnswer // that came before the outcome of the try under way
-	due         deadlines                           // next clock of each ticket, real time
-	burning     map[string]int                      // active smoke alarms by building
+	downlinks   map[string]*grid.Downlink  // open ones
+	downlinksOf map[grid.Identity][]string // their ids by device, in order of creation
+	expiries    deadlines                  // of downlinks
+	early       map[grid.Identity][]earlyAnswer
+	due         deadlines      // next clock of each ticket, real time
+	burning     map[string]int // active smoke alarms by building
 	unitCache   []grid.Unit
 	awaited     map[registry.DeviceNo]string // tickets closed by the next word of a device
 	recalled    []string                     // ended tickets that were looked up in this turn
@@ -236,7 +242,7 @@ func New(c Config) (*Engine, error) {
 		ruleCache: map[ruleKey]*ruleSet{}, gapSeen: map[grid.Identity]*deviceSoft{}, replayed: map[registry.PointNo]*decoded{},
 		trials:    map[string]*trialCount{},
 		downlinks: map[string]*grid.Downlink{}, downlinksOf: map[grid.Identity][]string{}, expiries: newDeadlines(),
-		early: map[grid.Identity][]grid.DownAnswer{},
+		early: map[grid.Identity][]earlyAnswer{},
 	}
 	e.dec = &decoder{profiles: e.profiles, profileOf: e.memory.ProfileOf}
 	e.unreadableRule = firstFrom(c.Rules, grid.Smoke, grid.EventSafetyUnreadable)

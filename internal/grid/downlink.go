@@ -23,19 +23,28 @@ const (
 	DownlinkFailed       DownlinkState = "failed"       // Error says why
 )
 
-// Check says what is wrong with a new downlink as such. Its ID goes into addresses and
-// topics; without one it is given one.
+// Check says what is wrong with a new downlink as such. Its ID is a ULID, since networks keep
+// it in 128 bits; without one it is given one, and DownlinkID makes one of a client's key.
 func (d *Downlink) Check() error {
-	plain := func(r rune) bool {
-		return r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || strings.ContainsRune("-._~", r)
-	}
 	switch {
-	case len(d.ID) > 64 || strings.Trim(d.ID, ".") != d.ID || strings.ContainsFunc(d.ID, func(r rune) bool { return !plain(r) }):
-		return Errorf(Invalid, "id is %.80q: want up to 64 letters, digits and -._~", d.ID)
-	case len(d.Reason) > 1000:
-		return Errorf(Invalid, "reason is %d bytes long: want at most 1000", len(d.Reason))
+	case d.ID != "" && !isULID(d.ID):
+		return Errorf(Invalid, "id is %.80q: want a ULID, 26 digits and capital letters", d.ID)
+	case len(d.Reason) > maxReason:
+		return Errorf(Invalid, "reason is %d bytes long: want at most %d", len(d.Reason), maxReason)
 	}
 	return d.Order.Check()
+}
+
+const maxReason = 1000
+
+func isULID(s string) bool {
+	return len(s) == 26 && s[0] <= '7' && strings.Trim(s, ulidDigits) == ""
+}
+
+// DownlinkID is the ID of the downlink that a client names by a key of its own: the same
+// key for the same device is the same downlink.
+func DownlinkID(device Identity, key string) string {
+	return NewID(time.UnixMilli(0), "downlink/"+string(device)+"/"+key, 0)
 }
 
 // Ended reports whether nothing more will be heard of it. Sent is an end only where no

@@ -7,7 +7,10 @@ import (
 	"time"
 )
 
-var crockford = base32.NewEncoding("0123456789ABCDEFGHJKMNPQRSTVWXYZ").WithPadding(base32.NoPadding)
+// ulidDigits are those of base32 as Crockford writes it.
+const ulidDigits = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
+
+var crockford = base32.NewEncoding(ulidDigits).WithPadding(base32.NoPadding)
 
 // NewID makes an identifier that sorts by time and is a function of its arguments
 // alone: the same cause gives the same id on every run. cause is a journal position
