@@ -7,6 +7,7 @@ import (
 	"net/netip"
 	"sync"
 	"time"
+	"weak"
 
 	"github.com/plgd-dev/go-coap/v3/message/pool"
 	coapnet "github.com/plgd-dev/go-coap/v3/net"
@@ -126,7 +127,7 @@ func (l *listener) status() ListenerStatus {
 // join lets a peer in; when there are too many the one longest idle goes.
 func (l *listener) join(p *peer) {
 	now := l.t.cfg.Now()
-	p.t, p.on, p.since, p.heard = l.t, l, now.UTC(), now
+	p.t, p.on, p.since, p.heard, p.self = l.t, l, now.UTC(), now, weak.Make(p)
 	var goes *peer
 	l.mu.Lock()
 	p.place = l.peers.PushFront(p)
@@ -147,6 +148,9 @@ func (l *listener) leave(p *peer) {
 	l.remove(p)
 	l.mu.Unlock()
 	l.dropUploads(p)
+	if p.stream {
+		l.t.lwm2m.left(p)
+	}
 }
 
 // remove wants l.mu.

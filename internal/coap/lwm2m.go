@@ -5,6 +5,7 @@ import (
 	"encoding/base64"
 	"fmt"
 	"net/url"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -17,7 +18,7 @@ import (
 	"gridgate/internal/grid"
 )
 
-// LwM2M is the server for devices that speak LwM2M 1.0 or 1.1 over UDP and DTLS.
+// LwM2M is the server for devices that speak LwM2M 1.0 or 1.1 over UDP, DTLS and TCP.
 type LwM2M struct {
 	On bool
 
@@ -38,7 +39,8 @@ const (
 	maxAsked      = 64                     // waiting for one device
 )
 
-// lwm2m is the registrations, and what is asked of their devices.
+// lwm2m is the registrations, and what is asked of their devices. A plain device that is
+// sent an order has a registration of its own for that time, which nobody finds.
 //
 // A device is known by its endpoint name, wherever it comes from; what it sends later is
 // known by its token, which only it was given.
@@ -46,8 +48,9 @@ type lwm2m struct {
 	t *Transport
 
 	mu       sync.Mutex
-	byName   map[string]*registration // by endpoint name
-	byPlace  map[string]*registration // by location
+	byName   map[string]*registration        // by endpoint name
+	byDevice map[grid.Identity]*registration // the newest one
+	byPlace  map[string]*registration        // by location
 	byToken  map[string]*observation
 	byID     map[exchangeKey]*asked // requests that are not acknowledged yet
 	inFlight map[*asked]struct{}
@@ -68,6 +71,7 @@ type registration struct {
 
 	since, heard time.Time
 	read         time.Time               // when battery and signal were read last
+	listener     string                  // by which it spoke last
 	peer         *peer                   // where it spoke last; nil: not since we started
 	control      *coapnet.ControlMessage // to which of our addresses
 	asleep       bool                    // it did not answer
@@ -92,7 +96,7 @@ func newLwM2M(t *Transport) *lwm2m {
 		t.cfg.LwM2M.Registrations = 10_000
 	}
 	return &lwm2m{
-		t: t, byName: make(map[string]*registration), byPlace: make(map[string]*registration), byToken: make(map[string]*observation),
+		t: t, byName: make(map[string]*registration), byDevice: make(map[grid.Identity]*registration), byPlace: make(map[string]*registration), byToken: make(map[string]*observation),
 		byID: make(map[exchangeKey]*asked), inFlight: make(map[*asked]struct{}),
 	}
 }
@@ -124,7 +128,7 @@ type RegistrationStatus struct {
 // LwM2M says how the server is; false: it is off.
 func (t *Transport) LwM2M() (LwM2MStatus, bool) {
 	s := t.lwm2m
-	if s == nil {
+	if !t.cfg.LwM2M.On {
 		return LwM2MStatus{}, false
 	}
 	s.mu.Lock()
@@ -144,9 +148,6 @@ func (t *Transport) LwM2M() (LwM2MStatus, bool) {
 // Registration is the state of a device; false: it has not registered.
 func (t *Transport) Registration(endpoint string) (RegistrationStatus, bool) {
 	s := t.lwm2m
-	if s == nil {
-		return RegistrationStatus{}, false
-	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	r := s.byName[endpoint]
@@ -176,8 +177,6 @@ func (r *registration) expires() time.Time {
 // rd serves /rd: registration, update, de-registration (LwM2M 1.0, 5.3 and 8.2.3).
 func (s *lwm2m) rd(x *exchange, r *request) *reply {
 	switch {
-	case x.p.stream:
-		return refuse(codes.MethodNotAllowed, "LwM2M over TCP is not served: want UDP or DTLS")
 	case r.code == codes.POST && len(r.path) == 1:
 		return s.register(x, r)
 	case r.code == codes.POST && len(r.path) == 2, r.code == codes.PUT && len(r.path) == 2: // PUT: early clients
@@ -231,7 +230,7 @@ func (s *lwm2m) register(x *exchange, r *request) *reply {
 	now := s.t.cfg.Now()
 	reg := &registration{
 		endpoint: terms.endpoint, identity: id, place: randomText(8), lifetime: terms.lifetime, version: terms.version, queue: terms.queue,
-		objects: list, since: now.UTC(), heard: now.UTC(), peer: x.p, control: x.control,
+		objects: list, since: now.UTC(), heard: now.UTC(), listener: x.p.on.kind, peer: x.p, control: x.control,
 		observed: make(map[string]*observation), refused: make(map[string]bool),
 	}
 	s.mu.Lock()
@@ -257,7 +256,7 @@ func (s *lwm2m) admit(reg *registration) {
 	if old := s.byName[reg.endpoint]; old != nil {
 		s.remove(old)
 	}
-	s.byName[reg.endpoint], s.byPlace[reg.place], s.changed = reg, reg, true
+	s.byName[reg.endpoint], s.byDevice[reg.identity], s.byPlace[reg.place], s.changed = reg, reg, reg, true
 }
 
 // remove wants s.mu.
@@ -265,10 +264,16 @@ func (s *lwm2m) remove(reg *registration) {
 	reg.gone, s.changed = true, true
 	delete(s.byName, reg.endpoint)
 	delete(s.byPlace, reg.place)
+	if s.byDevice[reg.identity] == reg {
+		delete(s.byDevice, reg.identity)
+	}
 	for token := range reg.observed {
 		delete(s.byToken, token)
 	}
-	for _, a := range reg.asks {
+	for _, a := range slices.Clone(reg.asks) {
+		if a.order != nil {
+			s.finish(a, s.unanswered(a, "it has registered anew or left"))
+		}
 		s.landed(a)
 	}
 	reg.asks = nil
@@ -320,7 +325,10 @@ func (s *lwm2m) update(x *exchange, r *request) *reply {
 			reg.objects = list
 		}
 		s.changed = true
-		s.speaks(reg, x)
+		if x.p.stream && reg.peer != x.p {
+			s.unobserve(reg) // what it promised, it did on a connection that has ended
+		}
+		s.speaks(reg, x, nil)
 		s.mu.Unlock()
 		answer()
 		s.plan(reg)
@@ -361,13 +369,27 @@ func (s *lwm2m) said(x *exchange, r *request, id grid.Identity, event string, th
 }
 
 // speaks notes that a device was heard, and where: it may have come back by another
-// address, where what is on its way does not reach it. It wants s.mu.
-func (s *lwm2m) speaks(reg *registration, x *exchange) {
+// address, where what is on its way does not reach it, unless this is the answer to it.
+// It wants s.mu.
+func (s *lwm2m) speaks(reg *registration, x *exchange, answers *asked) {
 	p := x.p
 	if len(reg.asks) > 0 && reg.asks[0].sent > 0 && reg.peer != p {
-		s.landed(reg.asks[0])
+		a := reg.asks[0]
+		s.landed(a)
+		if a.order != nil && a != answers {
+			s.finish(a, s.unanswered(a, "it has come back by another address before it answered"))
+		}
 	}
-	reg.peer, reg.control, reg.heard, reg.asleep = p, x.control, s.t.cfg.Now().UTC(), false
+	reg.listener, reg.peer, reg.control, reg.heard, reg.asleep = p.on.kind, p, x.control, s.t.cfg.Now().UTC(), false
+}
+
+// unobserve forgets what is observed; plan asks for it anew. It wants s.mu.
+func (s *lwm2m) unobserve(reg *registration) {
+	for _, o := range reg.observed {
+		if o.lasts {
+			s.forget(o)
+		}
+	}
 }
 
 // expire ends registrations whose device is silent past its lifetime, and says so in the

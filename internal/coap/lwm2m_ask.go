@@ -1,6 +1,7 @@
 package coap
 
 import (
+	"bytes"
 	"context"
 	"math/rand/v2"
 	"slices"
@@ -10,6 +11,7 @@ import (
 
 	"github.com/plgd-dev/go-coap/v3/message"
 	"github.com/plgd-dev/go-coap/v3/message/codes"
+	"github.com/plgd-dev/go-coap/v3/message/pool"
 	coapnet "github.com/plgd-dev/go-coap/v3/net"
 
 	"gridgate/internal/grid"
@@ -27,17 +29,17 @@ const (
 type asked struct {
 	obs     *observation
 	observe bool
+	order   *order // somebody waits for its outcome; nil: we read by ourselves
 
-	key    exchangeKey // of the message on its way
-	sent   int         // times; 0: it waits for its turn
-	due    time.Time   // when it is sent again, or given up
-	acked  bool        // the answer comes later
-	tries  int
-	block  uint32 // of a value in blocks, the one that is asked for
-	szx    uint8
-	etag   string
-	format int
-	value  []byte
+	key   exchangeKey // of the message on its way
+	sent  int         // times; 0: it waits for its turn
+	due   time.Time   // when it is sent again, or given up
+	acked bool        // the answer comes later
+	tries int
+	block uint32 // of a value in blocks, the one that is asked for
+	szx   uint8
+	etag  string
+	value []byte
 }
 
 // knownObjects are those whose values our profiles of objects understand; which of them
@@ -140,16 +142,23 @@ func (s *lwm2m) ask(reg *registration, path string, observe bool) {
 	if len(reg.asks) >= maxAsked {
 		return
 	}
+	s.insert(reg, len(reg.asks), path, observe, nil)
+}
+
+// insert puts a request in a device's line. It wants s.mu.
+func (s *lwm2m) insert(reg *registration, at int, path string, observe bool, order *order) *asked {
 	o := &observation{reg: reg, token: string(randomBytes(message.MaxTokenSize)), path: path}
 	reg.observed[o.token], s.byToken[o.token], s.changed = o, o, true
-	reg.asks = append(reg.asks, &asked{obs: o, observe: observe, format: -1})
+	a := &asked{obs: o, observe: observe, order: order}
+	reg.asks = slices.Insert(reg.asks, at, a)
+	return a
 }
 
 // pump sends the next request of a device, if it listens.
 func (s *lwm2m) pump(reg *registration) {
 	s.mu.Lock()
 	now := s.t.cfg.Now()
-	if reg.gone || reg.peer == nil || reg.asleep || reg.queue && now.Sub(reg.heard) > awakeFor || len(reg.asks) == 0 || reg.asks[0].sent > 0 {
+	if !reg.listens(now) || len(reg.asks) == 0 || reg.asks[0].sent > 0 {
 		s.mu.Unlock()
 		return
 	}
@@ -160,20 +169,40 @@ func (s *lwm2m) pump(reg *registration) {
 		return
 	}
 	a.tries++
-	a.acked = false
+	a.acked = p.stream // which loses nothing: the answer comes, or the connection ends
 	a.key = exchangeKey{addr: p.addr, session: p.session, id: uint16(w.nextID())}
-	s.byID[a.key], s.inFlight[a] = a, struct{}{}
+	s.inFlight[a] = struct{}{}
+	if !p.stream {
+		s.byID[a.key] = a
+	}
 	q := s.send(a, now)
 	s.mu.Unlock()
-	_ = w.ask(q) // what is lost is sent again
+	if err := w.ask(q); err != nil && p.stream { // of a datagram: what is lost is sent again
+		s.left(p)
+	}
+}
+
+// listens reports whether the device can be asked now. It wants the lock of lwm2m.
+func (r *registration) listens(now time.Time) bool {
+	return !r.gone && r.peer != nil && !r.asleep && (!r.queue || now.Sub(r.heard) <= awakeFor)
 }
 
 // send counts a transmission and gives what to transmit. It wants s.mu.
 func (s *lwm2m) send(a *asked, now time.Time) question {
 	wait := ackTimeout << a.sent
+	if a.acked {
+		wait = answerTimeout
+	}
 	a.sent++
 	a.due = now.Add(wait + rand.N(wait/2))
-	return question{id: int32(a.key.id), token: []byte(a.obs.token), path: a.obs.reg.objects.root + a.obs.path, observe: a.observe && a.block == 0, block: a.block, szx: a.szx, control: a.obs.reg.control}
+	q := question{
+		id: int32(a.key.id), token: []byte(a.obs.token), code: codes.GET, path: a.obs.reg.objects.root + a.obs.path, format: -1,
+		observe: a.observe && a.block == 0, block: a.block, szx: a.szx, control: a.obs.reg.control,
+	}
+	if a.order != nil {
+		a.order.fill(&q)
+	}
+	return q
 }
 
 // repeat sends again what is not acknowledged. A device that does not answer sleeps: the
@@ -197,7 +226,9 @@ func (s *lwm2m) repeat(now time.Time) {
 		s.landed(a)
 		reg.asleep = true
 		a.block, a.value, a.etag = 0, nil, ""
-		if a.tries >= maxTries {
+		if a.order != nil {
+			s.finish(a, s.unanswered(a, "no answer"))
+		} else if a.tries >= maxTries {
 			s.done(a, false)
 			s.dropped.Add(1)
 		}
@@ -235,18 +266,73 @@ func (s *lwm2m) forget(o *observation) {
 	s.changed = true
 }
 
-// question is a GET for a device.
+// left notes that the connection to a device has ended: what was on its way there waits
+// until the device speaks, and an order may have arrived.
+func (s *lwm2m) left(p *peer) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for a := range s.inFlight {
+		if reg := a.obs.reg; reg.peer == p {
+			s.landed(a)
+			reg.asleep = true
+			a.block, a.value, a.etag = 0, nil, ""
+			if a.order != nil {
+				s.finish(a, s.unanswered(a, "the connection ended before the answer"))
+			}
+		}
+	}
+}
+
+// question is a request for a device.
 type question struct {
 	id      int32
 	token   message.Token
+	code    codes.Code
 	path    string
+	query   []string
 	observe bool
-	block   uint32
+	block   uint32 // of the answer
 	szx     uint8
+	body    []byte
+	format  int   // of body; -1: there is none
+	part    block // of body, if inParts
+	inParts bool
+	size    int // of the whole of it
 	control *coapnet.ControlMessage
 }
 
-// asker is a wire on which devices can be asked: datagrams.
+// fill writes a question into a message.
+func (q *question) fill(m *pool.Message) error {
+	m.SetCode(q.code)
+	m.SetToken(q.token)
+	if q.observe {
+		m.SetObserve(0)
+	}
+	if err := m.SetPath(q.path); err != nil {
+		return grid.Errorf(grid.Internal, "path %q: %w", q.path, err)
+	}
+	for _, text := range q.query {
+		m.AddQuery(text)
+	}
+	if q.block > 0 {
+		m.SetOptionUint32(message.Block2, block{number: q.block, szx: q.szx}.value())
+	}
+	if q.format >= 0 {
+		m.SetContentFormat(message.MediaType(q.format))
+	}
+	if q.inParts {
+		m.SetOptionUint32(message.Block1, q.part.value())
+		if q.part.number == 0 {
+			m.SetOptionUint32(message.Size1, uint32(q.size))
+		}
+	}
+	if len(q.body) > 0 {
+		m.SetBody(bytes.NewReader(q.body))
+	}
+	return nil
+}
+
+// asker is a wire on which devices can be asked.
 type asker interface {
 	nextID() int32
 	ask(question) error
@@ -260,17 +346,9 @@ func (w datagrams) ask(q question) error {
 	defer w.conn.ReleaseMessage(m)
 	m.SetType(message.Confirmable)
 	m.SetMessageID(q.id)
-	m.SetCode(codes.GET)
-	m.SetToken(q.token)
-	if q.observe {
-		m.SetObserve(0)
-	}
 	answerFrom(m, q.control)
-	if err := m.SetPath(q.path); err != nil {
-		return grid.Errorf(grid.Internal, "path %q: %w", q.path, err)
-	}
-	if q.block > 0 {
-		m.SetOptionUint32(message.Block2, block{number: q.block, szx: q.szx}.value())
+	if err := q.fill(m); err != nil {
+		return err
 	}
 	return w.conn.Session().WriteMessage(m)
 }
@@ -282,5 +360,19 @@ func (w datagrams) signal(typ message.Type, id int32) error {
 	m.SetType(typ)
 	m.SetMessageID(id)
 	m.SetCode(codes.Empty)
+	return w.conn.Session().WriteMessage(m)
+}
+
+// Over TCP messages have no ids, and nothing is acknowledged (RFC 8323).
+func (w stream) nextID() int32                    { return 0 }
+func (w stream) signal(message.Type, int32) error { return nil }
+
+func (w stream) ask(q question) error {
+	m := w.conn.AcquireMessage(w.conn.Context())
+	defer w.conn.ReleaseMessage(m)
+	if err := q.fill(m); err != nil {
+		return err
+	}
+	_ = w.conn.NetConn().SetWriteDeadline(time.Now().Add(writeWithin))
 	return w.conn.Session().WriteMessage(m)
 }

@@ -23,6 +23,8 @@ type answerOf struct {
 	hasObserve bool
 	block      block
 	etag       string
+	part       block // Block1: how far the device has what we send it
+	hasPart    bool
 	payload    []byte
 }
 
@@ -30,7 +32,7 @@ type answerOf struct {
 // go-coap does not see them: it would acknowledge a notification before it is durable.
 func (s *lwm2m) hear(p *peer, m *pool.Message) (taken bool) {
 	w, ok := p.wire.(asker)
-	if s == nil || !ok {
+	if !ok || p.stream && (m.Code() == codes.Empty || m.Code() >= codes.CSM) { // of the connection itself
 		return false
 	}
 	defer func() {
@@ -52,7 +54,11 @@ func (s *lwm2m) hear(p *peer, m *pool.Message) (taken bool) {
 	s.mu.Lock()
 	o := s.byToken[v.token]
 	known := o != nil && !o.reg.gone
-	again := known && m.Type() == message.Acknowledgement && o.pending() == nil
+	again := false
+	if known && !p.stream && m.Type() == message.Acknowledgement {
+		a := o.pending()
+		again = a == nil || a.key.id != key.id
+	}
 	s.mu.Unlock()
 	if again {
 		return true // the same answer once more: our request was repeated
@@ -63,7 +69,7 @@ func (s *lwm2m) hear(p *peer, m *pool.Message) (taken bool) {
 		}
 		return true
 	}
-	x := &exchange{p: p, con: m.Type() == message.Confirmable, id: m.MessageID(), token: m.Token(), control: m.ControlMessage(), heard: true}
+	x := &exchange{p: p, con: !p.stream && m.Type() == message.Confirmable, id: m.MessageID(), token: m.Token(), control: m.ControlMessage(), heard: true}
 	s.answer(x, o, &v, key)
 	return true
 }
@@ -82,6 +88,8 @@ func readAnswer(m *pool.Message, body []byte) answerOf {
 			v.observe, v.hasObserve = n, true
 		case message.Block2:
 			v.block = readBlock(n)
+		case message.Block1:
+			v.part, v.hasPart = readBlock(n), true
 		case message.ETag:
 			v.etag = string(o.Value)
 		}
@@ -93,20 +101,21 @@ func readAnswer(m *pool.Message, body []byte) answerOf {
 // does not know what we mean.
 func (s *lwm2m) acknowledged(key exchangeKey, typ message.Type) bool {
 	s.mu.Lock()
-	defer s.mu.Unlock()
 	a := s.byID[key]
-	if a == nil {
+	switch {
+	case a == nil || typ != message.Acknowledgement && typ != message.Reset:
+		s.mu.Unlock()
 		return typ != message.Confirmable // a ping is go-coap's
-	}
-	switch typ {
-	case message.Acknowledgement:
+	case typ == message.Acknowledgement:
 		a.acked, a.due = true, s.t.cfg.Now().Add(answerTimeout)
 		delete(s.byID, a.key)
-	case message.Reset:
-		s.done(a, false)
+	case a.order != nil:
+		s.finish(a, outcome{err: grid.Errorf(grid.Unavailable, "coap %s: %s does not know what is meant (reset): it may have begun anew", s.t.cfg.Name, a.obs.reg.identity)})
 	default:
-		return false
+		s.done(a, false)
 	}
+	s.mu.Unlock()
+	s.pump(a.obs.reg)
 	return true
 }
 
@@ -134,10 +143,12 @@ func (s *lwm2m) answer(x *exchange, o *observation, v *answerOf, key exchangeKey
 		return
 	}
 	s.mu.Lock()
-	s.speaks(o.reg, x)
 	a := o.pending()
+	s.speaks(o.reg, x, a)
 	var value []byte
 	switch {
+	case a != nil && a.order != nil:
+		s.ordered(a, v)
 	case v.code >= codes.BadRequest:
 		s.refused(o, a, v)
 	case a != nil:
@@ -202,20 +213,35 @@ func (s *lwm2m) blockOf(a *asked, v *answerOf) []byte {
 		s.ask(a.obs.reg, a.obs.path, false)
 		return nil
 	}
-	follows := v.block.offset() == len(a.value) && (a.block == 0 || v.etag == a.etag)
-	if !follows || len(a.value)+len(v.payload) > s.t.cfg.MaxPayload || v.block.more && len(v.payload) != v.block.size() {
-		s.t.tally.Fault("value is not whole", grid.Errorf(grid.Invalid, "coap %s: %s%s: block %d does not follow, or the value has more than %d bytes", s.t.cfg.Name, a.obs.reg.identity, a.obs.path, v.block.number, s.t.cfg.MaxPayload))
+	whole, err := s.nextBlock(a, v)
+	if err != nil {
+		s.t.tally.Fault("value is not whole", err)
 		s.done(a, false)
 		return nil
 	}
+	if !whole {
+		return nil
+	}
+	s.done(a, false)
+	return a.value
+}
+
+// nextBlock adds a block to a value; unless that makes it whole, the next one is asked for.
+// It wants s.mu.
+func (s *lwm2m) nextBlock(a *asked, v *answerOf) (whole bool, err error) {
+	n := len(v.payload) / v.block.size() // several over TCP
+	follows := v.block.offset() == len(a.value) && (a.block == 0 || v.etag == a.etag)
+	even := len(v.payload)%v.block.size() == 0 && (n == 1 || n > 1 && v.block.szx == badBlock)
+	if !follows || len(a.value)+len(v.payload) > s.t.cfg.MaxPayload || v.block.more && !even {
+		return false, grid.Errorf(grid.Invalid, "coap %s: %s%s: block %d does not follow, or the value has more than %d bytes", s.t.cfg.Name, a.obs.reg.identity, a.obs.path, v.block.number, s.t.cfg.MaxPayload)
+	}
 	a.value, a.etag = append(a.value, v.payload...), v.etag
 	if !v.block.more {
-		s.done(a, false)
-		return a.value
+		return true, nil
 	}
 	s.landed(a)
-	a.block, a.szx, a.tries = v.block.number+1, v.block.szx, 0
-	return nil
+	a.block, a.szx, a.tries = v.block.number+uint32(n), v.block.szx, 0
+	return false, nil
 }
 
 // notified takes a notification. One that was overtaken is taken too, for it may be the

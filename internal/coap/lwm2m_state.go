@@ -25,6 +25,7 @@ type savedRegistration struct {
 	Lifetime uint32        `json:"lt"`
 	LwM2M    string        `json:"lwm2m"`
 	Queue    bool          `json:"queue,omitempty"`
+	Listener string        `json:"listener,omitempty"`
 	Root     string        `json:"root,omitempty"`
 	Objects  [][2]uint16   `json:"objects"`
 	Since    time.Time     `json:"since"`
@@ -74,7 +75,7 @@ func (s *lwm2m) restore(r *savedRegistration) {
 	}
 	reg := &registration{
 		endpoint: r.Endpoint, identity: r.Identity, place: r.Place, lifetime: r.Lifetime, version: r.LwM2M, queue: r.Queue,
-		since: r.Since, heard: s.t.cfg.Now().UTC(), read: r.Read,
+		since: r.Since, heard: s.t.cfg.Now().UTC(), read: r.Read, listener: r.Listener,
 		observed: make(map[string]*observation), refused: make(map[string]bool),
 	}
 	reg.objects.root = r.Root
@@ -85,7 +86,7 @@ func (s *lwm2m) restore(r *savedRegistration) {
 		o := &observation{reg: reg, token: string(t.Token), path: t.Path, lasts: true}
 		reg.observed[o.token], s.byToken[o.token] = o, o
 	}
-	s.byName[reg.endpoint], s.byPlace[reg.place] = reg, reg
+	s.byName[reg.endpoint], s.byDevice[reg.identity], s.byPlace[reg.place] = reg, reg, reg
 	s.restored.Add(1)
 }
 
@@ -114,7 +115,7 @@ func (s *lwm2m) save() {
 // saved wants s.mu.
 func (r *registration) saved() savedRegistration {
 	out := savedRegistration{
-		Endpoint: r.endpoint, Identity: r.identity, Place: r.place, Lifetime: r.lifetime, LwM2M: r.version, Queue: r.queue,
+		Endpoint: r.endpoint, Identity: r.identity, Place: r.place, Lifetime: r.lifetime, LwM2M: r.version, Queue: r.queue, Listener: r.listener,
 		Root: r.objects.root, Objects: [][2]uint16{}, Since: r.since, Heard: r.heard, Read: r.read, Observed: []savedToken{},
 	}
 	for _, i := range r.objects.instances {

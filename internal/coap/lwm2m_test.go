@@ -192,7 +192,7 @@ func TestRequestThatIsNeverAnsweredIsGivenUp(t *testing.T) {
 	s.mu.Unlock()
 	for range maxTries {
 		s.mu.Lock()
-		s.speaks(reg, &exchange{p: reg.peer})
+		s.speaks(reg, &exchange{p: reg.peer}, nil)
 		s.mu.Unlock()
 		s.pump(reg)
 		for range maxRetransmit + 1 {

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"sync"
 	"time"
+	"weak"
 
 	"github.com/plgd-dev/go-coap/v3/message"
 	"github.com/plgd-dev/go-coap/v3/message/codes"
@@ -31,6 +32,7 @@ type peer struct {
 	since   time.Time
 	place   *list.Element // among the listener's peers, which guards it and heard
 	heard   time.Time
+	self    weak.Pointer[peer]
 
 	mu      sync.Mutex
 	uploads map[string]*upload
@@ -42,8 +44,9 @@ type peer struct {
 
 	// For the health view.
 	traffic intake.Traffic
-	device  grid.Identity // who spoke last
-	fault   string        // what it was last told
+	device  grid.Identity           // who spoke last
+	control *coapnet.ControlMessage // to which of our addresses
+	fault   string                  // what it was last told
 	faultAt time.Time
 }
 

@@ -30,7 +30,8 @@ type Transport struct {
 	exchanges *exchanges
 	seed      maphash.Seed
 	resources map[string]resource // by the first segment of the path
-	lwm2m     *lwm2m              // nil: off
+	lwm2m     *lwm2m              // without LwM2M it has no registrations, and still brings downlinks
+	places    places
 	unacked   *intake.Queue[struct{}]
 	listeners []*listener
 	ready     chan struct{}
@@ -96,10 +97,11 @@ func New(cfg Config, log *slog.Logger) *Transport {
 	t.tally.Log = t.log
 	t.keys.init(cfg)
 	t.resources = map[string]resource{"up": t.up, ".well-known": t.wellKnown}
+	t.lwm2m = newLwM2M(t)
 	if cfg.LwM2M.On {
-		t.lwm2m = newLwM2M(t)
 		t.resources["rd"] = t.lwm2m.rd
 	}
+	t.places.max = maxPlaces
 	t.unacked = intake.NewQueue(intake.Limits{Frames: cfg.Unacked, Bytes: 16 << 20, GiveUp: cfg.GiveUp}, &t.tally, func([]struct{}) {}, nil)
 	for _, l := range [...]struct {
 		kind, addr string
@@ -164,10 +166,10 @@ func (t *Transport) Run(ctx context.Context, in grid.Ingester) error {
 	t.workers.Go(func() { t.unacked.Run(ctx, in) })
 	t.workers.Go(func() { t.keys.watch(ctx, t) })
 	t.workers.Go(t.sweep)
-	if t.lwm2m != nil {
+	if t.cfg.LwM2M.On {
 		t.lwm2m.load()
-		t.workers.Go(t.lwm2m.run)
 	}
+	t.workers.Go(t.lwm2m.run)
 	var serving sync.WaitGroup
 	for _, l := range t.listeners {
 		serving.Go(func() { l.run(ctx) })
@@ -313,7 +315,7 @@ func (t *Transport) wellKnown(x *exchange, r *request) *reply {
 		return refuse(codes.MethodNotAllowed, "want GET")
 	}
 	text := links
-	if t.lwm2m != nil {
+	if t.cfg.LwM2M.On {
 		text += `,</rd>;rt="core.rd"`
 	}
 	return &reply{code: codes.Content, text: text, format: int(message.AppLinkFormat)}
@@ -360,6 +362,7 @@ func (t *Transport) up(x *exchange, r *request) *reply {
 		return refuse(codes.BadRequest, "payload is empty")
 	}
 	x.frame = t.wire.Frame(address, r.payload, flags)
+	t.places.note(id, x.p, x.control)
 	if x.done.code != codes.Changed && x.frame.Flags&grid.Refused == 0 {
 		x.frame.Flags |= grid.Refused
 		x.frame.Note = x.done.text
