@@ -44,7 +44,7 @@ type mark struct {
 	undo, after, series                                     int
 	alarms, tickets, deliveries, downlinks                  int
 	events, moves, attempts, quarantine, cases, keys, audit int
-	versions, rollouts                                      int
+	versions, rollouts, credentials                         int
 	ledger                                                  []grid.LedgerRow
 	cursors                                                 cursors
 	time                                                    time.Time
@@ -57,7 +57,7 @@ func (b *batch) mark() mark {
 		alarms: len(b.alarms), tickets: len(b.tickets), deliveries: len(b.deliveries), downlinks: len(b.downlinks),
 		events: len(r.Events), moves: len(r.Moves), attempts: len(r.Attempts),
 		quarantine: len(r.Quarantine), cases: len(r.Evidence), keys: len(r.Commands), audit: len(r.Audit),
-		versions: len(r.Versions), rollouts: len(r.Rollouts),
+		versions: len(r.Versions), rollouts: len(r.Rollouts), credentials: len(r.Credentials),
 		ledger: slices.Clone(r.Ledger), cursors: b.cursors, time: b.time,
 	}
 }
@@ -75,6 +75,7 @@ func (b *batch) rollback(m mark) {
 	r.Events, r.Moves, r.Attempts = r.Events[:m.events], r.Moves[:m.moves], r.Attempts[:m.attempts]
 	r.Quarantine, r.Evidence, r.Commands = r.Quarantine[:m.quarantine], r.Evidence[:m.cases], r.Commands[:m.keys]
 	r.Audit, r.Versions, r.Rollouts = r.Audit[:m.audit], r.Versions[:m.versions], r.Rollouts[:m.rollouts]
+	r.Credentials = r.Credentials[:m.credentials]
 	r.Ledger, b.cursors, b.time = m.ledger, m.cursors, m.time
 }
 
@@ -115,7 +116,7 @@ func (b *batch) empty() bool {
 	r := &b.rows
 	return b.cursors == b.e.cursors && len(b.alarms)+len(b.tickets)+len(b.deliveries)+len(b.downlinks) == 0 &&
 		len(r.Events)+len(r.Moves)+len(r.Attempts)+len(r.Quarantine)+len(r.Commands)+len(r.Ledger) == 0 &&
-		len(r.Points)+len(r.Devices)+len(r.Installations)+len(r.Units)+len(r.Down)+len(r.Suspects)+len(r.Meta)+len(r.Audit)+len(r.Rollouts) == 0
+		len(r.Points)+len(r.Devices)+len(r.Installations)+len(r.Units)+len(r.Down)+len(r.Suspects)+len(r.Meta)+len(r.Audit)+len(r.Rollouts)+len(r.Credentials) == 0
 }
 
 // commit makes the turn real: the points for InfluxDB first, whose queue length is

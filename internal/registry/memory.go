@@ -122,6 +122,17 @@ func (m *Memory) ProfileOf(id grid.Identity) (profile string, known bool) {
 	return m.strs.at(m.devs[n].profile), true
 }
 
+// StateOf tells where a known device is in its life. Safe for concurrent use.
+func (m *Memory) StateOf(id grid.Identity) (state grid.DeviceState, known bool) {
+	m.mu.RLock()
+	defer m.mu.RUnlock()
+	n, ok := m.Device(id)
+	if !ok {
+		return "", false
+	}
+	return m.devs[n].State(), true
+}
+
 // Devices and Points tell how many rows there are.
 func (m *Memory) Devices() int { return len(m.devs) }
 func (m *Memory) Points() int  { return len(m.points) }
