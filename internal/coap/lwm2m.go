@@ -16,6 +16,7 @@ import (
 	coapnet "github.com/plgd-dev/go-coap/v3/net"
 
 	"gridgate/internal/grid"
+	"gridgate/internal/intake"
 )
 
 // LwM2M is the server for devices that speak LwM2M 1.0 or 1.1 over UDP, DTLS and TCP.
@@ -70,6 +71,7 @@ type registration struct {
 	objects  objects
 
 	since, heard time.Time
+	traffic      intake.Traffic          // for the health view
 	read         time.Time               // when battery and signal were read last
 	listener     string                  // by which it spoke last
 	peer         *peer                   // where it spoke last; nil: not since we started
@@ -241,6 +243,7 @@ func (s *lwm2m) register(x *exchange, r *request) *reply {
 	}
 	x.done = &reply{code: codes.Created, format: -1, location: []string{"rd", reg.place}}
 	s.said(x, r, id, "register", func(answer func()) {
+		reg.traffic.Frame(x.frame.Received)
 		s.admit(reg)
 		answer() // the device must know its location before it is asked
 		s.plan(reg)
@@ -314,6 +317,7 @@ func (s *lwm2m) update(x *exchange, r *request) *reply {
 	}
 	x.done = &reply{code: codes.Changed, format: -1}
 	s.said(x, r, reg.identity, "update", func(answer func()) {
+		reg.traffic.Frame(x.frame.Received)
 		s.mu.Lock()
 		if terms.hasLifetime {
 			reg.lifetime = terms.lifetime

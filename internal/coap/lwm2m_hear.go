@@ -282,5 +282,6 @@ func (s *lwm2m) deliver(x *exchange, reg *registration, path string, v *answerOf
 		flags = grid.Unacknowledged
 	}
 	x.frame = s.t.wire.Frame(address+"path="+url.QueryEscape(path), value, flags)
+	reg.traffic.Frame(x.frame.Received)
 	s.t.enqueue(x)
 }

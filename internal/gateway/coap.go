@@ -60,7 +60,7 @@ func (c *Config) validateCoAP(v *problems) {
 		v.want(d.ClientCA == "" || d.Cert != "", "coap.dtls.client_ca is set: want cert and key of the gateway too")
 		v.want(d.KeysFile != "" || d.ClientCA != "", "coap.dtls: want keys_file or client_ca, or nobody can connect")
 	}
-	v.want(!o.LwM2M || o.Listen != "" || o.DTLS.Listen != "", "coap.lwm2m is true: want coap.listen or coap.dtls.listen, where devices register")
+	v.want(!o.LwM2M || o.on(), "coap.lwm2m is true: want coap.listen, coap.tcp or coap.dtls.listen, where devices register")
 	v.want(o.DTLS.Idle >= time.Minute, "coap.dtls.idle is %s: want more than the longest reporting interval, and 1m at least", o.DTLS.Idle)
 	v.want(o.MaxPayload >= 1<<10 && o.MaxPayload <= 1<<20, "coap.max_payload is %s: want 1KiB to 1MiB", o.MaxPayload)
 	v.want(o.MaxPeers > 0, "coap.max_peers is %d: want 1 or more", o.MaxPeers)

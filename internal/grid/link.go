@@ -38,6 +38,7 @@ const (
 	TransmitterPeer LinkKind = "transmitter" // a user information transmission device
 	CoAPPeer        LinkKind = "coap"        // an address, session or connection
 	ConnectionPeer  LinkKind = "connection"  // to a listener for text or blocks
+	LwM2MPeer       LinkKind = "lwm2m"       // a device that has registered
 )
 
 // Path is the link as devices' paths name it: silence behind one that is down is nobody's
