@@ -112,11 +112,20 @@ func openChirpStackJSON(f *grid.Frame, event string) error {
 		return nil
 	case event == "ack":
 		f.NotHeard = !root.GetBool("acknowledged")
+		answered(f, chirpStackAnswerJSON(event, root))
 		return nil
 	case f.Kind != grid.Report:
+		answered(f, chirpStackAnswerJSON(event, root))
 		return nil
 	}
 	return reportJSON(f, root)
+}
+
+// answered makes an answer of a message that says something of a downlink.
+func answered(f *grid.Frame, a *grid.DownAnswer) {
+	if a != nil {
+		f.Kind, f.Down = grid.Answer, a
+	}
 }
 
 // heardByJSON keeps what the gateway with the strongest signal said. In version 3 the

@@ -26,6 +26,8 @@ type chirpStackMessage struct {
 	external, unavailable bool
 	battery               float32
 	acknowledged          bool
+	item, detail          string // of the queue, and what is said of it
+	lost                  bool   // a log event says so
 }
 
 // maxHeard bounds how many gateways of one message are looked at; a city has no more in
@@ -52,10 +54,18 @@ func chirpStackLayout(event string, v3 bool) chirpStackFields {
 }
 
 // isV3 decides by the first byte. Version 3 begins with the application's number, a
-// varint; version 4 with a text or a time. Only its txack begins with a number too, and
-// there nothing but device_info is to be read, which version 3 has no place for.
+// varint; version 4 with a text or a time. Only its txack begins with a number too: there
+// the fourth field tells, the EUI's eight bytes in version 3, the queue item's text in 4.
 func isV3(event string, message []byte) bool {
-	return len(message) > 0 && message[0] == 0x08 && event != "txack"
+	if len(message) == 0 || message[0] != 0x08 || event != "txack" {
+		return len(message) > 0 && message[0] == 0x08
+	}
+	v3 := false
+	_ = eachField(message, func(f wireField) error {
+		v3 = v3 || f.num == 4 && len(f.b) == 8
+		return nil
+	})
+	return v3
 }
 
 func (m *chirpStackMessage) read(event string, message []byte) error {
@@ -85,6 +95,8 @@ func (m *chirpStackMessage) read(event string, message []byte) error {
 			m.status(f)
 		case event == "ack" && num == 5:
 			m.acknowledged = f.n != 0
+		case !m.v3:
+			return m.answer(event, f)
 		}
 		return nil
 	})
@@ -137,6 +149,7 @@ func openChirpStackProtobuf(f *grid.Frame, event string) error {
 	case event == "ack":
 		f.NotHeard = !m.acknowledged
 	}
+	answered(f, m.said(event))
 	if f.Kind != grid.Report {
 		return nil
 	}

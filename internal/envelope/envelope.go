@@ -43,7 +43,7 @@ func Topics() []string {
 		"gridgate/up/#", "gridgate/status/+", "application/+/device/+/event/+",
 		"zigbee2mqtt/+", "zigbee2mqtt/+/availability", "zigbee2mqtt/" + bridgeDevices,
 		"v3/+/devices/+/up", "v3/+/devices/+/join", "v3/+/devices/+/down/ack", "v3/+/devices/+/down/nack",
-		"v3/+/devices/+/down/failed", "v3/+/devices/+/service/data",
+		"v3/+/devices/+/down/queued", "v3/+/devices/+/down/sent", "v3/+/devices/+/down/failed", "v3/+/devices/+/service/data",
 		"tele/+/SENSOR", "tele/+/+/SENSOR", "tele/+/ZbReceived", "tele/+/+/ZbReceived", "tele/+/STATE", "tele/+/LWT", "stat/+/RESULT",
 		"spBv1.0/+/NBIRTH/+", "spBv1.0/+/NDATA/+", "spBv1.0/+/NDEATH/+",
 		"spBv1.0/+/DBIRTH/+/+", "spBv1.0/+/DDATA/+/+", "spBv1.0/+/DDEATH/+/+",

@@ -103,7 +103,7 @@ func TestChirpStackVersion3JSONHasIdentifiersInBase64(t *testing.T) {
 		t.Errorf("got %+v %x: want %+v", f.Uplink, f.Payload, want)
 	}
 	// On a topic of the user's own the identity is in the message, in either form.
-	r := NewRouter(10, Rule{"lns/#", ChirpStack})
+	r := NewRouter(10, Rule{Topic: "lns/#", Envelope: ChirpStack})
 	f = grid.Frame{Envelope: ChirpStack, Address: "lns/door-7", Raw: []byte(raw)}
 	if err := Open(&f); err != nil || f.Kind != grid.Report || f.Port != 6 {
 		t.Errorf("on a topic that names no event: got %+v, %v", f.Uplink, err)

@@ -8,7 +8,7 @@ import (
 )
 
 func TestRouterHoldsConfiguredTopicsBeforeTheFixedOnes(t *testing.T) {
-	r := NewRouter(100, Rule{"radio/+/up", LORIOT}, Rule{"radio/#", Milesight}, Rule{"floor2/z2m/#", Zigbee2MQTT}, Rule{"home/#", Tasmota}, Rule{"gridgate/up/lora/#", LORIOT})
+	r := NewRouter(100, Rule{Topic: "radio/+/up", Envelope: LORIOT}, Rule{Topic: "radio/#", Envelope: Milesight}, Rule{Topic: "floor2/z2m/#", Envelope: Zigbee2MQTT}, Rule{Topic: "home/#", Envelope: Tasmota}, Rule{Topic: "gridgate/up/lora/#", Envelope: LORIOT})
 	const loriot, milesight = `{"cmd":"rx","EUI":"24E124136B502217"}`, `{"devEUI":"24e124136b502218","data":"AQ=="}`
 	for range 2 { // from the rules, and from memory
 		for _, c := range []struct{ topic, raw, id, envelope string }{

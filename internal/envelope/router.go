@@ -21,6 +21,9 @@ type Router struct {
 type Rule struct {
 	Topic    string // an MQTT topic filter
 	Envelope string
+	// Down is the topic of downlinks to the devices that are heard there, where the envelope has
+	// none of its own; {device} stands for the device's identity without its kind.
+	Down string
 }
 
 type route struct {

@@ -55,6 +55,7 @@ func openTheThings(f *grid.Frame) error {
 	for _, key := range []string{"downlink_ack", "downlink_nack", "downlink_sent", "downlink_failed", "downlink_queued", "downlink_queue_invalidated"} {
 		if root.Get(key) != nil {
 			f.Kind, f.NotHeard = grid.Answer, key != "downlink_ack"
+			f.Down = theThingsAnswer(root, key)
 			return nil
 		}
 	}
