@@ -54,6 +54,8 @@ type Deps struct {
 	// Links is the health of each transport, Peers of who is behind a link. Optional.
 	Links func() []grid.LinkHealth
 	Peers func(link string) ([]grid.LinkHealth, error)
+	// Faces are served beside /api/v1. Optional.
+	Faces []Face
 	// Metrics is served at /metrics. Optional.
 	Metrics prometheus.Gatherer
 
@@ -90,6 +92,9 @@ func New(d Deps) *Server {
 	s.routes(api)
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "ok") })
 	mux.HandleFunc("GET /readyz", s.ready)
+	for _, f := range d.Faces {
+		mux.Handle(f.Path, s.face(f))
+	}
 	if d.Metrics != nil {
 		mux.Handle("GET /metrics", promhttp.HandlerFor(d.Metrics, promhttp.HandlerOpts{}))
 	}

@@ -2,8 +2,11 @@ package dispatch
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
+	"fmt"
 	"math"
+	"strings"
 	"time"
 
 	"gridgate/internal/grid"
@@ -22,6 +25,7 @@ type Message struct {
 	Source     string          // who we are, a URI reference: "/gridgate/310105"
 	API        string          // base of our API as the unit reaches it, "http://host:port"; "" leaves callback_url out
 	Note       string          // a sentence for a person, "" for none
+	Link       string          // where a person sees the ticket, "" for none
 }
 
 // event is a CloudEvents 1.0 event. Its context attributes are read by every broker on
@@ -56,6 +60,7 @@ type bodyData struct {
 	Place        bodyPlace         `json:"place"`
 	Times        bodyTimes         `json:"times"`
 	CallbackURL  string            `json:"callback_url,omitempty"`
+	Link         string            `json:"link,omitempty"`
 }
 
 type bodyUnit struct {
@@ -106,6 +111,7 @@ func Body(m Message) json.RawMessage {
 			Title: short(t.Title), Note: short(m.Note),
 			Place: place(m),
 			Times: bodyTimes{t.Opened.UTC(), utc(t.Resolved), utc(t.Closed), utc(t.Due)},
+			Link:  m.Link,
 		},
 	}
 	if m.API != "" {
@@ -118,6 +124,37 @@ func Body(m Message) json.RawMessage {
 		panic("dispatch: body of plain values: " + err.Error()) // strings, times, finite numbers: cannot fail
 	}
 	return bytes.TrimSpace(buf.Bytes())
+}
+
+// read is the inverse of Body, for connectors that say it in another form.
+func read(d grid.Delivery) (bodyData, error) {
+	var e event
+	if err := json.Unmarshal(d.Body, &e); err != nil {
+		return bodyData{}, fmt.Errorf("%w: body of delivery %s: %w", ErrNever, d.ID, err)
+	}
+	b := e.Data
+	if b.Ticket == "" {
+		b.Ticket = d.Ticket
+	}
+	if b.Title == "" {
+		b.Title = d.Type
+	}
+	if b.Place.Words == "" {
+		b.Place.Words = cmp.Or(b.Place.Building, b.Place.Cell, b.Place.Community, b.Place.Street, "?")
+	}
+	if b.Priority == "" {
+		b.Priority = d.Priority.String()
+	}
+	return b, nil
+}
+
+// languages takes a title apart, which is written "中文 / English".
+func languages(title string) (zh, en string) {
+	zh, en, both := strings.Cut(title, " / ")
+	if !both {
+		return title, title
+	}
+	return zh, en
 }
 
 func place(m Message) bodyPlace {

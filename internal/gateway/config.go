@@ -128,6 +128,8 @@ type DispatchConfig struct {
 	AllowCIDRs []string       `yaml:"allow_cidrs"` // private networks that webhooks may reach; none by default
 	Timeout    time.Duration  `yaml:"timeout"`
 	Retry      dispatch.Retry `yaml:"retry"`
+	Link       string         `yaml:"link"` // where a person sees a ticket, with {ticket} in it; "" is none
+	CAP        string         `yaml:"cap"`  // file with the table of CAP; "" is the built-in one
 }
 
 // LogConfig is what is said on standard error.
@@ -188,7 +190,7 @@ func (c *Config) parse(b []byte) error {
 
 // resolve makes relative paths relative to dir.
 func (c *Config) resolve(dir string) {
-	paths := []*string{&c.DataDir, &c.HTTP.TokenFile, &c.Influx.Bin, &c.Influx.TokenFile, &c.Rules, &c.Tickets, &c.Calendars, &c.Broker.TLS.Cert, &c.Broker.TLS.Key, &c.Broker.TLS.ClientCA}
+	paths := []*string{&c.DataDir, &c.HTTP.TokenFile, &c.Influx.Bin, &c.Influx.TokenFile, &c.Rules, &c.Tickets, &c.Dispatch.CAP, &c.Calendars, &c.Broker.TLS.Cert, &c.Broker.TLS.Key, &c.Broker.TLS.ClientCA}
 	for i := range c.MQTT {
 		m := &c.MQTT[i]
 		paths = append(paths, &m.PasswordFile, &m.TLS.CA, &m.TLS.Cert, &m.TLS.Key)

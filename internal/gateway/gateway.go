@@ -2,7 +2,7 @@
 //
 //	broker, mqtt, serial ──▶ intake ──▶ journal ──▶ engine ──▶ state ──▶ dispatch ──▶ units
 //	                                          │  └────▶ influx queue ──▶ writer ──▶ InfluxDB
-//	                                          └───────▶ api (stream)
+//	                                          └───────▶ api (stream), downlinks ──▶ broker, mqtt, coap, serial
 //	api ──▶ engine (commands), state and journal (reads), influx (history)
 package gateway
 
@@ -14,9 +14,9 @@ import (
 	"io/fs"
 	"log/slog"
 	"net"
-	"net/netip"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 	"time"
 
@@ -29,6 +29,7 @@ import (
 	"gridgate/internal/calendar"
 	"gridgate/internal/coap"
 	"gridgate/internal/dispatch"
+	"gridgate/internal/downlink"
 	"gridgate/internal/engine"
 	"gridgate/internal/envelope"
 	"gridgate/internal/grid"
@@ -36,7 +37,6 @@ import (
 	"gridgate/internal/journal"
 	"gridgate/internal/mqtt"
 	"gridgate/internal/profile"
-	"gridgate/internal/registry"
 	"gridgate/internal/serial"
 	"gridgate/internal/state"
 	"gridgate/internal/ticket"
@@ -63,6 +63,9 @@ type Gateway struct {
 	calendars  *calendar.Calendars
 	engine     *engine.Engine
 	dispatcher *dispatch.Dispatcher
+	connectors map[string]grid.Connector
+	faces      []api.Face
+	outbox     *downlink.Outbox
 	broker     *broker.Broker
 	mqtt       []*mqtt.Transport
 	serial     []*serial.Transport
@@ -124,7 +127,7 @@ func (g *Gateway) serve(ctx context.Context, run *group) error {
 	if err := g.importRegistry(ctx); err != nil {
 		return err
 	}
-	in := &intake{journal: g.journal, lane: g.laneOf}
+	in := &intake{journal: g.journal, lane: g.laneOf, heard: g.outbox.Heard}
 	if g.broker != nil {
 		run.start(ctx, "broker", func(ctx context.Context) error { return g.broker.Run(ctx, in) })
 		select {
@@ -140,6 +143,7 @@ func (g *Gateway) serve(ctx context.Context, run *group) error {
 		run.start(ctx, "serial", func(ctx context.Context) error { return t.Run(ctx, in) })
 	}
 	g.runCoAP(ctx, run, in)
+	run.start(ctx, "downlinks", g.outbox.Run)
 	if g.listener != nil {
 		run.start(ctx, "api", func(ctx context.Context) error { return g.api.Run(ctx, g.listener) })
 	}
@@ -182,6 +186,7 @@ func (g *Gateway) open(ctx context.Context) error {
 	if err := g.makeTransports(); err != nil {
 		return err
 	}
+	g.makeOutbox()
 	return g.makeAPI()
 }
 
@@ -349,12 +354,16 @@ func (g *Gateway) committed(rows *state.Batch) {
 	if len(due) > 0 {
 		g.dispatcher.Notify(due)
 	}
-	g.api.Publish(api.Change{Events: rows.Events, Alarms: rows.Alarms, Tickets: rows.Tickets, Moves: rows.Moves, Deliveries: rows.Deliveries})
+	if len(rows.Downlinks) > 0 {
+		g.outbox.Notify(rows.Downlinks)
+	}
+	g.api.Publish(api.Change{Events: rows.Events, Alarms: rows.Alarms, Tickets: rows.Tickets, Moves: rows.Moves, Deliveries: rows.Deliveries, Downlinks: rows.Downlinks})
 }
 
 // body freezes the message that a unit gets.
 func (g *Gateway) body(t *grid.Ticket, d *grid.Delivery, p *grid.Point, u *grid.Unit) (json.RawMessage, error) {
-	m := dispatch.Message{Delivery: *d, Ticket: *t, Unit: *u, Point: *p, Source: "/gridgate", API: "http://" + g.APIAddr()}
+	m := dispatch.Message{Delivery: *d, Ticket: *t, Unit: *u, Point: *p, Source: "/gridgate", API: "http://" + g.APIAddr(),
+		Link: strings.ReplaceAll(g.cfg.Dispatch.Link, "{ticket}", t.ID)}
 	for _, a := range t.Assignments {
 		if a.ID == d.Assignment {
 			m.Assignment = a
@@ -364,17 +373,11 @@ func (g *Gateway) body(t *grid.Ticket, d *grid.Delivery, p *grid.Point, u *grid.
 }
 
 func (g *Gateway) makeDispatcher() error {
-	var allow []netip.Prefix
-	for _, s := range g.cfg.Dispatch.AllowCIDRs {
-		p, err := netip.ParsePrefix(s)
-		if err != nil {
-			return fmt.Errorf("dispatch.allow_cidrs: %w", err)
-		}
-		allow = append(allow, p)
+	if err := g.makeConnectors(); err != nil {
+		return err
 	}
-	webhook := dispatch.NewWebhook(dispatch.WebhookConfig{Target: g.target, Allow: allow})
 	g.dispatcher = dispatch.New(dispatch.Config{Retry: g.cfg.Dispatch.Retry, Deadline: g.cfg.Dispatch.Timeout},
-		g.store.PendingDeliveries, results{g.engine}, map[string]grid.Connector{"webhook": webhook, "inbox": dispatch.Inbox{}}, g.log)
+		g.store.PendingDeliveries, results{g.engine}, g.connectors, g.log)
 	return nil
 }
 
@@ -430,7 +433,7 @@ const routes = 100_000
 
 func (g *Gateway) makeAPI() error {
 	d := api.Deps{
-		Store: g.store, Engine: faces{g.engine, g}, Frames: g.journal, Workbench: g.engine, Parse: parseRegistry, Backup: g.backup, Ready: g.health,
+		Store: g.store, Engine: faces{g.engine, g}, Frames: g.journal, Workbench: g.engine, Parse: g.parseRegistry, Faces: g.faces, Backup: g.backup, Ready: g.health,
 		Links: g.links, Peers: g.peers,
 		Who:     (&auth.Keeper{Admin: g.token, Unit: g.store.UnitByToken}).Who,
 		Metrics: g.metrics(), Log: g.log, Version: Version,
@@ -457,7 +460,7 @@ func (g *Gateway) importRegistry(ctx context.Context) error {
 		if err != nil {
 			return fmt.Errorf("registry: %w", err)
 		}
-		r, err := parseRegistry(b)
+		r, err := g.parseRegistry(b)
 		if err != nil {
 			return fmt.Errorf("registry %s: %w", path, err)
 		}
@@ -468,8 +471,6 @@ func (g *Gateway) importRegistry(ctx context.Context) error {
 	}
 	return nil
 }
-
-func parseRegistry(b []byte) (grid.Registration, error) { return registry.Parse(b) }
 
 func (g *Gateway) close() error {
 	var errs []error
