@@ -56,6 +56,7 @@ type Config struct {
 
 	ResponseTimeout time.Duration `yaml:"response_timeout"` // of modbus-rtu: how long a slave may take; default 500ms
 	Heartbeat       time.Duration `yaml:"heartbeat"`        // of modbus-rtu: an answer that stays the same is a frame this often; default the profile's interval
+	Register        string        `yaml:"register"`         // of modbus-rtu that listens: a regular expression whose group is what a serial server calls itself
 	Slaves          []Slave       `yaml:"-"`                // of modbus-rtu
 
 	MaxPeers int           `yaml:"max_peers"` // of a listener; default 5000, a quarter of them from one address
@@ -103,7 +104,8 @@ type BlockSettings struct {
 // Slave is a Modbus unit that is asked.
 type Slave struct {
 	Address   byte          // on the line
-	Identity  grid.Identity // default modbus:<name>/<address>
+	DTU       string        // the serial server behind which it is, where several call us
+	Identity  grid.Identity // default modbus:<name>/<address>, or modbus:<name>/<dtu>/<address>
 	Polls     []Poll
 	Heartbeat time.Duration // default that of the line, else the longest period of its polls
 }
@@ -143,6 +145,9 @@ func (c Config) withDefaults() Config {
 	orElse(&c.Block.LengthSize, 1)
 	orElse(&c.Block.Order, "big")
 	orElse(&c.Block.Check, CheckSum)
+	if c.Listen != "" {
+		orElse(&c.ResponseTimeout, 3*time.Second) // serial servers that call us do so by a mobile network
+	}
 	orElse(&c.ResponseTimeout, 500*time.Millisecond)
 	orElse(&c.MaxPeers, 5000)
 	orElse(&c.Idle, 5*time.Minute)
@@ -158,7 +163,10 @@ func (c Config) withDefaults() Config {
 // bauds are the speeds that tarm/serial can set on Linux and people use.
 var bauds = []int{300, 600, 1200, 1800, 2400, 4800, 9600, 19200, 38400, 57600, 115200, 230400, 460800, 921600}
 
-var validName = regexp.MustCompile(`^[a-z0-9][a-z0-9._-]{0,31}$`)
+var (
+	validName = regexp.MustCompile(`^[a-z0-9][a-z0-9._-]{0,31}$`)
+	validDTU  = regexp.MustCompile(`^[a-z0-9][a-z0-9._-]{0,63}$`)
+)
 
 // wishes collects what is wrong with a configuration.
 type wishes []error
@@ -204,10 +212,11 @@ func (c *Config) checkPlace(w *wishes) {
 		w.want(err == nil && network == "tcp", "connect is %q: want tcp://host:port", c.Connect)
 	}
 	if c.Listen != "" {
-		_, _, err := address(c.Listen)
+		network, _, err := address(c.Listen)
 		w.want(err == nil, "listen is %q: want tcp://host:port or udp://host:port", c.Listen)
-		w.want(c.Protocol != ModbusRTU, "protocol is modbus-rtu and listen is set: want path or connect, for it is we who ask")
+		w.want(c.Protocol != ModbusRTU || network != "udp", "listen is %q: want tcp://host:port for modbus-rtu", c.Listen)
 	}
+	w.want(c.Register == "" || c.Protocol == ModbusRTU && c.Listen != "", "register is for modbus-rtu on a line that listens")
 }
 
 // address takes tcp://host:port apart.
@@ -256,16 +265,29 @@ func (c *Config) checkSlaves(w *wishes) {
 		w.want(!seen[id], "slaves[%d]: %s is there already", i, id)
 		seen[id] = true
 		w.want(s.Address > 0, "slaves[%d].address is 0: want 1 to 255", i)
-		w.want(len(s.Polls) > 0, "slaves[%d]: has nothing to ask: want a profile with polls", i)
-		for _, p := range s.Polls {
-			w.want(p.Every >= 100*time.Millisecond, "slaves[%d]: a poll is due every %s: want 100ms or more", i, p.Every)
-		}
+		w.want((s.DTU != "") == (c.Register != ""), "slaves[%d].dtu is %q: want the name of a serial server where register is set, and nowhere else", i, s.DTU)
+		w.want(s.DTU == "" || validDTU.MatchString(s.DTU), "slaves[%d].dtu is %q: want small letters, digits, dots and dashes, at most 64", i, s.DTU)
+		checkPolls(w, fmt.Sprintf("slaves[%d]", i), s.Polls)
+	}
+	if c.Register != "" {
+		re, err := regexp.Compile(c.Register)
+		w.want(err == nil && re.NumSubexp() == 1, "register is %q: want a regular expression with one group", c.Register)
+	}
+}
+
+func checkPolls(w *wishes, of string, polls []Poll) {
+	w.want(len(polls) > 0, "%s: has nothing to ask: want a profile with polls", of)
+	for _, p := range polls {
+		w.want(p.Every >= 100*time.Millisecond, "%s: a poll is due every %s: want 100ms or more", of, p.Every)
 	}
 }
 
 func (s *Slave) identity(port string) grid.Identity {
 	if s.Identity != "" {
 		return s.Identity
+	}
+	if s.DTU != "" {
+		return grid.Identity(fmt.Sprintf("modbus:%s/%s/%d", port, s.DTU, s.Address))
 	}
 	return grid.Identity(fmt.Sprintf("modbus:%s/%d", port, s.Address))
 }

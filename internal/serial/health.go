@@ -47,7 +47,7 @@ func (t *Transport) peers(s Status, now time.Time) []grid.LinkHealth {
 	var out []grid.LinkHealth
 	switch {
 	case t.slaves != nil:
-		out = t.slaveHealth(now)
+		out = append(t.slaveHealth(now), t.connectionHealth(now)...)
 	case t.centre != nil:
 		out = t.centre.health(now)
 	default:
@@ -75,6 +75,13 @@ func (t *Transport) slaveHealth(now time.Time) []grid.LinkHealth {
 			Detail: fmt.Sprintf("asked %d, answered %d, exceptions %d", st.Asked, st.Answered, st.Exceptions),
 		}
 		sl.traffic.Fill(&out[i], now)
+		if t.cfg.Listen != "" && !sl.bus.serving() {
+			h := &out[i]
+			h.Up, h.LastError = false, "its serial server is not connected"
+			if h.Since.IsZero() {
+				h.Since = t.status.Since
+			}
+		}
 	}
 	return out
 }
@@ -117,6 +124,7 @@ func (t *Transport) connectionHealth(now time.Time) []grid.LinkHealth {
 	out := make([]grid.LinkHealth, 0, len(t.conns))
 	for p := range t.conns {
 		h := grid.LinkHealth{Name: p.name, Kind: grid.ConnectionPeer, Address: p.name, Device: p.device, Up: true, Since: p.since, LastError: p.fault, LastErrorAt: p.faultAt}
+		h.Detail = p.detail
 		p.traffic.Fill(&h, now)
 		out = append(out, h)
 	}

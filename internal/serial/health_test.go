@@ -132,7 +132,7 @@ func TestHealthOfAListenerForTextNamesItsConnections(t *testing.T) {
 }
 
 func TestSlavesBehindALineThatHangsUpAreDownWithIt(t *testing.T) {
-	b := &bus{values: map[byte][]byte{}, asked: map[byte]int{}}
+	b := &fieldBus{values: map[byte][]byte{}, asked: map[byte]int{}}
 	b.set(7, 0, 1)
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {

@@ -109,6 +109,10 @@ func (g *guests) count() {
 // connection serves one device. Its frames wait in a queue of its own: when they cannot be
 // stored in time the connection is closed, and the device comes again with them.
 func (t *Transport) connection(ctx context.Context, in grid.Ingester, c net.Conn, host string) {
+	if t.buses != nil {
+		t.serialServer(ctx, c, host)
+		return
+	}
 	l := newLine(tcpPort{c})
 	p := &peer{t: t, remote: host, waits: true, reply: t.replier(l), name: c.RemoteAddr().String(), since: t.cfg.Now().UTC()}
 	t.enters(p)
@@ -128,6 +132,7 @@ func (t *Transport) connection(ctx context.Context, in grid.Ingester, c net.Conn
 	if t.centre != nil {
 		t.centre.gone(p)
 	}
+	t.ways.gone(p)
 	l.close()
 	if err != nil {
 		t.log.Debug("connection ended", "in", host, "err", err)

@@ -6,6 +6,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"strconv"
+	"sync/atomic"
 	"time"
 
 	rtu "github.com/goburrow/modbus"
@@ -48,9 +49,12 @@ type SlaveStatus struct {
 // transport's mutex.
 type slave struct {
 	Slave
+	bus     *bus
 	polls   []*poll
-	fails   int       // requests in a row that went unanswered
-	next    time.Time // it is not asked before
+	plan    atomic.Pointer[plan] // to be taken over before the next request
+	fails   int                  // requests in a row that went unanswered
+	next    time.Time            // it is not asked before
+	late    time.Time            // nor written to before: an answer may still come that was due earlier
 	status  SlaveStatus
 	traffic intake.Traffic // its answers
 }
@@ -103,31 +107,55 @@ func (p *Poll) bytes() int {
 	return 2 * int(p.Count)
 }
 
-// master asks the slaves of a line, one after the other.
+// master asks the slaves of a line, one after the other, and writes to them in between.
 type master struct {
 	t     *Transport
+	bus   *bus
 	line  *line
 	char  time.Duration // one character on the line
 	heard time.Time     // the last byte, ours or theirs
 	probe time.Time     // no silent slave is asked before
+
+	learned  bool      // a request was made, so that echoes is known
+	echoes   bool      // the line gives back what we write
+	inARow   int       // writes, without a poll between
+	came     time.Time // their last byte
+	unframed int       // bytes since the last answer
 }
 
-// master runs the poll plans until the line is gone, which is the error, or ctx is done.
-func (t *Transport) master(ctx context.Context, l *line) error {
-	m := &master{t: t, line: l, char: 11 * time.Second / time.Duration(t.cfg.Baud)}
+// master runs the poll plans and the writes until the line is gone, which is the error, or
+// ctx is done.
+func (t *Transport) master(ctx context.Context, l *line, b *bus) error {
+	if err := b.enter(ctx, l); err != nil {
+		return err
+	}
+	defer b.leave(l)
+	m := &master{t: t, bus: b, line: l, char: 11 * time.Second / time.Duration(t.cfg.Baud), came: time.Now()}
 	for ctx.Err() == nil {
-		p, wait := m.pick(time.Now())
-		if p == nil {
-			if err := m.rest(ctx, wait); err != nil {
-				return err
-			}
-			continue
-		}
-		if err := m.ask(ctx, p); err != nil {
+		if err := m.step(ctx); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// step makes one request, or waits for the time of the next.
+func (m *master) step(ctx context.Context) error {
+	if err := m.stranger(); err != nil {
+		return err
+	}
+	for _, s := range m.bus.slaves {
+		s.replan()
+	}
+	p, wait := m.pick(time.Now())
+	done, soon, err := m.writes(ctx, p != nil)
+	switch {
+	case done || err != nil:
+		return err
+	case p == nil:
+		return m.rest(ctx, min(wait, soon))
+	}
+	return m.ask(ctx, p)
 }
 
 // pick finds the poll that has been due for longest; those of silent slaves come last,
@@ -135,7 +163,7 @@ func (t *Transport) master(ctx context.Context, l *line) error {
 func (m *master) pick(now time.Time) (*poll, time.Duration) {
 	var due, probe *poll
 	wait := time.Second
-	for _, s := range m.t.slaves {
+	for _, s := range m.bus.slaves {
 		silent := s.fails >= silentAfter
 		for _, p := range s.polls {
 			at := p.due
@@ -164,13 +192,16 @@ func (m *master) pick(now time.Time) (*poll, time.Duration) {
 	return due, wait
 }
 
-// rest waits. What comes meanwhile answers nothing.
+// rest waits, but not longer than until something is to be written. What comes meanwhile
+// answers nothing.
 func (m *master) rest(ctx context.Context, d time.Duration) error {
 	timer := time.NewTimer(d)
 	defer timer.Stop()
 	for {
 		select {
 		case <-timer.C:
+			return nil
+		case <-m.bus.wake:
 			return nil
 		case <-ctx.Done():
 			return nil
@@ -185,12 +216,19 @@ func (m *master) rest(ctx context.Context, d time.Duration) error {
 
 func (m *master) received(b []byte) {
 	m.heard = time.Now()
+	m.came = m.heard
+	m.unframed += len(b)
 	m.t.bytesIn.Add(uint64(len(b)))
 }
 
-// ask sends one request and handles its answer. The error is the line's end.
-func (m *master) ask(ctx context.Context, p *poll) error {
-	// The silence between two frames, from which slaves know that one begins.
+func (m *master) wrote(b []byte) {
+	m.heard = time.Now()
+	m.t.bytesOut.Add(uint64(len(b)))
+}
+
+// turnaround waits for the silence between two frames, from which slaves know that one
+// begins.
+func (m *master) turnaround(ctx context.Context) error {
 	silence := max(7*m.char/2, 1750*time.Microsecond)
 	// A line that is never silent is asked all the same, for its slaves may still hear.
 	for end := time.Now().Add(maxNoise); time.Now().Before(end); {
@@ -202,50 +240,63 @@ func (m *master) ask(ctx context.Context, p *poll) error {
 			return err
 		}
 	}
-	asked := time.Now()
-	p.due = asked.Add(p.Every)
-	if err := m.line.write(p.request); err != nil {
-		m.unanswered(p, asked, err.Error())
-		return m.line.why()
-	}
-	m.t.bytesOut.Add(uint64(len(p.request)))
-	m.heard = time.Now()
-	answer, problem, err := m.wait(ctx, p)
-	switch {
-	case err != nil || ctx.Err() != nil:
-		return err
-	case answer == nil:
-		m.unanswered(p, asked, problem)
-	default:
-		m.answered(p, asked, answer)
-	}
 	return nil
 }
 
-// wait collects bytes until they hold the answer, or the time is up: then problem says
-// what came instead.
-func (m *master) wait(ctx context.Context, p *poll) (answer []byte, problem string, err error) {
-	length := 5 + p.bytes()
-	timer := time.NewTimer(m.t.cfg.ResponseTimeout + time.Duration(len(p.request)+length)*m.char)
+// ask sends one request and handles its answer. The error is the line's end.
+func (m *master) ask(ctx context.Context, p *poll) error {
+	if err := m.turnaround(ctx); err != nil || ctx.Err() != nil {
+		return err
+	}
+	asked := time.Now()
+	p.due = asked.Add(p.Every)
+	if err := m.line.write(p.request); err != nil {
+		m.missed(p.slave, asked, err.Error())
+		return m.line.why()
+	}
+	m.wrote(p.request)
+	answer, got, err := m.wait(ctx, p.request, 5+p.bytes(), p.answer)
+	if err != nil || ctx.Err() != nil {
+		return err
+	}
+	m.learned, m.echoes = true, m.echoes || bytes.Contains(got, p.request)
+	if answer == nil {
+		m.missed(p.slave, asked, noAnswer(got))
+		return nil
+	}
+	m.heardOf(p.slave, exceptionIn(answer))
+	m.answered(p, asked, answer)
+	return nil
+}
+
+// noAnswer says what came instead of an answer.
+func noAnswer(got []byte) string {
+	if len(got) == 0 {
+		return "no answer"
+	}
+	return fmt.Sprintf("%d bytes came that are no answer: %x", len(got), got[:min(len(got), 16)])
+}
+
+// wait collects bytes until they hold the answer of about that length, or the time is up.
+// What came is returned as well.
+func (m *master) wait(ctx context.Context, request []byte, length int, find func(got []byte) []byte) (answer, got []byte, err error) {
+	timer := time.NewTimer(m.t.cfg.ResponseTimeout + time.Duration(len(request)+length)*m.char)
 	defer timer.Stop()
-	var got []byte
 	for {
 		select {
 		case <-ctx.Done():
-			return nil, "", nil
+			return nil, got, nil
 		case <-timer.C:
-			if len(got) == 0 {
-				return nil, "no answer", nil
-			}
-			return nil, fmt.Sprintf("%d bytes came that are no answer: %x", len(got), got[:min(len(got), 16)]), nil
+			return nil, got, nil
 		case b, ok := <-m.line.in:
 			if !ok {
-				return nil, "", m.line.why()
+				return nil, got, m.line.why()
 			}
 			m.received(b)
 			got = append(got, b...)
-			if answer := p.answer(got); answer != nil {
-				return answer, "", nil
+			if answer := find(got); answer != nil {
+				m.unframed = 0
+				return answer, got, nil
 			}
 			if len(got) > 1024 {
 				got = append(got[:0], got[len(got)-512:]...)
@@ -281,23 +332,8 @@ func (p *poll) answer(got []byte) []byte {
 // answered makes a frame of an answer that is new, or due again.
 func (m *master) answered(p *poll, asked time.Time, answer []byte) {
 	s := p.slave
-	s.fails, s.next = 0, time.Time{}
-	s.traffic.Frame(m.t.cfg.Now())
-	exception := answer[1]&0x80 != 0
-	m.t.mu.Lock()
-	st := &s.status
-	st.Asked++
-	st.Answered++
-	if exception {
-		st.Exceptions++
-		st.LastError, st.LastErrorAt = (&rtu.ModbusError{FunctionCode: p.Function, ExceptionCode: answer[2]}).Error(), m.t.cfg.Now().UTC()
-	}
-	if !st.Up {
-		st.Up, st.Since = true, m.t.cfg.Now().UTC()
-	}
-	m.t.mu.Unlock()
 	every := s.Heartbeat
-	if exception {
+	if exceptionIn(answer) != nil {
 		every = exceptionEvery
 	}
 	if bytes.Equal(answer, p.said) && asked.Sub(p.saidAt) < every {
@@ -314,14 +350,33 @@ func (m *master) answered(p *poll, asked time.Time, answer []byte) {
 	}
 }
 
-// unanswered notes that a slave did not answer. Nothing is said in its name: what it said
+// heardOf notes that a slave answered.
+func (m *master) heardOf(s *slave, exception *rtu.ModbusError) {
+	s.fails, s.next = 0, time.Time{}
+	now := m.t.cfg.Now().UTC()
+	s.traffic.Frame(now)
+	m.t.mu.Lock()
+	defer m.t.mu.Unlock()
+	st := &s.status
+	st.Asked++
+	st.Answered++
+	if exception != nil {
+		st.Exceptions++
+		st.LastError, st.LastErrorAt = exception.Error(), now
+	}
+	if !st.Up {
+		st.Up, st.Since = true, now
+	}
+}
+
+// missed notes that a slave did not answer. Nothing is said in its name: what it said
 // last grows old, and its supervision sees that. Its next request waits until a late
 // answer would have come, for that could be taken for the next.
-func (m *master) unanswered(p *poll, asked time.Time, problem string) {
-	s := p.slave
+func (m *master) missed(s *slave, asked time.Time, problem string) {
 	s.fails++
 	took := time.Since(asked)
 	pause := 2 * took
+	s.late = time.Now().Add(pause)
 	if s.fails >= silentAfter {
 		pause = max(pause, min(time.Second<<min(s.fails-silentAfter, 10), maxSilence))
 		m.probe = time.Now().Add((probeShare - 1) * took)

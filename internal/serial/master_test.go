@@ -19,8 +19,8 @@ import (
 	"gridgate/internal/grid"
 )
 
-// bus is a serial server with Modbus units behind it.
-type bus struct {
+// fieldBus is a serial server with Modbus units behind it.
+type fieldBus struct {
 	net.Listener
 	mu     sync.Mutex
 	values map[byte][]byte // data that a unit answers with; none: it is silent
@@ -29,13 +29,13 @@ type bus struct {
 	when   []time.Time
 }
 
-func startBus(t testing.TB) *bus {
+func startBus(t testing.TB) *fieldBus {
 	t.Helper()
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
-	b := &bus{Listener: ln, values: map[byte][]byte{}, asked: map[byte]int{}}
+	b := &fieldBus{Listener: ln, values: map[byte][]byte{}, asked: map[byte]int{}}
 	t.Cleanup(func() { _ = ln.Close() })
 	go func() {
 		for {
@@ -49,7 +49,7 @@ func startBus(t testing.TB) *bus {
 	return b
 }
 
-func (b *bus) serve(c net.Conn) {
+func (b *fieldBus) serve(c net.Conn) {
 	defer c.Close()
 	req := make([]byte, 8)
 	for {
@@ -104,19 +104,19 @@ func reply(req, data []byte) []byte {
 	return adu
 }
 
-func (b *bus) set(unit byte, data ...byte) {
+func (b *fieldBus) set(unit byte, data ...byte) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.values[unit] = data
 }
 
-func (b *bus) count(unit byte) int {
+func (b *fieldBus) count(unit byte) int {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return b.asked[unit]
 }
 
-func (b *bus) url() string { return "tcp://" + b.Addr().String() }
+func (b *fieldBus) url() string { return "tcp://" + b.Addr().String() }
 
 // one is a slave whose register 3 is read ten times a second.
 func one(address byte) Slave {
@@ -153,7 +153,7 @@ func TestAnswerThatChangesIsAFrameAndOneThatDoesNotIsSoAtTheHeartbeat(t *testing
 }
 
 // inBubble runs a master and its bus where the clock jumps.
-func inBubble(t *testing.T, cfg Config, b *bus, test func(tr *Transport, in *gatetest.Inbox)) {
+func inBubble(t *testing.T, cfg Config, b *fieldBus, test func(tr *Transport, in *gatetest.Inbox)) {
 	synctest.Test(t, func(t *testing.T) {
 		near, far := net.Pipe()
 		cfg.Name, cfg.Protocol, cfg.Connect = "a", ModbusRTU, "tcp://bus:1"
@@ -172,7 +172,7 @@ func inBubble(t *testing.T, cfg Config, b *bus, test func(tr *Transport, in *gat
 }
 
 func TestSilentSlavesDoNotDelayTheOthers(t *testing.T) {
-	b := &bus{values: map[byte][]byte{}, asked: map[byte]int{}}
+	b := &fieldBus{values: map[byte][]byte{}, asked: map[byte]int{}}
 	b.set(1, 0, 0)
 	slaves := []Slave{one(1)}
 	for address := byte(2); address < 30; address++ {
@@ -213,7 +213,7 @@ func TestSilentSlavesDoNotDelayTheOthers(t *testing.T) {
 
 // A line that has no time to spare still tries those that were silent.
 func TestSilentSlaveOfABusyLineIsTriedAgain(t *testing.T) {
-	b := &bus{values: map[byte][]byte{}, asked: map[byte]int{}}
+	b := &fieldBus{values: map[byte][]byte{}, asked: map[byte]int{}}
 	var slaves []Slave
 	for address := byte(1); address <= 20; address++ {
 		slaves = append(slaves, one(address))
@@ -333,7 +333,7 @@ func TestAnswerThatIsLostIsReadAgain(t *testing.T) {
 }
 
 func TestRequestsFollowASilenceOfThreeAndAHalfCharacters(t *testing.T) {
-	b := &bus{values: map[byte][]byte{}, asked: map[byte]int{}}
+	b := &fieldBus{values: map[byte][]byte{}, asked: map[byte]int{}}
 	b.set(5, 0, 0)
 	s := one(5)
 	for i := range 3 {
@@ -364,7 +364,7 @@ func TestSlavesThatCannotBeAskedAreRefused(t *testing.T) {
 		"slaves[0]: has nothing to ask":               {Slaves: []Slave{{Address: 1}}},
 		"response_timeout is 1ms: want 20ms to 10s":   {ResponseTimeout: time.Millisecond, Slaves: []Slave{one(1)}},
 		"slaves[0]: a poll is due every 0s: want":     {Slaves: []Slave{{Address: 1, Polls: []Poll{{}}}}},
-		"want path or connect, for it is we who ask":  {Listen: "tcp://127.0.0.1:1", Connect: "-", Slaves: []Slave{one(1)}},
+		"want tcp://host:port for modbus-rtu":         {Listen: "udp://127.0.0.1:1", Connect: "-", Slaves: []Slave{one(1)}},
 		"connect is \"udp://x:1\": want tcp://host:p": {Connect: "udp://x:1"},
 	} {
 		cfg.Name, cfg.Protocol = "a", ModbusRTU

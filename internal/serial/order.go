@@ -48,7 +48,8 @@ func Initialize() Order { return Order{gb26875.Control, []byte{89, 1, 0}} }
 
 // Order sends an order to a device, again when no answer comes, and returns the answer: the
 // confirmation or the response, which is stored as well. It goes the way by which the
-// device was last heard. Denied or never answered is an error.
+// device was last heard. Denied or never answered is an error; one that went out and has no
+// answer wraps grid.ErrMayHaveBeenSent.
 func (t *Transport) Order(ctx context.Context, to grid.Identity, o Order) (gb26875.Frame, error) {
 	if t.centre == nil {
 		return gb26875.Frame{}, grid.Errorf(grid.Invalid, "line %s speaks %s: want gbt26875 for an order", t.cfg.Name, t.cfg.Protocol)
@@ -58,14 +59,14 @@ func (t *Transport) Order(ctx context.Context, to grid.Identity, o Order) (gb268
 		return gb26875.Frame{}, grid.Errorf(grid.Unavailable, "line %s: %w", t.cfg.Name, err)
 	}
 	defer t.centre.forget(w)
-	for range tries {
+	for try := range tries {
 		w.frame.Sent = t.centre.times.Put(t.cfg.Now())
 		p := t.centre.route(w.key.source)
 		if p == nil {
-			return gb26875.Frame{}, grid.Errorf(grid.Unavailable, "%s is not connected", to)
+			return gb26875.Frame{}, lost(try > 0, grid.Errorf(grid.Unavailable, "%s is not connected", to))
 		}
 		if err := p.reply(gb26875.Append(nil, w.frame)); err != nil {
-			return gb26875.Frame{}, grid.Errorf(grid.Unavailable, "%s: %w", to, err)
+			return gb26875.Frame{}, lost(true, grid.Errorf(grid.Unavailable, "%s: %w", to, err))
 		}
 		timer := time.NewTimer(answerWithin)
 		select {
@@ -78,10 +79,18 @@ func (t *Transport) Order(ctx context.Context, to grid.Identity, o Order) (gb268
 		case <-timer.C:
 		case <-ctx.Done():
 			timer.Stop()
-			return gb26875.Frame{}, ctx.Err()
+			return gb26875.Frame{}, lost(true, grid.Errorf(grid.Unavailable, "%s has not answered %v yet: %w", to, o.Command, ctx.Err()))
 		}
 	}
-	return gb26875.Frame{}, grid.Errorf(grid.Unavailable, "%s does not answer %v: asked %d times", to, o.Command, tries)
+	return gb26875.Frame{}, lost(true, grid.Errorf(grid.Unavailable, "%s does not answer %v: asked %d times", to, o.Command, tries))
+}
+
+// lost is err of an order that has no answer; sent says that it may have arrived.
+func lost(sent bool, err error) error {
+	if !sent {
+		return err
+	}
+	return grid.Errorf(grid.Unavailable, "%w: %w", err, grid.ErrMayHaveBeenSent)
 }
 
 // waiter waits for the answer to an order.

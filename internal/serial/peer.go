@@ -28,6 +28,7 @@ type peer struct {
 	since   time.Time
 	traffic intake.Traffic
 	device  grid.Identity
+	detail  string
 	fault   string
 	faultAt time.Time
 }
@@ -75,6 +76,9 @@ func (p *peer) text(b []byte) {
 	f := p.frame(b)
 	f.Identity, f.Note = p.t.who(b)
 	p.heard(&f)
+	if p.reply != nil {
+		p.t.ways.heard(f.Identity, p)
+	}
 	p.t.offer(f)
 }
 

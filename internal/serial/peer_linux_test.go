@@ -4,7 +4,6 @@ import (
 	"bufio"
 	"context"
 	"fmt"
-	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -47,7 +46,7 @@ func nullModem(t testing.TB) (a, b string, pull func()) {
 }
 
 // pymodbus runs a slave that was not written here, and returns how to tell it things.
-func pymodbus(t testing.TB, port string, address int) (orders io.Writer, kill func()) {
+func pymodbus(t testing.TB, port string, address int) (tell func(format string, args ...any), ask func(question string) string, kill func()) {
 	t.Helper()
 	python := "" // the system's, which has the packages, before any other
 	for _, bin := range []string{"/usr/bin/python3", "python3"} {
@@ -77,15 +76,25 @@ func pymodbus(t testing.TB, port string, address int) (orders io.Writer, kill fu
 		_ = cmd.Wait()
 	}
 	t.Cleanup(kill)
-	if line, err := bufio.NewReader(out).ReadString('\n'); err != nil || line != "ready\n" {
-		t.Fatalf("pymodbus said %q, %v", line, err)
+	lines := bufio.NewReader(out)
+	heard := func() string {
+		t.Helper()
+		line, err := lines.ReadString('\n')
+		if err != nil {
+			t.Fatalf("pymodbus said %q, %v", line, err)
+		}
+		return strings.TrimSpace(line)
 	}
-	return in, kill
+	if line := heard(); line != "ready" {
+		t.Fatalf("pymodbus said %q", line)
+	}
+	tell = func(format string, args ...any) { fmt.Fprintf(in, format+"\n", args...) }
+	return tell, func(question string) string { tell("%s", question); return heard() }, kill
 }
 
 func TestSlaveOfPymodbusIsPolledOverAPort(t *testing.T) {
 	near, far, _ := nullModem(t)
-	orders, kill := pymodbus(t, far, 17)
+	tell, _, kill := pymodbus(t, far, 17)
 	var in gatetest.Inbox
 	tr, _ := start(t, Config{Name: "riser", Path: near, Baud: 19200, Protocol: ModbusRTU, Heartbeat: time.Hour, Slaves: []Slave{
 		{Address: 17, Polls: []Poll{
@@ -112,9 +121,9 @@ func TestSlaveOfPymodbusIsPolledOverAPort(t *testing.T) {
 	seen("quiet inputs", "11 02 01 00")
 	seen("quiet registers", "11 03 04 0000 0000")
 	seen("an exception", "11 83 02")
-	fmt.Fprintln(orders, "input 2 1")
+	tell("input 2 1")
 	seen("the input", "11 02 01 04")
-	fmt.Fprintln(orders, "register 4 513")
+	tell("register 4 513")
 	seen("the register", "11 03 04 0000 0201")
 	kill()
 	gatetest.Eventually(t, "the slave to be silent", func() bool { return !tr.Status().Slaves[0].Up })

@@ -37,6 +37,9 @@ type Transport struct {
 	identify *regexp.Regexp
 	centre   *centre
 	slaves   []*slave
+	buses    []*bus         // the slaves again, by who reaches them
+	register *regexp.Regexp // how a serial server that calls says who it is
+	ways     ways           // to devices that speak text
 
 	bytesIn, bytesOut, damaged, unanswered atomic.Uint64
 
@@ -89,6 +92,10 @@ func New(cfg Config, log *slog.Logger) *Transport {
 		t.centre = newCentre(&cfg)
 	case ModbusRTU:
 		t.slaves = newSlaves(&cfg)
+		t.buses = newBuses(t.slaves)
+		if cfg.Register != "" {
+			t.register, _ = regexp.Compile(cfg.Register) // Run says what is wrong with it
+		}
 	default:
 		if cfg.Identify != "" {
 			t.identify, _ = regexp.Compile(cfg.Identify)
@@ -160,12 +167,16 @@ func (t *Transport) serve(ctx context.Context, in grid.Ingester) error {
 	defer l.close()
 	t.up(really)
 	if t.cfg.Protocol == ModbusRTU {
-		return t.master(ctx, l)
+		return t.master(ctx, l, t.buses[0])
 	}
 	far := &peer{t: t, queue: t.acked, reply: t.replier(l)}
 	if t.centre != nil {
 		defer t.centre.gone(far)
 	}
+	if t.named() {
+		t.ways.heard(t.cfg.Identity, far)
+	}
+	defer t.ways.gone(far)
 	return t.talk(ctx, l, far, 0)
 }
 
