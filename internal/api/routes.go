@@ -26,6 +26,7 @@ func (s *Server) routes(api huma.API) {
 	s.eventRoutes(api)
 	s.ticketRoutes(api)
 	s.deliveryRoutes(api)
+	s.downlinkRoutes(api)
 	s.frameRoutes(api)
 	s.linkRoutes(api)
 	s.profileRoutes(api)

@@ -26,12 +26,14 @@ type Store interface {
 	ListTickets(context.Context, Query) (Page[grid.Ticket], error)
 	ListDeliveries(context.Context, Query) (Page[grid.Delivery], error)
 	ListQuarantine(context.Context, Query) (Page[grid.QuarantinedFrame], error)
+	ListDownlinks(context.Context, Query) (Page[grid.Downlink], error)
 
 	Point(ctx context.Context, id string) (grid.Point, error)
 	Device(ctx context.Context, id grid.Identity) (grid.Device, error)
 	Alarm(ctx context.Context, id string) (grid.Alarm, error)
 	Ticket(ctx context.Context, id string) (grid.Ticket, error)
 	Delivery(ctx context.Context, id string) (grid.Delivery, error)
+	Downlink(ctx context.Context, id string) (grid.Downlink, error)
 	Moves(ctx context.Context, ticket string) ([]grid.MoveRecord, error)
 	Attempts(ctx context.Context, delivery string) ([]grid.Attempt, error)
 	EvidenceOf(ctx context.Context, ticket string) ([]Evidence, error)
@@ -47,6 +49,9 @@ type Engine interface {
 	Discard(ctx context.Context, ids []string, by grid.Actor, reason string) (int, error)
 	Resend(ctx context.Context, delivery string, by grid.Actor) error
 	Ack(ctx context.Context, alarm string, by grid.Actor) (grid.Alarm, error)
+	// Downlink is idempotent by the ID.
+	Downlink(ctx context.Context, d grid.Downlink) (grid.Downlink, error)
+	CancelDownlink(ctx context.Context, id string, by grid.Actor, reason string) (grid.Downlink, error)
 
 	// What lives in memory.
 	Discovered(ctx context.Context, limit int) ([]grid.Discovered, error)

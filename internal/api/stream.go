@@ -29,6 +29,7 @@ type Change struct {
 	Tickets    []grid.Ticket
 	Moves      []grid.MoveRecord
 	Deliveries []grid.Delivery
+	Downlinks  []grid.Downlink
 }
 
 // Publish tells the stream's readers what has been committed. It never blocks: a reader
@@ -38,7 +39,7 @@ func (s *Server) Publish(c Change) { s.hub.publish(c) }
 // Message is one message of the stream.
 type Message struct {
 	ID   string          `json:"id,omitempty"` // of an event: resume after it
-	Name string          `json:"event"`        // event, alarm, ticket, move, delivery, gap
+	Name string          `json:"event"`        // event, alarm, ticket, move, delivery, downlink, gap
 	Data json.RawMessage `json:"data"`
 }
 
@@ -66,6 +67,9 @@ func (c Change) notes() []note {
 	}
 	for _, d := range c.Deliveries {
 		out = append(out, note{"", "delivery", d})
+	}
+	for _, d := range c.Downlinks {
+		out = append(out, note{"", "downlink", d})
 	}
 	return out
 }
@@ -160,7 +164,7 @@ type streamInput struct {
 
 func (s *Server) streamRoute(api huma.API) {
 	op := get("/stream", "stream", "stream", "Server-sent events: what changes, as it is committed")
-	op.Description = "Messages are named event, alarm, ticket, move and delivery, with the same bodies as the lists. " +
+	op.Description = "Messages are named event, alarm, ticket, move, delivery and downlink, with the same bodies as the lists. " +
 		"Events carry ids: a reader that was cut (because it was slow, or the line broke) sends the last one as Last-Event-ID " +
 		"and misses no event; if that one is not kept any more, a message named gap says so. The other messages tell that a row " +
 		"has changed and are not repeated: after a break, read the lists."

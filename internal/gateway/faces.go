@@ -106,6 +106,7 @@ func (g *Gateway) health(context.Context) map[string]error {
 			parts["influxdb"] = errors.New(s.LastError)
 		}
 	}
+	g.outboxProblem(parts)
 	g.linkProblems(parts)
 	return parts
 }

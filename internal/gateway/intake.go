@@ -11,6 +11,7 @@ import (
 type intake struct {
 	journal *journal.Log
 	lane    func(grid.Identity) grid.Lane
+	heard   func(grid.Identity) // told of what is durable
 }
 
 // Ingest keeps the promise of grid.Ingester: the journal's answer is the acknowledgement.
@@ -26,7 +27,7 @@ func (in *intake) Ingest(ctx context.Context, frames ...grid.Frame) error {
 			return in.both(ctx, frames)
 		}
 	}
-	return in.journal.Append(ctx, first, frames)
+	return in.append(ctx, first, frames)
 }
 
 // both appends to both lanes, smoke first.
@@ -40,8 +41,22 @@ func (in *intake) both(ctx context.Context, frames []grid.Frame) error {
 		if len(part) == 0 {
 			continue
 		}
-		if err := in.journal.Append(ctx, grid.Lane(l), part); err != nil {
+		if err := in.append(ctx, grid.Lane(l), part); err != nil {
 			return err
+		}
+	}
+	return nil
+}
+
+// append stores frames, and has what waits for their devices sent now. A retained message
+// says nothing of the device now.
+func (in *intake) append(ctx context.Context, lane grid.Lane, frames []grid.Frame) error {
+	if err := in.journal.Append(ctx, lane, frames); err != nil {
+		return err
+	}
+	for i := range frames {
+		if frames[i].Identity != "" && frames[i].Flags&grid.Retained == 0 {
+			in.heard(frames[i].Identity)
 		}
 	}
 	return nil

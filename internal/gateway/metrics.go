@@ -77,6 +77,7 @@ func (p *parts) Collect(ch chan<- prometheus.Metric) {
 		send(count, "influx_rejected_lines_total", "Points InfluxDB will never take.", float64(s.Rejected))
 		send(gauge, "influx_queue_bytes", "Points waiting for InfluxDB.", float64(s.QueueBytes))
 	}
+	g.downlinkMetrics(send)
 	g.linkMetrics(send)
 	g.mqttMetrics(send)
 	g.serialMetrics(send)
