@@ -22,7 +22,10 @@ type write struct {
 const frameBytes = int64(unsafe.Sizeof(grid.Frame{}))
 
 func (r *recent) add(frames []grid.Frame, encoded int64) {
-	w := write{frames, encoded + int64(len(frames))*frameBytes}
+	if cap(frames) > len(frames)+len(frames)/4 { // room for a busier time: a quiet one would keep it by the thousand
+		frames = append(make([]grid.Frame, 0, len(frames)), frames...)
+	}
+	w := write{frames, encoded + int64(cap(frames))*frameBytes}
 	r.writes = append(r.writes, w)
 	r.bytes += w.bytes
 	for r.bytes > r.limit && len(r.writes) > 0 {
