@@ -1,6 +1,7 @@
 package auth
 
 import (
+	"cmp"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -129,10 +130,13 @@ func (v *Vault) Manages(id grid.Identity, kind grid.CredentialKind) bool {
 	return v.had[id]&(bit(kind)|bit(grid.Certificate)) != 0
 }
 
-// DeviceKeys gives the pre-shared keys of a device that hold, newest first. One that cannot
-// be opened is left out: Unreadable tells of it.
+// DeviceKeys gives the pre-shared keys of a device that hold, the likeliest first: that by
+// which it came in last, then the newest. One that cannot be opened is left out: Unreadable
+// tells of it.
 func (v *Vault) DeviceKeys(id grid.Identity) (out []grid.DeviceKey) {
-	for _, k := range v.of(id, grid.CoAPKey) {
+	all := v.of(id, grid.CoAPKey)
+	slices.SortStableFunc(all, func(a, b *kept) int { return cmp.Compare(b.told.Load(), a.told.Load()) })
+	for _, k := range all {
 		if secret, err := v.Keys.Open(k.Sealed, Owner(&k.Credential)); err == nil {
 			out = append(out, grid.DeviceKey{ID: k.ID, Secret: secret})
 		}

@@ -72,6 +72,8 @@ func TestKeysOfADeviceHoldNewestFirstUntilTheyEndOrExpire(t *testing.T) {
 		}
 	}
 	want("both hold", "2=young 1=old ")
+	v.Use("1")
+	want("the old one was used", "1=old 2=young ")
 	v.out["sn:1"] = true
 	want("taken out", "")
 	v.out["sn:1"] = false

@@ -34,6 +34,8 @@ type Config struct {
 	UploadBytes   int           // of unfinished uploads of all peers; default 16 MiB
 	UploadsOfPeer int           // unfinished uploads of one peer; default 4
 
+	Credentials Credentials // of the registry; nil: the file of keys alone
+
 	Identify intake.Identify  // must be set
 	Now      func() time.Time // default time.Now
 }
@@ -105,7 +107,7 @@ func (c Config) check() error {
 		return grid.Errorf(grid.Invalid, "coap %s: dtls: want cert and key together", c.Name)
 	case d.ClientCA != "" && d.Cert == "":
 		return grid.Errorf(grid.Invalid, "coap %s: dtls.client_ca is set: want cert and key of the gateway too", c.Name)
-	case d.KeysFile == "" && d.ClientCA == "":
+	case d.KeysFile == "" && d.ClientCA == "" && c.Credentials == nil:
 		return grid.Errorf(grid.Invalid, "coap %s: dtls: want keys_file or client_ca, or nobody can connect", c.Name)
 	}
 	return nil

@@ -2,9 +2,11 @@ package coap
 
 import (
 	"context"
+	"crypto/x509"
 	"errors"
 	"net"
 	"sync/atomic"
+	"time"
 
 	piondtls "github.com/pion/dtls/v3"
 	"github.com/pion/logging"
@@ -107,11 +109,14 @@ type session struct {
 	flow *flow
 	who  *principal // once the handshake is done
 	done atomic.Bool
+
+	key      atomic.Pointer[principal]  // whose key of the registry is tried
+	patience atomic.Pointer[time.Timer] // ends a handshake with the wrong one of several
 }
 
 // handshake makes a session of a flow. It takes the keys of now.
 func (t *Transport) handshake(f *flow) (net.Conn, error) {
-	keys := t.keys.table.Load()
+	keys, s := t.keys.table.Load(), &session{t: t, flow: f}
 	opts := []piondtls.ServerOption{
 		piondtls.WithConnectionIDGenerator(func() []byte { return f.cid[:] }),
 		piondtls.WithExtendedMasterSecret(piondtls.RequestExtendedMasterSecret),
@@ -124,32 +129,28 @@ func (t *Transport) handshake(f *flow) (net.Conn, error) {
 		}),
 	}
 	var suites []piondtls.CipherSuiteID
-	if len(keys.byPSK) > 0 {
+	if len(keys.byPSK) > 0 || t.cfg.Credentials != nil {
 		suites = append(suites, pskSuites[:]...)
-		opts = append(opts, piondtls.WithPSK(func(identity []byte) ([]byte, error) {
-			if g := t.keys.table.Load().byPSK[string(identity)]; g != nil {
-				return g.psk, nil
-			}
-			return nil, errNoKey
-		}))
+		opts = append(opts, piondtls.WithPSK(func(identity []byte) ([]byte, error) { return s.keyFor(string(identity)) }))
 	}
 	if len(keys.certs) > 0 {
 		suites = append(certSuites[:], suites...)
 		opts = append(opts, piondtls.WithCertificates(keys.certs...))
 	}
-	if keys.cas != nil {
-		// "If given": a key does as well, and one of both is asked for above.
-		opts = append(opts, piondtls.WithClientCAs(keys.cas), piondtls.WithClientAuth(piondtls.VerifyClientCertIfGiven))
+	if len(keys.certs) > 0 && (keys.cas != nil || t.cfg.Credentials != nil) {
+		// Asked for, not demanded: a key does as well, and one of both is asked for above.
+		opts = append(opts, piondtls.WithClientAuth(piondtls.RequestClientCert),
+			piondtls.WithVerifyPeerCertificate(func(raw [][]byte, _ [][]*x509.Certificate) error { return t.keys.verify(raw, keys.cas) }))
 	}
 	if suites == nil {
 		return nil, errNoKey // the file of keys is empty
 	}
 	opts = append(opts, piondtls.WithCipherSuites(suites...))
-	c, err := piondtls.ServerWithOptions(f, net.UDPAddrFromAddrPort(f.addr), opts...)
-	if err != nil {
+	var err error
+	if s.Conn, err = piondtls.ServerWithOptions(f, net.UDPAddrFromAddrPort(f.addr), opts...); err != nil {
 		return nil, err
 	}
-	return &session{Conn: c, t: t, flow: f}, nil
+	return s, nil
 }
 
 // HandshakeContext is called by go-coap, first in a goroutine of the session and then
@@ -162,7 +163,11 @@ func (s *session) HandshakeContext(ctx context.Context) error {
 	defer cancel()
 	stop := context.AfterFunc(ctx, func() { _ = s.flow.Close() })
 	defer stop()
-	if err := s.prove(ctx); err != nil {
+	err := s.prove(ctx)
+	if t := s.patience.Load(); t != nil {
+		t.Stop()
+	}
+	if err != nil {
 		s.t.handshakeFailed(err)
 		_ = s.flow.Close()
 		return err
@@ -187,8 +192,9 @@ func (s *session) prove(ctx context.Context) error {
 			return err
 		}
 		s.who = who
+		s.t.keys.pinned(who, state.PeerCertificates[0])
 	case len(state.IdentityHint) > 0:
-		s.who = &principal{psk: string(state.IdentityHint)}
+		s.who = s.keyProved(string(state.IdentityHint))
 	default:
 		return errNoProof
 	}

@@ -65,10 +65,19 @@ type keyTable struct {
 type principal struct {
 	psk   string   // the identity of a pre-shared key
 	names []string // of a certificate: fingerprint, common name, DNS names
+
+	credential string        // of the registry, that it was proved by; "" : none
+	device     grid.Identity // whose that is
 }
 
 func (p *principal) same(o *principal) bool {
-	return p != nil && o != nil && p.psk == o.psk && slices.Equal(p.names, o.names)
+	switch {
+	case p == nil || o == nil:
+		return false
+	case p.credential != "":
+		return p.device == o.device
+	}
+	return o.credential == "" && p.psk == o.psk && slices.Equal(p.names, o.names)
 }
 
 // keyring is the present keys, read again when their files change. Sessions go on; what a
@@ -77,10 +86,11 @@ type keyring struct {
 	cfg   Config
 	table atomic.Pointer[keyTable]
 	sum   [sha256.Size]byte // of the files; watch's alone, after load
+	turns turns
 }
 
 func (k *keyring) init(cfg Config) {
-	k.cfg = cfg
+	k.cfg, k.turns = cfg, newTurns()
 	k.table.Store(&keyTable{})
 }
 
@@ -243,12 +253,22 @@ func (k *keyring) watch(ctx context.Context, t *Transport) {
 // permit says whether a peer may speak for a device; nil is yes.
 func (k *keyring) permit(who *principal, id grid.Identity) *reply {
 	t := k.table.Load()
+	managed := k.managed(id)
 	switch {
 	case who == nil:
-		if t.secured[id] {
+		if t.secured[id] || managed {
 			return refuse(codes.Unauthorized, "this device has a key: want coaps")
 		}
 		return nil
+	case who.credential != "":
+		if device, ok := k.cfg.Credentials.Holds(who.credential); !ok {
+			return refuse(codes.Unauthorized, "this key is not valid any more")
+		} else if device != id {
+			return refuse(codes.Forbidden, "this key is not the device's")
+		}
+		return nil
+	case managed:
+		return refuse(codes.Unauthorized, "the registry has keys of this device: want one of them")
 	case who.names == nil:
 		g := t.byPSK[who.psk]
 		if g == nil {
@@ -273,6 +293,9 @@ func (k *keyring) permit(who *principal, id grid.Identity) *reply {
 // only is the identity of the device that a peer's key is of; "": it has none, or a
 // certificate.
 func (k *keyring) only(who *principal) string {
+	if who != nil && who.credential != "" {
+		return string(who.device)
+	}
 	if who == nil || who.names != nil {
 		return ""
 	}
