@@ -61,6 +61,7 @@ type Broker struct {
 	outgoing chan *packets.Packet // stored, for subscribers
 	workers  sync.WaitGroup
 
+	devices  deviceLogins
 	refused  atomic.Uint64
 	began    atomic.Int64 // when it was made, then when it listens, Unix nanoseconds
 	guests   sync.Map     // *mochi.Client → *guest
@@ -68,6 +69,7 @@ type Broker struct {
 	fanOut   atomic.Bool  // someone has subscribed to uplink topics
 	mu       sync.Mutex
 	tails    map[string]*session // by client id: the last session that has a window
+	handed   sync.Map            // handover → chan byte: the reason code of the PUBACK to a downlink
 }
 
 // New makes a broker; Run opens its port.
@@ -284,6 +286,11 @@ func (b *Broker) login(name, password []byte) *User {
 
 // user finds the account of one who is logged in.
 func (b *Broker) user(name []byte) *User {
+	if b.cfg.Credentials != nil {
+		if u, ok := b.devices.accounts.Load(string(name)); ok {
+			return u.(*User)
+		}
+	}
 	if u, ok := b.users[string(name)]; ok {
 		return u
 	}

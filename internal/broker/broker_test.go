@@ -562,15 +562,17 @@ func TestSubscriberThatDoesNotReadHoldsUpNoDevice(t *testing.T) {
 	}
 }
 
-func TestMQTT5ClientThatTakesFewMessagesGetsQoS0(t *testing.T) {
+func TestMQTT5ClientThatTakesFewMessagesGetsQoS0ButForDownlinks(t *testing.T) {
 	var in gatetest.Inbox
 	b, _ := start(t, Config{}, &in)
 	for most, want := range map[uint16]byte{0: 1, 10: 0, 65535: 1} {
-		c := dial(t, b, rawConnect{version: 5, id: fmt.Sprint(most), receiveMaximum: most})
-		c.write(t, packet(0x82, append(str([]byte{0, 99, 0}, "gridgate/down/x"), 1)))
-		gatetest.Eventually(t, "the SUBACK", func() bool { return len(c.got(9)) == 1 })
-		if s := c.got(9)[0].body; s[len(s)-1] != want {
-			t.Errorf("receive maximum %d is granted QoS %d, want %d", most, s[len(s)-1], want)
+		for filter, want := range map[string]byte{"zigbee2mqtt/+/set": want, "gridgate/down/x": 1} {
+			c := dial(t, b, rawConnect{version: 5, id: fmt.Sprint(most, filter[:1]), receiveMaximum: most})
+			c.write(t, packet(0x82, append(str([]byte{0, 99, 0}, filter), 1)))
+			gatetest.Eventually(t, "the SUBACK", func() bool { return len(c.got(9)) == 1 })
+			if s := c.got(9)[0].body; s[len(s)-1] != want {
+				t.Errorf("receive maximum %d is granted QoS %d on %s, want %d", most, s[len(s)-1], filter, want)
+			}
 		}
 	}
 }

@@ -29,8 +29,11 @@ type Config struct {
 	Unacked     int           `yaml:"unacked"`      // QoS 0 frames of all connections that wait; default 8192
 	GiveUp      time.Duration `yaml:"give_up"`      // after this long without a durable journal a connection is closed; default 30s
 
+	Credentials Credentials `yaml:"-"` // of the registry; nil: users alone
+
 	Identify intake.Identify  `yaml:"-"` // must be set
 	Remember intake.Remember  `yaml:"-"` // may be nil
+	Downlink intake.Downlink  `yaml:"-"` // nil: takes no downlinks
 	Now      func() time.Time `yaml:"-"` // default time.Now
 }
 

@@ -17,6 +17,7 @@ type guest struct {
 	since   time.Time
 	traffic intake.Traffic
 	device  atomic.Pointer[grid.Identity] // who spoke last
+	gone    chan struct{}                 // closed when it has left
 
 	mu      sync.Mutex
 	fault   string // what was refused it
@@ -25,10 +26,14 @@ type guest struct {
 
 // enters and leaves keep the clients that are connected.
 func (b *Broker) enters(cl *mochi.Client) {
-	b.guests.Store(cl, &guest{since: b.cfg.Now().UTC()})
+	b.guests.Store(cl, &guest{since: b.cfg.Now().UTC(), gone: make(chan struct{})})
 }
 
-func (b *Broker) leaves(cl *mochi.Client) { b.guests.Delete(cl) }
+func (b *Broker) leaves(cl *mochi.Client) {
+	if g, ok := b.guests.LoadAndDelete(cl); ok {
+		close(g.(*guest).gone)
+	}
+}
 
 // spoke notes a frame of a client.
 func (b *Broker) spoke(cl *mochi.Client, f *grid.Frame) {

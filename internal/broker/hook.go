@@ -3,6 +3,7 @@ package broker
 import (
 	"errors"
 	"fmt"
+	"strings"
 
 	mochi "github.com/mochi-mqtt/server/v2"
 	"github.com/mochi-mqtt/server/v2/packets"
@@ -21,7 +22,7 @@ func (h *hook) ID() string { return "gridgate" }
 func (h *hook) Provides(what byte) bool {
 	switch what {
 	case mochi.OnConnectAuthenticate, mochi.OnACLCheck, mochi.OnPacketRead, mochi.OnPublish,
-		mochi.OnSessionEstablished, mochi.OnSubscribe, mochi.OnSubscribed, mochi.OnDisconnect, mochi.OnWillSent, mochi.OnClientExpired:
+		mochi.OnSessionEstablished, mochi.OnSubscribe, mochi.OnSubscribed, mochi.OnDisconnect, mochi.OnWillSent, mochi.OnClientExpired, mochi.OnQosComplete:
 		return true
 	}
 	return false
@@ -31,14 +32,9 @@ func (h *hook) Provides(what byte) bool {
 // published, so that is asked here; nor whose the session is that a client takes over by its
 // client id, with the messages that wait in it.
 func (h *hook) OnConnectAuthenticate(cl *mochi.Client, pk packets.Packet) bool {
-	u := h.b.certified(cl)
-	if u == nil {
-		u = h.b.login(pk.Connect.Username, pk.Connect.Password)
-	} else if name := pk.Connect.Username; len(name) > 0 && string(name) != u.Name {
-		u = nil
-	}
-	if u == nil {
-		h.b.refuse("login refused", fmt.Errorf("client %q from %s: unknown user %q or wrong password", cl.ID, cl.Net.Remote, pk.Connect.Username))
+	u, err := h.b.account(cl, pk.Connect.Username, pk.Connect.Password)
+	if err != nil {
+		h.b.refuse("login refused", fmt.Errorf("client %q from %s: %w", cl.ID, cl.Net.Remote, err))
 		return false
 	}
 	if pk.Connect.WillFlag && !h.b.mayPublish(u, pk.Connect.WillTopic) {
@@ -107,17 +103,24 @@ func (h *hook) OnPublish(cl *mochi.Client, pk packets.Packet) (packets.Packet, e
 func (h *hook) OnSessionEstablished(cl *mochi.Client, _ packets.Packet) {
 	cl.State.Inflight.ResetSendQuota(0)
 	h.b.enters(cl)
+	h.b.recheck(cl)
 }
 
-// OnSubscribe gives QoS 0 to a client that takes fewer messages at a time than we may send.
+// OnSubscribe gives QoS 0 to a client that takes fewer messages at a time than we may send,
+// but for downlinks: of those we know how many it has not acknowledged.
 func (h *hook) OnSubscribe(cl *mochi.Client, pk packets.Packet) packets.Packet {
 	if most := cl.Properties.Props.ReceiveMaximum; most > 0 && most < maxInflight {
-		for i := range pk.Filters {
-			pk.Filters[i].Qos = 0
+		for i, f := range pk.Filters {
+			if !strings.HasPrefix(unshared(f.Filter), nativeDown) {
+				pk.Filters[i].Qos = 0
+			}
 		}
 	}
 	return pk
 }
+
+// OnQosComplete is told of each PUBACK to what the broker sent.
+func (h *hook) OnQosComplete(cl *mochi.Client, pk packets.Packet) { h.b.acknowledged(cl, &pk) }
 
 // OnSubscribed looks whether anyone listens to uplinks. It never goes back: asking the
 // server for subscribers costs more than the rest of the way of a frame.
@@ -148,6 +151,7 @@ func (h *hook) OnDisconnect(cl *mochi.Client, err error, _ bool) {
 	}
 	h.b.ended(cl)
 	h.b.leaves(cl)
+	h.b.devices.by.Delete(cl)
 }
 
 // OnClientExpired takes away the subscriptions that the server leaves behind.

@@ -27,7 +27,7 @@ func (c *Config) withRights(u User) User {
 	if len(u.Identities) > 0 {
 		u.Subscribe = slices.Clone(u.Subscribe)
 		for _, id := range u.Identities {
-			u.Subscribe = append(u.Subscribe, "gridgate/down/"+strings.ReplaceAll(string(id), "/", "%2F")+"/#")
+			u.Subscribe = append(u.Subscribe, nativeDown+strings.ReplaceAll(string(id), "/", "%2F")+"/#")
 		}
 		return u
 	}

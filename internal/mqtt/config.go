@@ -45,6 +45,7 @@ type Config struct {
 
 	Identify intake.Identify  `yaml:"-"` // must be set
 	Remember intake.Remember  `yaml:"-"` // may be nil
+	Downlink intake.Downlink  `yaml:"-"` // nil: takes no downlinks
 	Now      func() time.Time `yaml:"-"` // default time.Now
 }
 

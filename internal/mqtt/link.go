@@ -32,6 +32,8 @@ type link struct {
 	client paho.Client
 	conn   atomic.Pointer[conn]
 	lost   chan error
+	ready  atomic.Bool   // connected and subscribed
+	over   chan struct{} // closed when it is not any more
 	order  order
 	count  count
 	caught atomic.Bool // our first counted message has come: what waited for us is through
@@ -42,7 +44,7 @@ type link struct {
 }
 
 func (t *Transport) newLink(ctx context.Context) *link {
-	l := &link{t: t, lost: make(chan error, 1)}
+	l := &link{t: t, lost: make(chan error, 1), over: make(chan struct{})}
 	l.count.epoch = strconv.FormatInt(time.Now().UnixNano(), 36)
 	l.caught.Store(t.cfg.SkipQueueCheck)
 	t.waited(none)
@@ -88,6 +90,8 @@ func (t *Transport) options(ctx context.Context, id string, broken func(error), 
 // or ctx is done.
 func (l *link) serve(ctx context.Context) error {
 	defer l.close()
+	defer close(l.over)
+	defer l.ready.Store(false)
 	tok := l.client.Connect()
 	if err := l.t.wait(ctx, l.lost, "connect", tok); err != nil {
 		return err
@@ -98,6 +102,7 @@ func (l *link) serve(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	l.ready.Store(true)
 	l.t.measure(ctx)
 	tick := time.NewTicker(l.t.cfg.CanaryEvery)
 	defer tick.Stop()
