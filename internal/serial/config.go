@@ -359,3 +359,6 @@ func (s *BlockSettings) cutter(max int) (cutter, error) {
 	}
 	return c, nil
 }
+
+// Peers is how many connections a listener takes at once.
+func (c Config) Peers() int { return c.withDefaults().MaxPeers }

@@ -262,6 +262,9 @@ func (m *master) ask(ctx context.Context, p *poll) error {
 	m.learned, m.echoes = true, m.echoes || bytes.Contains(got, p.request)
 	if answer == nil {
 		m.missed(p.slave, asked, noAnswer(got))
+		if p.due.After(p.slave.next) {
+			p.due = p.slave.next // what is read once an hour is not missed for an hour
+		}
 		return nil
 	}
 	m.heardOf(p.slave, exceptionIn(answer))

@@ -295,6 +295,20 @@ func TestDamagedAnswerIsNone(t *testing.T) {
 	}
 }
 
+func TestPollThatIsDueOnceAnHourIsMadeAgainSoonWhenItWasNotAnswered(t *testing.T) {
+	b := &fieldBus{values: map[byte][]byte{}, asked: map[byte]int{}}
+	s := one(5)
+	s.Polls[0].Every = time.Hour
+	inBubble(t, Config{Slaves: []Slave{s}}, b, func(_ *Transport, in *gatetest.Inbox) {
+		time.Sleep(100 * time.Millisecond)
+		b.set(5, 0, 1) // it began with the second request
+		time.Sleep(5 * time.Second)
+		if n := len(in.Frames()); n != 1 || b.count(5) != 2 {
+			t.Errorf("%d frames after %d requests", n, b.count(5))
+		}
+	})
+}
+
 func TestExceptionIsAFrameOnceAndSeenInHealth(t *testing.T) {
 	b := startBus(t)
 	b.set(5, 0xee, 2)
