@@ -3,6 +3,7 @@ package broker
 import (
 	"crypto/sha256"
 	"encoding/hex"
+	"fmt"
 	"net"
 	"os/exec"
 	"path/filepath"
@@ -50,7 +51,7 @@ func TestDeviceLogsInByItsCredentialAndSpeaksForItselfAlone(t *testing.T) {
 	v.give(t, "2", "sn:b", "password of b")
 	var in gatetest.Inbox
 	b, _ := start(t, Config{Credentials: v, Users: []User{{Name: "sn:a", Password: "configured"}, {Name: "shared", Password: "shared"}}}, &in)
-	for _, c := range []struct {
+	for i, c := range []struct {
 		user, pass string
 		code       byte
 	}{
@@ -58,7 +59,7 @@ func TestDeviceLogsInByItsCredentialAndSpeaksForItselfAlone(t *testing.T) {
 		{"sn:a", "password of b", 4}, {"sn:a", "", 4}, {"sn:c", "password of a", 4}, {"", "password of a", 4},
 		{"sn:a", "configured", 4}, // the registry wins
 	} {
-		if _, code := dialRaw(t, b.Addr(), rawConnect{version: 4, id: c.user + c.pass, user: c.user, pass: c.pass}); (code == 0) != (c.code == 0) {
+		if _, code := dialRaw(t, b.Addr(), rawConnect{version: 4, id: fmt.Sprint(i), user: c.user, pass: c.pass}); (code == 0) != (c.code == 0) {
 			t.Errorf("%q with %q: code %d, want %d", c.user, c.pass, code, c.code)
 		}
 	}
@@ -71,7 +72,7 @@ func TestDeviceLogsInByItsCredentialAndSpeaksForItselfAlone(t *testing.T) {
 		may   bool
 	}{{"gridgate/up/sn:a", true}, {"gridgate/up/sn:b", false}, {"zigbee2mqtt/lamp", false}} {
 		before := len(in.Frames())
-		d.write(t, publishPacket(5, uint16(i+1), false, false, c.topic, 1, "x"))
+		d.write(t, publishPacket(5, 1, false, false, c.topic, uint16(i+1), "x"))
 		gatetest.Eventually(t, "the PUBACK", func() bool { return len(d.Acked()) == i+1 })
 		if came := len(in.Frames()) > before; came != c.may {
 			t.Errorf("%s: a frame came: %t", c.topic, came)
@@ -109,14 +110,14 @@ func TestDeviceThatIsTakenOutLosesItsConnectionAtOnce(t *testing.T) {
 	id := grid.Identity("sn:a")
 	v.out.Store(&id)
 	b.Recheck()
-	gatetest.Eventually(t, "the barred device to be gone", func() bool { return one.closed() && connected() == 1 })
+	gatetest.Eventually(t, "the barred device to be gone", func() bool { return one.Closed() && connected() == 1 })
 	if _, code := dialRaw(t, b.Addr(), rawConnect{version: 4, id: "a", user: "sn:a", pass: "password of a"}); code == 0 {
 		t.Error("it comes back")
 	}
 	c.Ended = time.Now()
 	v.Put(c)
 	b.Recheck()
-	gatetest.Eventually(t, "the device whose password has ended to be gone", func() bool { return two.closed() && connected() == 0 })
+	gatetest.Eventually(t, "the device whose password has ended to be gone", func() bool { return two.Closed() && connected() == 0 })
 	n := 0
 	b.devices.by.Range(func(any, any) bool { n++; return true })
 	if n != 0 {
