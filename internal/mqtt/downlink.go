@@ -28,10 +28,29 @@ func (t *Transport) Downlink(ctx context.Context, d *grid.Downlink, way grid.Fra
 	if l == nil || !l.ready.Load() {
 		return grid.Sent{}, grid.Errorf(grid.Unavailable, "mqtt %s: not connected to broker %s", t.cfg.Name, t.peer)
 	}
+	if l.stuck(ctx) {
+		return grid.Sent{}, grid.Errorf(grid.Unavailable, "mqtt %s: frames wait to be stored: want the journal to catch up first", t.cfg.Name)
+	}
 	if err := l.publish(ctx, topic, payload); err != nil {
 		return grid.Sent{}, err
 	}
 	return grid.Sent{State: grid.DownlinkSent, Ref: ref, Answer: "the broker has it, on " + topic, NoAck: ref == ""}, nil
+}
+
+// stuck reports whether the handler waits for room in the window, and not just for a moment:
+// Paho would bring the PUBACK only after the messages that wait.
+func (l *link) stuck(ctx context.Context) bool {
+	for range 10 {
+		if !l.waiting.Load() {
+			return false
+		}
+		select {
+		case <-time.After(10 * time.Millisecond):
+		case <-ctx.Done():
+			return true
+		}
+	}
+	return true
 }
 
 // publish waits for the PUBACK, and no longer than the connection lasts: Paho leaves open for
