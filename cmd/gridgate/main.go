@@ -25,6 +25,7 @@ const (
 	exitFailed      = 1
 	exitUsage       = 2
 	exitUnreachable = 3
+	exitWaited      = 4
 )
 
 func main() {
@@ -55,6 +56,8 @@ func run(ctx context.Context, args, environ []string, in io.Reader, out, errOut 
 		return exitUsage
 	case errors.Is(err, api.ErrUnreachable):
 		return exitUnreachable
+	case errors.Is(err, errWaited):
+		return exitWaited
 	}
 	return exitFailed
 }
@@ -91,7 +94,8 @@ func (a *app) command() *cobra.Command {
 			"and opens tickets with fire and urban-management units that close only when the loop is.\n\n" +
 			"Commands that ask a gateway find it by --api and --token, else GRIDGATE_API and\n" +
 			"GRIDGATE_TOKEN, else by the configuration: on its own machine no flag is needed.\n\n" +
-			"Exit codes: 0 done, 1 failed, 2 called in a wrong way, 3 no gateway answers.",
+			"Exit codes: 0 done, 1 failed, 2 called in a wrong way, 3 no gateway answers,\n" +
+			"4 waited in vain.",
 		Args: func(cmd *cobra.Command, args []string) error {
 			if len(args) > 0 {
 				return usage(cmd, fmt.Errorf("no command %q", args[0]))
@@ -112,7 +116,7 @@ func (a *app) command() *cobra.Command {
 	f.BoolVar(&a.json, "json", false, "print JSON")
 	root.AddCommand(
 		a.serveCommand(), a.demoCommand(), a.checkCommand(), a.profileCommand(), a.deviceCommand(),
-		a.framesCommand(), a.replayCommand(), a.explainCommand(), a.ticketCommand(), a.backupCommand(), a.restoreCommand(),
+		a.framesCommand(), a.replayCommand(), a.explainCommand(), a.ticketCommand(), a.downlinkCommand(), a.backupCommand(), a.restoreCommand(),
 	)
 	return root
 }
