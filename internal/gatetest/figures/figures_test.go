@@ -2,9 +2,9 @@
 // `make bench`. It drives the real programs over real sockets with a real InfluxDB; it is
 // a benchmark and no test, since how fast a machine is proves nothing about the program.
 //
-//	make bench                 about eight minutes
+//	make bench                 about ten minutes
 //	make bench BENCH=full      as long as the design asks for, and a load on a million devices
-//	make bench ONLY=smoke      one of: start journal engine broker mosquitto smoke devices
+//	make bench ONLY=smoke      one of: start journal engine broker mosquitto smoke devices wires
 package figures
 
 import (

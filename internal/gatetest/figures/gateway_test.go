@@ -29,6 +29,13 @@ var bin string
 
 func TestMain(m *testing.M) {
 	profile.RunWorker()
+	if os.Getenv(playField) != "" {
+		if err := runField(os.Stdin, os.Stdout); err != nil {
+			fmt.Fprintln(os.Stderr, "the field:", err)
+			os.Exit(1)
+		}
+		return
+	}
 	dir, err := os.MkdirTemp("", "gridgate-figures-")
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
@@ -67,8 +74,8 @@ type gateway struct {
 }
 
 // newGateway prepares one that takes frames from its embedded broker, or from the broker
-// at the given address.
-func newGateway(b *testing.B, subscribe string) *gateway {
+// at the given address. more is added to its configuration.
+func newGateway(b *testing.B, subscribe string, more ...string) *gateway {
 	dir := b.TempDir()
 	listen := gatetest.FreeAddr(b)
 	g := &gateway{b: b, data: filepath.Join(dir, "data"), broker: gatetest.FreeAddr(b), api: api.Client{URL: "http://" + listen}}
@@ -86,7 +93,7 @@ func newGateway(b *testing.B, subscribe string) *gateway {
 		config = append(config, "broker: {enabled: false}", "mqtt: [{name: city, url: mqtt://"+subscribe+", topics: [gridgate/up/#]}]")
 	}
 	path := filepath.Join(dir, "gridgate.yaml")
-	if err := os.WriteFile(path, []byte(strings.Join(config, "\n")), 0o600); err != nil {
+	if err := os.WriteFile(path, []byte(strings.Join(append(config, more...), "\n")), 0o600); err != nil {
 		b.Fatal(err)
 	}
 	g.Program = gatetest.NewProgram(b, "gridgate", program(b, "gridgate"), "serve", "--config", path)
