@@ -20,7 +20,8 @@ import (
 type report struct {
 	OK         bool              `json:"ok"`
 	Problems   []string          `json:"problems"`
-	Ready      *api.Readiness    `json:"ready,omitempty"` // absent: no gateway answers
+	Warnings   []string          `json:"warnings,omitempty"` // well now, and not for ever
+	Ready      *api.Readiness    `json:"ready,omitempty"`    // absent: no gateway answers
 	Transports []grid.LinkHealth `json:"transports,omitempty"`
 	Ledger     *api.Ledger       `json:"ledger,omitempty"`  // as the running gateway counts
 	Recount    *gateway.Recount  `json:"recount,omitempty"` // as its files say; absent: they are not on this machine
@@ -88,6 +89,9 @@ func (a *app) checkRunning(ctx context.Context, r *report) error {
 	if err := r.checkLinks(ctx, c); err != nil {
 		return err
 	}
+	if cfg, err := a.loadConfig(); err == nil {
+		r.checkOpenFiles(ctx, c, &cfg)
+	}
 	l, err := c.Ledger(ctx)
 	if err != nil {
 		return err
@@ -136,6 +140,9 @@ func (a *app) printReport(r *report) {
 		}
 		a.say("recount from the files")
 		a.table("", []string{"LANE", "ACCEPTED", "ENDED", "WAITING"}, rows)
+	}
+	for _, w := range r.Warnings {
+		a.say("warning: %s", w)
 	}
 	for _, p := range r.Problems {
 		a.say("WRONG: %s", p)

@@ -147,6 +147,7 @@ func (g *Gateway) serve(ctx context.Context, run *group) error {
 	if g.listener != nil {
 		run.start(ctx, "api", func(ctx context.Context) error { return g.api.Run(ctx, g.listener) })
 	}
+	g.checkFiles()
 	g.log.Info("gateway is ready", "in", time.Since(g.started), "api", g.APIAddr(), "broker", g.BrokerAddr())
 	close(g.ready)
 	return nil
@@ -411,9 +412,10 @@ func (g *Gateway) makeTransports() error {
 		g.broker = broker.New(b, g.log)
 	}
 	for _, m := range c.MQTT {
+		router := envelope.NewRouter(routes, rules(m.Envelopes)...)
 		t := mqtt.Config{
 			Name: m.Name, URL: m.URL, ClientID: m.ClientID, Username: m.Username, Topics: withTopics(m.Topics, m.Envelopes), TLS: m.TLS, SkipQueueCheck: m.SkipQueueCheck,
-			Identify: envelope.NewRouter(routes, rules(m.Envelopes)...).Identify, Remember: envelope.NewMemory().Remember,
+			Identify: router.Identify, Downlink: router.Downlink, Remember: envelope.NewMemory().Remember,
 		}
 		if m.PasswordFile != "" {
 			password, err := os.ReadFile(m.PasswordFile)
