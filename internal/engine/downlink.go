@@ -402,6 +402,9 @@ func (b *batch) expire(now time.Time) {
 			return
 		}
 		d := e.downlinks[id]
+		if d == nil {
+			continue
+		}
 		b.undo = append(b.undo, func() { e.expiries.set(id, d.Expires) })
 		if next := expireDownlink(*d, now); next.Ended() {
 			*b.changeDownlink(id) = next

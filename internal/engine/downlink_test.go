@@ -330,6 +330,43 @@ func (g *gatedDownlinks) Commit(ctx context.Context, b *state.Batch) error {
 	return g.Store.Commit(ctx, b)
 }
 
+func TestFailedCommitLeavesNothingOfADownlink(t *testing.T) {
+	gate := &gatedDownlinks{}
+	r := downRig(t, func(c *Config) { gate.Store = c.Store.(*state.Store); c.Store = gate })
+	gate.left.Store(1)
+	d := r.order(doorDev, "", func(d *grid.Downlink) { d.ID = "" }) // the second try gives it another id
+	nothingIsLeft(t, r)
+	gate.left.Store(1)
+	r.step(d.ID, DownlinkStep{Retry: r.now().Add(time.Minute), Error: "it sleeps"})
+	if got := r.downlink(d.ID); got.Attempts != 1 {
+		t.Errorf("%d attempts: want one, by one step", got.Attempts)
+	}
+	gate.left.Store(1)
+	r.after(25 * time.Hour)
+	r.wants(d.ID, grid.DownlinkFailed, true, "not sent by")
+	nothingIsLeft(t, r)
+	if gate.left.Load() >= 0 || len(r.audits("downlink.send")) != 1 {
+		t.Errorf("%d commits did not fail, %d audits: want all and one", gate.left.Load()+1, len(r.audits("downlink.send")))
+	}
+}
+
+func TestRefusedCommandTouchesNoDownlink(t *testing.T) {
+	var told atomic.Int32
+	r := downRig(t, func(c *Config) { c.Committed = func(rows *state.Batch) { told.Add(int32(len(rows.Downlinks))) } })
+	d := r.order(doorDev, "1")
+	err := r.engine.Put(t.Context(), nil, []grid.Device{
+		{Identity: doorDev, Profile: "gridgate/json", State: grid.Retired}, {Identity: "sn:new", Profile: "no/such"},
+	}, nil, nil)
+	if grid.CodeOf(err) != grid.Invalid {
+		t.Fatalf("error is %v: want invalid", err)
+	}
+	r.wants(d.ID, grid.DownlinkQueued, false, "")
+	if n := told.Load(); n != 1 {
+		t.Errorf("told of %d downlinks: want the first making alone", n)
+	}
+	nothingIsLeft(t, r)
+}
+
 // nothingIsLeft checks that memory holds the open downlinks of the store and nothing else.
 func nothingIsLeft(t testing.TB, r *rig) {
 	t.Helper()

@@ -57,6 +57,7 @@ type order struct {
 	Move   grid.Move
 	Reg    grid.Registration
 	Roll   rollOrder
+	Down   downOrder
 }
 
 // wireFrame is a frame as its broker has it.
@@ -64,6 +65,7 @@ type wireFrame struct {
 	ID       grid.Identity
 	Payload  string
 	Retained bool `json:",omitempty"`
+	Answer   bool `json:",omitempty"` // of a network, to a downlink
 }
 
 // reply answers an order once what it led to is durable.
@@ -230,6 +232,8 @@ func (n *node) do(o *order) reply {
 		err = n.roll(ctx, &o.Roll)
 	case "deliver":
 		err = n.deliver(ctx)
+	case "downlink", "downlink step", "downlink cancel":
+		err = n.downlink(ctx, o.Do, &o.Down)
 	case "live":
 		r.Live, err = n.live(ctx)
 	default:
@@ -257,6 +261,9 @@ func (n *node) frames(ctx context.Context, o *order) error {
 			f := frame(w.ID, w.Payload)
 			f.Envelope = envelope.Native
 			f.Received = n.now()
+			if w.Answer {
+				f = answerFrame(f)
+			}
 			if o.Again {
 				f.Flags |= grid.Redelivered
 			}

@@ -55,6 +55,7 @@ func outcomeOf(t testing.TB, dir, delivered string, live map[string]string) outc
 		out.facts[fmt.Sprintf("quarantine %s %q %s", q.Frame.Identity, q.Frame.Raw, q.Channel)] = fmt.Sprintf("%s %s", q.Reason, q.State)
 	}
 	out.steps(t, st)
+	out.downlinks(t, st)
 	p := must[state.Progress](t)(st.Progress(ctx))
 	for _, row := range p.Ledger {
 		for o, n := range row.Counts {
@@ -188,7 +189,7 @@ func (o *outcome) journal(t testing.TB, dir string, p state.Progress) {
 		for after := uint64(0); after < head.Seq; {
 			frames := must[[]grid.Frame](t)(log.Next(context.Background(), lane, after, 1000))
 			for _, f := range frames {
-				o.copies[wireFrame{f.Identity, string(f.Raw), f.Flags&grid.Retained != 0}.key()]++
+				o.copies[wireFrame{ID: f.Identity, Payload: string(f.Raw), Retained: f.Flags&grid.Retained != 0}.key()]++
 				after = f.Pos.Seq
 				total++
 			}
@@ -295,7 +296,8 @@ func compare(t testing.TB, want, got outcome, class map[string]string) {
 	within("had before", more(grid.Duplicate), []string{"counted", "content"}, []string{"unknown", "fire", "unreadable"})
 	within("in quarantine", more(grid.Quarantined), nil, []string{"unreadable", "unknown"})
 	within("processed", more(grid.Processed), []string{"retained"}, []string{"unknown", "fire"}) // a repeat that cries fire while no alarm is active is none
-	if n := more(grid.Duplicate) + more(grid.Quarantined) + more(grid.Processed); n != total || more(grid.IgnoredFrame) != 0 || more(grid.Discarded) != 0 {
+	within("ignored", more(grid.IgnoredFrame), []string{"answer"}, nil)
+	if n := more(grid.Duplicate) + more(grid.Quarantined) + more(grid.Processed) + more(grid.IgnoredFrame); n != total || more(grid.Discarded) != 0 {
 		tell("ledger is %v, without deaths %v, for %d repeats", got.ledger, want.ledger, total)
 	}
 	if diff > 25 {

@@ -19,6 +19,7 @@ type workload struct {
 	orders []order
 	points []*sim
 	rolls  int
+	down   *downlinks
 	class  map[string]string // of a frame, by what its device says: see classOf
 	keys   int
 }
@@ -35,7 +36,7 @@ type sim struct {
 }
 
 func newWorkload(seed uint64, steps int) *workload {
-	w := &workload{rng: rand.New(rand.NewPCG(seed, 1)), at: rigStart, class: map[string]string{}}
+	w := &workload{rng: rand.New(rand.NewPCG(seed, 1)), at: rigStart, class: map[string]string{}, down: newDownlinks(seed)}
 	kinds := []grid.Kind{grid.Smoke, grid.Door, grid.Parking, grid.Manhole}
 	w.add(order{Do: "put", Reg: grid.Registration{Units: someUnits()}})
 	var reg grid.Registration
@@ -132,6 +133,7 @@ func (w *workload) step() {
 	case n < 16:
 		w.roll()
 	}
+	w.tell()
 	if r.IntN(3) == 0 {
 		w.add(order{Do: "deliver"})
 	}
