@@ -178,6 +178,20 @@ func TestALongValueIsReadInBlocks(t *testing.T) {
 	}
 }
 
+func TestAnAnswerThatComesTwiceIsNotThatOfTheNextPart(t *testing.T) {
+	tr := serveLwM2M(t, Config{}, &gatetest.Inbox{})
+	d := lamp(t, tr, "b=U")
+	got := tell(t, tr, lwm2mOrder("sn:1", "write", "/3/0/15", "UTC"))
+	q := d.asked()
+	d.answers(q, codes.UnsupportedMediaType, "")
+	second := d.asked()
+	d.answers(q, codes.UnsupportedMediaType, "")
+	d.answers(second, codes.Changed, "")
+	if out := outcomeOf(t, got); out.err != nil {
+		t.Error(out.err)
+	}
+}
+
 func TestALongPayloadIsSentInBlocksAsLargeAsTheDeviceTakes(t *testing.T) {
 	tr := serveLwM2M(t, Config{}, &gatetest.Inbox{})
 	d := lamp(t, tr, "b=U")

@@ -3,10 +3,12 @@ package coap
 import (
 	"context"
 	"errors"
+	"path/filepath"
 	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/plgd-dev/go-coap/v3/message/codes"
 
@@ -64,5 +66,51 @@ func TestHealthOfAListenerIsItsOwnAndNotThatOfTheOthers(t *testing.T) {
 	gatetest.Eventually(t, "udp to be back", func() bool { return tr.Links()[0].Up })
 	if h := tr.Links()[0]; h.Problem != "" || h.Frames != 2 {
 		t.Errorf("udp is back and %+v", h)
+	}
+}
+
+func TestRegistrationsAreLinesOfTheHealthView(t *testing.T) {
+	clock := newClock()
+	cfg := Config{UDP: freeUDP(t), TCP: "127.0.0.1:0", Now: clock.now, LwM2M: LwM2M{On: true, StateFile: filepath.Join(t.TempDir(), "lwm2m.json")}}
+	tr, stop := start(t, cfg, &gatetest.Inbox{})
+	d := dial(t, tr.Addr("udp"))
+	d.registers("ep=urn:imei:490154203237518&lt=600&lwm2m=1.1&b=U&Q", "</1/0>")
+	call(t, tr.Addr("tcp")).registers("ep=sn:2&b=T", "</1/0>")
+	one := func(link string) grid.LinkHealth {
+		t.Helper()
+		var found []grid.LinkHealth
+		for _, p := range tr.Peers(link) {
+			if p.Kind == grid.LwM2MPeer {
+				found = append(found, p)
+			}
+		}
+		if len(found) != 1 {
+			t.Fatalf("%s has %+v, want one registration", link, found)
+		}
+		return found[0]
+	}
+	h := one("coap.udp")
+	if h.Name != "urn:imei:490154203237518" || h.Device != "imei:490154203237518" || !h.Up || h.Address != d.conn.LocalAddr().String() || h.Frames != 1 || h.LastFrame.IsZero() || h.Since.IsZero() || h.Transport != "coap" || h.Source != "coap" {
+		t.Errorf("%+v", h)
+	}
+	if want := "LwM2M 1.1; sleeps between its reports; listens; lifetime 600 s, ends in "; !strings.HasPrefix(h.Detail, want) || !strings.HasSuffix(h.Detail, "; observed 0; waiting requests 0") {
+		t.Errorf("detail %q, want %s…", h.Detail, want)
+	}
+	clock.move(awakeFor + time.Second)
+	if h = one("coap.udp"); !strings.Contains(h.Detail, "; asleep; lifetime 600 s, ends in 7") || !h.Up {
+		t.Errorf("detail %q", h.Detail)
+	}
+	if h = one("coap.tcp"); h.Name != "sn:2" || !strings.Contains(h.Detail, "LwM2M 1.0; listens;") {
+		t.Errorf("%+v", h)
+	}
+	for _, l := range tr.Links() {
+		if l.Detail != "2 devices registered by LwM2M" {
+			t.Errorf("%s: %q", l.Name, l.Detail)
+		}
+	}
+	stop()
+	tr, _ = start(t, cfg, &gatetest.Inbox{})
+	if h = one("coap.tcp"); h.Name != "sn:2" || h.Address != "" || !strings.Contains(h.Detail, "not heard since the gateway started") {
+		t.Errorf("after a restart %+v", h)
 	}
 }

@@ -2,6 +2,7 @@ package coap
 
 import (
 	"context"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -133,5 +134,35 @@ func TestLibcoapOverTCP(t *testing.T) {
 	libcoap(t, "coap-client-notls", "-m", "post", "-f", file, "coap+tcp://"+tr.Addr("tcp")+"/up/sn:1")
 	if f := in.Wait(t, 2); string(f[1].Raw) != whole {
 		t.Errorf("upload has %d bytes", len(f[1].Raw))
+	}
+}
+
+// A device that is client and server at one port, as the two programs of libcoap.
+func TestLibcoapServerTakesAPayload(t *testing.T) {
+	server, err := exec.LookPath("coap-server-notls")
+	if err != nil {
+		if os.Getenv("GRIDGATE_REQUIRE_PEERS") == "1" {
+			t.Fatal("coap-server-notls is not installed, and GRIDGATE_REQUIRE_PEERS=1")
+		}
+		t.Skip("coap-server-notls is not installed")
+	}
+	for _, size := range []int{4, 3000} {
+		tr, _ := start(t, Config{}, &gatetest.Inbox{})
+		_, port, _ := net.SplitHostPort(freeUDP(t))
+		libcoap(t, "coap-client-notls", "-a", "127.0.0.1", "-p", port, "-m", "post", "-e", "x", "coap://"+tr.Addr("udp")+"/up/sn:1")
+		run := exec.CommandContext(t.Context(), server, "-A", "127.0.0.1", "-p", port, "-d", "1")
+		if err := run.Start(); err != nil {
+			t.Fatal(err)
+		}
+		whole := text(size)
+		got := outcomeOf(t, tell(t, tr, payloadOrder("sn:1", whole))) // repeated until the server is there
+		if got.err != nil || got.sent.State != grid.DownlinkAcknowledged || got.sent.Answer != "2.01 created" {
+			t.Errorf("%d bytes: %+v %v", size, got.sent, got.err)
+		}
+		if out := libcoap(t, "coap-client-notls", "coap://127.0.0.1:"+port+"/down"); strings.TrimSuffix(out, "\n") != whole {
+			t.Errorf("the device has %d bytes, want %d", len(out), len(whole))
+		}
+		_ = run.Process.Kill()
+		_ = run.Wait()
 	}
 }

@@ -164,7 +164,8 @@ func (s *lwm2m) pump(reg *registration) {
 	}
 	a, p := reg.asks[0], reg.peer
 	w, ok := p.wire.(asker)
-	if !ok {
+	if !ok || p.session != 0 && !p.on.remembers(p) { // an address is good without a peer, a session is not
+		reg.asleep = true
 		s.mu.Unlock()
 		return
 	}
