@@ -189,7 +189,7 @@ func (e *Engine) finish(ctx context.Context, b *batch) error {
 	for lane, pos := range e.cursors {
 		e.journal.Release(grid.Lane(lane), e.needed(grid.Lane(lane), pos.Seq))
 	}
-	if e.Committed != nil && len(b.rows.Events)+len(b.rows.Moves)+len(b.rows.Deliveries)+len(b.rows.Downlinks) > 0 {
+	if e.Committed != nil && len(b.rows.Events)+len(b.rows.Moves)+len(b.rows.Deliveries)+len(b.rows.Downlinks)+len(b.rows.Rollouts) > 0 {
 		e.Committed(&b.rows)
 	}
 	return nil

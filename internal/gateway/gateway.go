@@ -139,6 +139,7 @@ func (g *Gateway) serve(ctx context.Context, run *group) error {
 	for _, t := range g.mqtt {
 		run.start(ctx, "mqtt", func(ctx context.Context) error { return t.Run(ctx, in) })
 	}
+	g.replan()
 	for _, t := range g.serial {
 		run.start(ctx, "serial", func(ctx context.Context) error { return t.Run(ctx, in) })
 	}
@@ -357,6 +358,9 @@ func (g *Gateway) committed(rows *state.Batch) {
 	}
 	if len(rows.Downlinks) > 0 {
 		g.outbox.Notify(rows.Downlinks)
+	}
+	if len(rows.Rollouts) > 0 {
+		g.replan()
 	}
 	g.api.Publish(api.Change{Events: rows.Events, Alarms: rows.Alarms, Tickets: rows.Tickets, Moves: rows.Moves, Deliveries: rows.Deliveries, Downlinks: rows.Downlinks})
 }

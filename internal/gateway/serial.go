@@ -1,11 +1,14 @@
 package gateway
 
 import (
+	"cmp"
 	"fmt"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 
 	"gridgate/internal/grid"
+	"gridgate/internal/profile"
 	"gridgate/internal/serial"
 )
 
@@ -20,7 +23,8 @@ type SerialConfig struct {
 type SlaveConfig struct {
 	Address  int           `yaml:"address"`
 	Profile  string        `yaml:"profile"`
-	Identity grid.Identity `yaml:"identity"` // default modbus:<name of the line>/<address>
+	DTU      string        `yaml:"dtu"`      // the serial server behind which it is, where register is set
+	Identity grid.Identity `yaml:"identity"` // default modbus:<name of the line>/<address>, or modbus:<name of the line>/<dtu>/<address>
 }
 
 func (c *Config) validateSerial(v *problems) {
@@ -49,17 +53,9 @@ func (g *Gateway) makeSerial() error {
 			if err != nil {
 				return fmt.Errorf("serial %s: slave %d: %w", s.Name, slave.Address, err)
 			}
-			out := serial.Slave{Address: byte(slave.Address), Identity: slave.Identity, Heartbeat: c.Heartbeat}
-			if out.Heartbeat == 0 {
-				out.Heartbeat = p.Interval
-			} else if out.Heartbeat > 2*p.Interval {
-				return grid.Errorf(grid.Invalid, "serial %s: heartbeat is %s: want at most %s, or a slave with the profile %s is offline in between", s.Name, c.Heartbeat, 2*p.Interval, p.ID)
-			}
-			for _, poll := range p.Polls() {
-				out.Polls = append(out.Polls, serial.Poll{Function: poll.Function, Start: poll.Start, Count: poll.Count, Every: poll.Every, Address: poll.Address})
-			}
-			if len(out.Polls) == 0 {
-				return grid.Errorf(grid.Invalid, "serial %s: slave %d: profile %s is not of the codec modbus: want one that says what to ask", s.Name, slave.Address, p.ID)
+			out := serial.Slave{Address: byte(slave.Address), DTU: slave.DTU, Identity: slave.Identity}
+			if out.Polls, out.Heartbeat, err = pollPlan(p, c.Heartbeat); err != nil {
+				return grid.Errorf(grid.Invalid, "serial %s: slave %d: %w", s.Name, slave.Address, err)
 			}
 			c.Slaves = append(c.Slaves, out)
 		}
@@ -69,6 +65,49 @@ func (g *Gateway) makeSerial() error {
 		g.serial = append(g.serial, serial.New(c, g.log))
 	}
 	return nil
+}
+
+// pollPlan is what a profile says to ask, and how often an answer that stays the same is a
+// frame: every heartbeat of the line, or interval of the profile.
+func pollPlan(p *profile.Profile, heartbeat time.Duration) ([]serial.Poll, time.Duration, error) {
+	if heartbeat > 2*p.Interval {
+		return nil, 0, grid.Errorf(grid.Invalid, "heartbeat is %s: want at most %s, or a slave with the profile %s is offline in between", heartbeat, 2*p.Interval, p.ID)
+	}
+	var polls []serial.Poll
+	for _, poll := range p.Polls() {
+		polls = append(polls, serial.Poll{Function: poll.Function, Start: poll.Start, Count: poll.Count, Every: poll.Every, Address: poll.Address})
+	}
+	if len(polls) == 0 {
+		return nil, 0, grid.Errorf(grid.Invalid, "profile %s is not of the codec modbus: want one that says what to ask", p.ID)
+	}
+	return polls, cmp.Or(heartbeat, p.Interval), nil
+}
+
+// replan has every slave asked by the version of its profile that is in force: that of the
+// gateway's files is where it starts.
+func (g *Gateway) replan() {
+	for i, s := range g.cfg.Serial {
+		if len(s.Slaves) == 0 {
+			continue
+		}
+		for j, id := range g.serial[i].Slaves() { // in the order of the configuration
+			if err := g.follow(g.serial[i], id, s.Slaves[j].Profile, s.Heartbeat); err != nil {
+				g.log.Error("poll plan of the profile in force cannot be followed, the former one goes on", "in", s.Name, "device", id, "profile", s.Slaves[j].Profile, "err", err)
+			}
+		}
+	}
+}
+
+func (g *Gateway) follow(t *serial.Transport, id grid.Identity, of string, heartbeat time.Duration) error {
+	p, _, _, err := g.engine.Profile(of)
+	if err != nil {
+		return err
+	}
+	polls, heartbeat, err := pollPlan(p, heartbeat)
+	if err != nil {
+		return err
+	}
+	return t.SetPolls(id, polls, heartbeat)
 }
 
 func (g *Gateway) serialMetrics(send func(kind prometheus.ValueType, name, help string, v float64, labels ...string)) {

@@ -30,7 +30,8 @@ func TestLineThatCannotBeServedNamesTheKeyAndTheWish(t *testing.T) {
 		`{name: a, listen: "tcp://:5000", protocol: block, block: {start: "6"}}`:                            `block.start is "6": want 1 to 4 bytes in hexadecimal`,
 		`{name: a, listen: "tcp://:5000", protocol: lines, identify: "("}`:                                  `identify is "(": want a regular expression with one group`,
 		`{name: a, path: /dev/a, protocol: lines}, {name: a, path: /dev/b, protocol: lines}`:                `serial[1].name is "a" again`,
-		`{name: a, listen: "udp://:5000", protocol: modbus-rtu, slaves: [{address: 1, profile: modbus/x}]}`: `want path or connect, for it is we who ask`,
+		`{name: a, listen: "udp://:5000", protocol: modbus-rtu, slaves: [{address: 1, profile: modbus/x}]}`: `want tcp://host:port for modbus-rtu`,
+		`{name: a, path: /dev/a, protocol: modbus-rtu, register: "(x)", slaves: []}`:                        `register is for modbus-rtu on a line that listens`,
 	} {
 		_, err := LoadConfig(write(t, "serial: ["+text+"]\n"), nil)
 		if err == nil || !strings.Contains(err.Error(), want) {
