@@ -44,7 +44,7 @@ func isULID(s string) bool {
 // DownlinkID is the ID of the downlink that a client names by a key of its own: the same
 // key for the same device is the same downlink.
 func DownlinkID(device Identity, key string) string {
-	return NewID(time.UnixMilli(0), "downlink/"+string(device)+"/"+key, 0)
+	return NewID(time.UnixMilli(0), "downlink/"+string(device)+"\x00"+key, 0)
 }
 
 // Ended reports whether nothing more will be heard of it. Sent is an end only where no
@@ -178,8 +178,8 @@ func (o *LwM2MOrder) check() error {
 	parts := strings.Split(strings.TrimPrefix(o.Path, "/"), "/")
 	well := strings.HasPrefix(o.Path, "/") && len(parts) <= 4
 	for _, part := range parts {
-		_, err := strconv.ParseUint(part, 10, 16)
-		well = well && err == nil
+		n, err := strconv.ParseUint(part, 10, 16)
+		well = well && err == nil && strconv.FormatUint(n, 10) == part // 00 is not 0, or object 0 is reached so
 	}
 	if _, err := hex.DecodeString(o.Value); o.Type == "opaque" && err != nil {
 		return Errorf(Invalid, "lwm2m.value is %q: want bytes in hexadecimal for the type opaque", o.Value)
