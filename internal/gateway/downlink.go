@@ -7,12 +7,10 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
-	"gridgate/internal/broker"
 	"gridgate/internal/coap"
 	"gridgate/internal/downlink"
 	"gridgate/internal/engine"
 	"gridgate/internal/grid"
-	"gridgate/internal/mqtt"
 	"gridgate/internal/serial"
 )
 
@@ -28,17 +26,15 @@ func (g *Gateway) makeOutbox() {
 		if len(links) == 0 {
 			continue // it listens nowhere
 		}
-		out := downlink.Wire{Path: links[0].Path()}
-		if d, can := w.(grid.Downlinker); can {
-			out.Downlinker, out.Kinds = d, g.carries(w)
-		}
+		out := downlink.Wire{Path: links[0].Path(), Kinds: carries(w)}
+		out.Downlinker, _ = w.(grid.Downlinker)
 		if links[0].Kind == grid.PortLink {
 			out.AtOnce = ordersOnAPort
 		}
 		c.Wires = append(c.Wires, out)
-		for _, p := range w.Peers(links[0].Name) {
-			if p.Kind == grid.SlavePeer && p.Device != "" { // the configuration says where it is
-				c.Fixed[p.Device] = out.Path
+		if line, is := w.(*serial.Transport); is {
+			for _, id := range line.Slaves() { // the configuration says where they are
+				c.Fixed[id] = out.Path
 			}
 		}
 		if links[0].Kind == grid.EmbeddedLink { // it knows who is connected, heard or not
@@ -49,24 +45,16 @@ func (g *Gateway) makeOutbox() {
 }
 
 // carries is the kinds of orders that a transport can carry.
-func (g *Gateway) carries(w wire) []string {
+func carries(w wire) []string {
 	switch t := w.(type) {
-	case *broker.Broker, *mqtt.Transport:
-		return []string{"payload"}
 	case *coap.Transport:
-		if _, on := t.LwM2M(); !on {
-			return []string{"payload"}
+		if _, on := t.LwM2M(); on {
+			return []string{"payload", "lwm2m"}
 		}
-		return []string{"payload", "lwm2m"}
 	case *serial.Transport:
-		switch t.Status().Protocol {
-		case serial.ModbusRTU:
-			return []string{"modbus"}
-		case serial.GBT26875:
-			return []string{"gb26875"}
-		}
+		return t.Orders()
 	}
-	return nil
+	return []string{"payload"}
 }
 
 // steps brings the outcome of attempts to the engine.
