@@ -23,8 +23,8 @@ const (
 	maxExpires      = 30 * 24 * time.Hour
 	maxEarly        = 16 // answers kept of a device until the wire has told its reference
 	earlyFor        = 15 * time.Minute
-	maxSaid         = 4 << 10 // bytes of an answer or an error
-	maxAudited      = 1 << 10 // bytes of an order and its reason
+	maxSaid         = 4 << 10  // bytes of an answer or an error
+	maxAudited      = 16 << 10 // bytes of an order and its reason
 )
 
 // Downlink keeps an order until it has ended. The same ID with the same order again gives
