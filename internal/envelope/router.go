@@ -26,6 +26,9 @@ type Rule struct {
 	Down string
 }
 
+// Hears reports whether a message on topic is under the rule.
+func (r Rule) Hears(topic string) bool { return filterMatches(r.Topic, topic) }
+
 type route struct {
 	id       grid.Identity // "" where the payload tells
 	envelope string

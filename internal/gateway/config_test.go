@@ -57,6 +57,7 @@ func TestConfigErrorsNameTheKeyAndTheWish(t *testing.T) {
 		"LwM2M is no word":       {"coap: {lwm2m: maybe}\n", "lwm2m"},
 		"unknown CoAP key":       {"coap: {dtls: {keyfile: x}}\n", `unknown field "keyfile"`},
 		"unknown envelope":       {"broker: {envelopes: [{topic: x/#, envelope: pigeon}]}\n", `broker.envelopes[0].envelope is "pigeon": want chirpstack, thethings`},
+		"downlink that returns":  {"broker: {envelopes: [{topic: lab/#, envelope: milesight, down: \"lab/down/{device}\"}]}\n", `broker.envelopes[0].down is "lab/down/{device}": want a topic`},
 		"bad filter":             {"mqtt: [{name: a, url: \"mqtt://x\", envelopes: [{topic: \"x#\", envelope: loriot}]}]\n", `mqtt[0].envelopes[0].topic is "x#": want a topic filter`},
 		"level":                  {"log: {level: loud}\n", `log.level is "loud": want debug, info, warn, error`},
 	} {

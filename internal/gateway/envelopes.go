@@ -12,11 +12,14 @@ import (
 type EnvelopeRule struct {
 	Topic    string `yaml:"topic"`    // a topic filter; it is subscribed to beside the others
 	Envelope string `yaml:"envelope"` // a name of package envelope
+	Down     string `yaml:"down"`     // the topic of downlinks to devices heard there; {device} is the identity without its kind
 }
 
-func (v *problems) envelopes(at string, rules []EnvelopeRule) {
-	for i, r := range rules {
+func (v *problems) envelopes(at string, configured []EnvelopeRule) {
+	told := rules(configured)
+	for i, r := range configured {
 		v.want(isFilter(r.Topic), "%s[%d].topic is %q: want a topic filter such as loriot/#", at, i, r.Topic)
+		v.want(!strings.ContainsAny(r.Down, "+#") && !told[i].Hears(r.Down), "%s[%d].down is %q: want a topic such as loriot/down/{device}, and none that %s hears", at, i, r.Down, r.Topic)
 		v.want(slices.Contains(envelope.Names(), r.Envelope), "%s[%d].envelope is %q: want %s", at, i, r.Envelope, strings.Join(envelope.Names(), ", "))
 	}
 }
@@ -40,7 +43,7 @@ func rules(configured []EnvelopeRule) []envelope.Rule {
 		if rest, ok := strings.CutPrefix(topic, "$share/"); ok {
 			_, topic, _ = strings.Cut(rest, "/")
 		}
-		out = append(out, envelope.Rule{Topic: topic, Envelope: r.Envelope})
+		out = append(out, envelope.Rule{Topic: topic, Envelope: r.Envelope, Down: r.Down})
 	}
 	return out
 }

@@ -43,10 +43,11 @@ func (g *Gateway) mqttMetrics(send func(kind prometheus.ValueType, name, help st
 
 // config is the embedded broker as configured.
 func (c *BrokerConfig) config() broker.Config {
+	router := envelope.NewRouter(routes, rules(c.Envelopes)...)
 	b := broker.Config{
 		Name: "embedded", Listen: c.Listen, ListenTLS: c.ListenTLS, TLS: c.TLS, Anonymous: c.Anonymous, MaxClients: c.MaxClients,
 		MaxPayload: int(c.MaxPayload), MaxPacket: int(c.MaxPacket), Window: c.MaxInFlight, Uplinks: withTopics(envelope.Topics(), c.Envelopes),
-		Identify: envelope.NewRouter(routes, rules(c.Envelopes)...).Identify, Remember: envelope.NewMemory().Remember,
+		Identify: router.Identify, Downlink: router.Downlink, Remember: envelope.NewMemory().Remember,
 	}
 	for _, u := range c.Users {
 		b.Users = append(b.Users, broker.User(u))
