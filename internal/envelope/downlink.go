@@ -130,6 +130,33 @@ func (m *downMessage) configured() error {
 	return nil
 }
 
+// toDevice ends the note of a message that nobody sent to us.
+const toDevice = "is a command to a device"
+
+// isCommand knows by its topic a message to a device. A subscription such as application/#
+// brings those too, our own among them.
+func isCommand(way route, topic string) bool {
+	switch way.envelope {
+	case Native:
+		return strings.HasPrefix(topic, nativeDown)
+	case ChirpStack:
+		level := strings.Split(topic, "/")
+		return strings.HasPrefix(topic, chirpStackTopic) && len(level) == 6 && level[4] == "command"
+	case TheThings:
+		return (strings.HasSuffix(topic, "/down/push") || strings.HasSuffix(topic, "/down/replace")) && isTheThingsTopic(topic)
+	case Zigbee2MQTT:
+		name := strings.TrimPrefix(topic, way.base)
+		for _, verb := range []string{"/set", "/get"} {
+			if !isBridge(name) && (strings.HasSuffix(name, verb) || strings.Contains(name, verb+"/")) {
+				return true
+			}
+		}
+	case Tasmota:
+		return strings.HasPrefix(topic, "cmnd/")
+	}
+	return false
+}
+
 // deviceInTopic stands in Rule.Down for the device's identity without its kind.
 const deviceInTopic = "{device}"
 

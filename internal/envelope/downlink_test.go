@@ -142,6 +142,29 @@ func TestNoDownlinkIsAnUplink(t *testing.T) {
 	}
 }
 
+// A subscription such as application/# brings commands too: they are counted as ignored.
+func TestACommandUnderAWideSubscriptionIsIgnored(t *testing.T) {
+	m := NewMemory()
+	for _, topic := range []string{appV4 + "command/down", "v3/a@t/devices/d/down/push", "v3/a@t/devices/d/down/replace", "gridgate/down/sn:1", "gridgate/down/sn:1/85",
+		"zigbee2mqtt/valve/set", "zigbee2mqtt/hall/valve/set/state", "cmnd/siren/Power1"} {
+		for range 2 {
+			f := heard("", topic, `{"devEui":"24e124136b502217","end_device_ids":{"dev_eui":"24E124136B502217"}}`)
+			f.Identity, f.Envelope, f.Note = NewRouter(10).Identify(topic, f.Raw)
+			m.Remember(&f, nil)
+			if f.Identity != "" || f.Flags != grid.Marker || !strings.Contains(f.Note, "command to a device") {
+				t.Errorf("%s: got %+v", topic, f)
+			}
+		}
+	}
+	for _, topic := range []string{appV4 + "event/up", "zigbee2mqtt/settee", "tele/siren/STATE", "v3/a@t/devices/d/up"} {
+		f := heard("", topic, `{"end_device_ids":{"dev_eui":"24E124136B502217"}}`)
+		f.Identity, f.Envelope, f.Note = Identify(topic, f.Raw)
+		if m.Remember(&f, nil); f.Identity == "" || f.Flags != 0 {
+			t.Errorf("%s: got %+v", topic, f)
+		}
+	}
+}
+
 func TestWhatANetworkServerSaysOfADownlink(t *testing.T) {
 	const tts, ids = "v3/gas@ttn/devices/kitchen-7/down/", `{"end_device_ids":{"device_id":"kitchen-7","dev_eui":"24E124136B502217"},"correlation_ids":["as:downlink:01K2"],`
 	ours := `"correlation_ids":["my-app:7","gridgate:` + orderID + `"]`

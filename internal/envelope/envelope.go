@@ -74,7 +74,7 @@ func Identify(topic string, payload []byte) (id grid.Identity, envelope string, 
 // classify knows an envelope by the form of a topic.
 func classify(topic string) route {
 	switch {
-	case strings.HasPrefix(topic, nativeTopic), strings.HasPrefix(topic, nativePath), strings.HasPrefix(topic, nativeStatus):
+	case strings.HasPrefix(topic, nativeTopic), strings.HasPrefix(topic, nativePath), strings.HasPrefix(topic, nativeStatus), strings.HasPrefix(topic, nativeDown):
 		return route{envelope: Native}
 	case strings.HasPrefix(topic, chirpStackTopic):
 		return route{envelope: ChirpStack}
@@ -100,6 +100,9 @@ func classify(topic string) route {
 // identify reads who sent a message of a known envelope. lasting says that the topic
 // alone tells, so that the answer holds for its other messages too.
 func identify(way route, topic string, payload []byte) (id grid.Identity, note string, lasting bool) {
+	if isCommand(way, topic) {
+		return "", fmt.Sprintf("topic %q %s", truncate(topic), toDevice), false
+	}
 	switch way.envelope {
 	case Native:
 		id, note = identifyNative(topic)

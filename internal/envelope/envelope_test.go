@@ -49,7 +49,7 @@ func TestIdentifyReadsWhoSentAMessageFromItsTopic(t *testing.T) {
 		{"application/1/gateway/24e124136b502217/event/up", "", ChirpStack, "want application/"},
 		{"application/1/device/24e124136b502217/event", "", ChirpStack, "want application/"},
 		{"sensors/door/7", "", "", "is of no known envelope"},
-		{"gridgate/down/eui:24e124136b502217", "", "", "is of no known envelope"},
+		{"gridgate/down/eui:24e124136b502217", "", Native, "is a command to a device"},
 		{"", "", "", "is of no known envelope"},
 	} {
 		id, envelope, note := Identify(c.topic, nil)

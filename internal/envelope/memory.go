@@ -62,6 +62,8 @@ func NewMemory() *Memory {
 // node has to say its birth again; it must not wait.
 func (m *Memory) Remember(f *grid.Frame, ask func(topic string, payload []byte)) {
 	switch {
+	case f.Identity == "" && strings.HasSuffix(f.Note, toDevice):
+		f.Flags |= grid.Marker // we hear what we or others send, under a filter that is too wide
 	case f.Envelope == SparkplugB && f.Identity != "":
 		m.sparkplug(f, ask)
 	case f.Envelope == Zigbee2MQTT:

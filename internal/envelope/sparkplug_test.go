@@ -235,7 +235,7 @@ func TestZigbeeModelsAreLearntFromTheBridgeAndKeptWithTheFrame(t *testing.T) {
 	if f := w.take("zigbee2mqtt/bridge/state", []byte(`online`)); f.Flags&grid.Marker == 0 {
 		t.Error("the bridge's state is not ignored")
 	}
-	if f := w.take("zigbee2mqtt/lamp/set", []byte(`{}`)); f.Flags != 0 || f.Identity != "" {
+	if f := w.take("zigbee2mqtt/lamp/set", []byte(`{}`)); f.Flags != grid.Marker || f.Identity != "" {
 		t.Errorf("a command is %+v", f)
 	}
 	for _, broken := range []string{"", "{", "{}", "[7]"} {

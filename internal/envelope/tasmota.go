@@ -30,7 +30,7 @@ func splitTasmota(topic string) (name, verb, kind, note string) {
 }
 
 func isTasmotaTopic(topic string) bool {
-	return strings.HasPrefix(topic, "tele/") || strings.HasPrefix(topic, "stat/")
+	return strings.HasPrefix(topic, "tele/") || strings.HasPrefix(topic, "stat/") || strings.HasPrefix(topic, "cmnd/")
 }
 
 // zbReceived is the key, or with SetOption118 the kind, of what a device of a bridge says.

@@ -25,11 +25,6 @@ func identifyZigbee2MQTT(base, topic string) (grid.Identity, string) {
 	if isBridge(name) {
 		return "", fmt.Sprintf("topic %q %s", truncate(topic), ofBridge)
 	}
-	for _, suffix := range []string{"/set", "/get"} {
-		if strings.HasSuffix(name, suffix) || strings.Contains(name, suffix+"/") {
-			return "", fmt.Sprintf("topic %q is a command to a device", truncate(topic))
-		}
-	}
 	name = strings.TrimSuffix(name, availability)
 	if base != zigbee2MQTTTopic && name != "" {
 		name = base + name
