@@ -23,6 +23,7 @@ const (
 // routes is the whole of /api/v1.
 func (s *Server) routes(api huma.API) {
 	s.registryRoutes(api)
+	s.credentialRoutes(api)
 	s.eventRoutes(api)
 	s.ticketRoutes(api)
 	s.deliveryRoutes(api)

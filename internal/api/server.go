@@ -51,6 +51,8 @@ type Deps struct {
 	Backup func(ctx context.Context, dir string) error
 	// Ready names each part and what is wrong with it (nil: nothing). Optional.
 	Ready func(ctx context.Context) map[string]error
+	// Credentials gives devices their keys. Optional.
+	Credentials Credentials
 	// Links is the health of each transport, Peers of who is behind a link. Optional.
 	Links func() []grid.LinkHealth
 	Peers func(link string) ([]grid.LinkHealth, error)

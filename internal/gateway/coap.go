@@ -58,7 +58,6 @@ func (c *Config) validateCoAP(v *problems) {
 		v.listen("coap.dtls.listen", d.Listen)
 		v.want((d.Cert == "") == (d.Key == ""), "coap.dtls: want cert and key together")
 		v.want(d.ClientCA == "" || d.Cert != "", "coap.dtls.client_ca is set: want cert and key of the gateway too")
-		v.want(d.KeysFile != "" || d.ClientCA != "", "coap.dtls: want keys_file or client_ca, or nobody can connect")
 	}
 	v.want(!o.LwM2M || o.on(), "coap.lwm2m is true: want coap.listen, coap.tcp or coap.dtls.listen, where devices register")
 	v.want(o.DTLS.Idle >= time.Minute, "coap.dtls.idle is %s: want more than the longest reporting interval, and 1m at least", o.DTLS.Idle)
@@ -76,7 +75,7 @@ func (g *Gateway) makeCoAP() {
 		Name: coapSource, UDP: c.Listen, TCP: c.TCP, MaxPayload: int(c.MaxPayload), MaxPeers: c.MaxPeers, Rate: c.Rate, Burst: c.Burst,
 		DTLS:     coap.DTLS{Listen: c.DTLS.Listen, KeysFile: c.DTLS.KeysFile, Cert: c.DTLS.Cert, Key: c.DTLS.Key, ClientCA: c.DTLS.ClientCA, Idle: c.DTLS.Idle},
 		LwM2M:    coap.LwM2M{On: c.LwM2M, Resources: g.engine.Resources, StateFile: g.cfg.LwM2MPath()},
-		Identify: envelope.NewRouter(routes).Identify,
+		Identify: envelope.NewRouter(routes).Identify, Credentials: g.credentials.vault,
 	}, g.log)
 }
 

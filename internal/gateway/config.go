@@ -41,6 +41,8 @@ type Config struct {
 	Profiles  []string       `yaml:"profiles"`  // folders; a later one overrides, all override the built-in
 	Registry  []string       `yaml:"registry"`  // files with points, devices, installations, units, imported at start
 	Log       LogConfig      `yaml:"log"`
+
+	Credentials CredentialsConfig `yaml:"credentials"`
 }
 
 // HTTPConfig is the API's listener. It speaks plain HTTP: beyond loopback, put a TLS proxy in front.
@@ -128,8 +130,9 @@ type DispatchConfig struct {
 	AllowCIDRs []string       `yaml:"allow_cidrs"` // private networks that webhooks may reach; none by default
 	Timeout    time.Duration  `yaml:"timeout"`
 	Retry      dispatch.Retry `yaml:"retry"`
-	Link       string         `yaml:"link"` // where a person sees a ticket, with {ticket} in it; "" is none
-	CAP        string         `yaml:"cap"`  // file with the table of CAP; "" is the built-in one
+	Link       string         `yaml:"link"`    // where a person sees a ticket, with {ticket} in it; "" is none
+	CAP        string         `yaml:"cap"`     // file with the table of CAP; "" is the built-in one
+	Open311    string         `yaml:"open311"` // file with the services of /open311/v2; "" is the built-in one
 }
 
 // LogConfig is what is said on standard error.
@@ -152,6 +155,8 @@ func Default() Config {
 		Influx:   InfluxConfig{Managed: true, Listen: "127.0.0.1:8086", Bucket: "gridgate/autogen", QueueBytes: 2 << 30},
 		Dispatch: DispatchConfig{Timeout: 15 * time.Second, Retry: dispatch.StandardRetry()},
 		Log:      LogConfig{Level: "info", Format: "text"},
+
+		Credentials: defaultCredentials(),
 	}
 }
 
@@ -190,7 +195,7 @@ func (c *Config) parse(b []byte) error {
 
 // resolve makes relative paths relative to dir.
 func (c *Config) resolve(dir string) {
-	paths := []*string{&c.DataDir, &c.HTTP.TokenFile, &c.Influx.Bin, &c.Influx.TokenFile, &c.Rules, &c.Tickets, &c.Dispatch.CAP, &c.Calendars, &c.Broker.TLS.Cert, &c.Broker.TLS.Key, &c.Broker.TLS.ClientCA}
+	paths := []*string{&c.DataDir, &c.HTTP.TokenFile, &c.Credentials.KeyFile, &c.Influx.Bin, &c.Influx.TokenFile, &c.Rules, &c.Tickets, &c.Dispatch.CAP, &c.Dispatch.Open311, &c.Calendars, &c.Broker.TLS.Cert, &c.Broker.TLS.Key, &c.Broker.TLS.ClientCA}
 	for i := range c.MQTT {
 		m := &c.MQTT[i]
 		paths = append(paths, &m.PasswordFile, &m.TLS.CA, &m.TLS.Cert, &m.TLS.Key)
@@ -223,6 +228,7 @@ func (c *Config) Validate() error {
 	c.validateJournal(&v)
 	c.validateInflux(&v)
 	c.validateDispatch(&v)
+	c.Credentials.validate(&v)
 	v.want(c.Rollout.MinFrames >= 1, "rollout.min_frames is %d: want at least 1", c.Rollout.MinFrames)
 	v.want(c.Rollout.MaxWorsePercent > 0 && c.Rollout.MaxWorsePercent <= 100, "rollout.max_worse_percent is %v: want more than 0, at most 100", c.Rollout.MaxWorsePercent)
 	v.want(c.Engine.Decoders >= 0 && c.Engine.Decoders <= 256, "engine.decoders is %d: want 0 (one per core) to 256", c.Engine.Decoders)

@@ -52,7 +52,7 @@ func TestConfigErrorsNameTheKeyAndTheWish(t *testing.T) {
 		"bad network":            {"dispatch: {allow_cidrs: [10.0.0.1]}\n", `dispatch.allow_cidrs[0] is "10.0.0.1"`},
 		"two influx":             {"influx: {url: \"http://x:8086\"}\n", "want one of the two"},
 		"open CoAP":              {"coap: {listen: \"0.0.0.0:5683\"}\n", `coap.listen is "0.0.0.0:5683": want coap.open true`},
-		"CoAP keys":              {"coap: {dtls: {listen: \"0.0.0.0:5684\"}}\n", "coap.dtls: want keys_file or client_ca, or nobody can connect"},
+		"long grace":             {"credentials: {grace: 3000h}\n", "credentials.grace is 3000h0m0s: want 0s to 2160h0m0s"},
 		"LwM2M nowhere":          {"coap: {lwm2m: true}\n", "coap.lwm2m is true: want coap.listen or coap.dtls.listen"},
 		"LwM2M is no word":       {"coap: {lwm2m: maybe}\n", "lwm2m"},
 		"unknown CoAP key":       {"coap: {dtls: {keyfile: x}}\n", `unknown field "keyfile"`},

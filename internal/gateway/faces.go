@@ -88,7 +88,7 @@ func (g *Gateway) backup(ctx context.Context, dir string) error {
 
 // health names each part and what is wrong with it.
 func (g *Gateway) health(context.Context) map[string]error {
-	parts := map[string]error{"engine": nil}
+	parts := map[string]error{"engine": nil, "credentials": g.credentials.problem()}
 	for lane, s := range g.journal.Stats().Lanes {
 		name := "journal." + grid.Lane(lane).String()
 		switch {

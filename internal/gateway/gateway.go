@@ -65,6 +65,7 @@ type Gateway struct {
 	dispatcher *dispatch.Dispatcher
 	connectors map[string]grid.Connector
 	faces      []api.Face
+	poller     *dispatch.Poller
 	outbox     *downlink.Outbox
 	broker     *broker.Broker
 	mqtt       []*mqtt.Transport
@@ -74,6 +75,8 @@ type Gateway struct {
 	listener   net.Listener
 	token      string
 	closers    []func() error
+
+	credentials *credentials
 }
 
 // New makes a gateway of a valid configuration.
@@ -103,6 +106,7 @@ func (g *Gateway) Run(ctx context.Context) (err error) {
 	run.start(ctx, "journal", g.journal.Run)
 	run.start(ctx, "engine", g.engine.Run)
 	run.start(ctx, "dispatch", g.dispatcher.Run)
+	run.start(ctx, "answers", g.poll)
 	if g.server != nil {
 		run.start(ctx, "influxdb", g.server.Run)
 	}
@@ -110,6 +114,7 @@ func (g *Gateway) Run(ctx context.Context) (err error) {
 		run.start(ctx, "influx writer", g.writer.Run)
 	}
 	run.start(ctx, "upkeep", g.upkeep)
+	run.start(ctx, "credentials", g.credentials.run)
 	if err := g.serve(ctx, run); err != nil {
 		cancel()
 		return errors.Join(err, run.wait())
@@ -174,6 +179,9 @@ func (g *Gateway) open(ctx context.Context) error {
 		return err
 	}
 	if err := g.openStores(ctx); err != nil {
+		return err
+	}
+	if err := g.openCredentials(ctx); err != nil {
 		return err
 	}
 	if err := g.openInflux(ctx); err != nil {
@@ -334,7 +342,7 @@ func trimmed(b []byte) []byte {
 func (g *Gateway) makeEngine(rules *alarm.Rules, plans *ticket.Plans, version string) (err error) {
 	c := engine.Config{
 		Dir: g.cfg.DataDir, Journal: g.journal, Store: g.store, Profiles: g.profiles, Rules: rules, Plans: plans,
-		Body: g.body, Committed: g.committed, Decoders: g.cfg.Engine.Decoders, CheckpointEvery: g.cfg.Engine.CheckpointEvery,
+		Body: g.body, Committed: g.committed, CredentialsChanged: g.credentials.change, Decoders: g.cfg.Engine.Decoders, CheckpointEvery: g.cfg.Engine.CheckpointEvery,
 		ConfigVersion: version, SeriesLost: g.queueLost, Log: g.log,
 		Guard: engine.Guard{Frames: g.cfg.Rollout.MinFrames, Percent: g.cfg.Rollout.MaxWorsePercent},
 	}
@@ -406,6 +414,7 @@ func (g *Gateway) makeTransports() error {
 	c := &g.cfg
 	if c.Broker.Enabled {
 		b := c.Broker.config()
+		b.Credentials = g.credentials.vault
 		if len(b.Users) == 0 && !b.Anonymous {
 			password, err := auth.TokenFile(c.BrokerTokenPath())
 			if err != nil {
@@ -440,7 +449,7 @@ const routes = 100_000
 func (g *Gateway) makeAPI() error {
 	d := api.Deps{
 		Store: g.store, Engine: faces{g.engine, g}, Frames: g.journal, Workbench: g.engine, Parse: g.parseRegistry, Faces: g.faces, Backup: g.backup, Ready: g.health,
-		Links: g.links, Peers: g.peers,
+		Links: g.links, Peers: g.peers, Credentials: g.credentials,
 		Who:     (&auth.Keeper{Admin: g.token, Unit: g.store.UnitByToken}).Who,
 		Metrics: g.metrics(), Log: g.log, Version: Version,
 	}
