@@ -59,8 +59,13 @@ type bodyData struct {
 	Note         string            `json:"note,omitempty"`
 	Place        bodyPlace         `json:"place"`
 	Times        bodyTimes         `json:"times"`
-	CallbackURL  string            `json:"callback_url,omitempty"`
-	Link         string            `json:"link,omitempty"`
+	// Members are the other detectors of the same incident, Related what stands in the way
+	// (blocked fire lanes); the rest of them are counted.
+	Members     []bodyMember `json:"members,omitempty"`
+	Related     []bodyMember `json:"related,omitempty"`
+	MoreMembers int          `json:"more_members,omitempty"`
+	CallbackURL string       `json:"callback_url,omitempty"`
+	Link        string       `json:"link,omitempty"`
 }
 
 type bodyUnit struct {
@@ -82,6 +87,23 @@ type bodyPlace struct {
 	Lon       *float64 `json:"lon,omitempty"`
 	Lat       *float64 `json:"lat,omitempty"`
 	CRS       string   `json:"crs,omitempty"`
+}
+
+// bodyMembers is how many of each a message names: within BodyLimit, whatever their words.
+const bodyMembers = 20
+
+type bodyMember struct {
+	Event grid.EventType `json:"event"`
+	Point string         `json:"point"`
+	Words string         `json:"words"`
+	At    time.Time      `json:"at"`
+}
+
+func members(all []grid.Member) (out []bodyMember) {
+	for _, m := range all[:min(len(all), bodyMembers)] {
+		out = append(out, bodyMember{m.Type, m.Point, shortTo(m.Place, 60), m.At.UTC()})
+	}
+	return out
 }
 
 type bodyTimes struct {
@@ -109,9 +131,10 @@ func Body(m Message) json.RawMessage {
 			Event: t.Type, Priority: m.Delivery.Priority.String(), Mode: m.Delivery.Mode,
 			State: t.State, Verification: t.Verification, Tier: t.Tier,
 			Title: short(t.Title), Note: short(m.Note),
-			Place: place(m),
-			Times: bodyTimes{t.Opened.UTC(), utc(t.Resolved), utc(t.Closed), utc(t.Due)},
-			Link:  m.Link,
+			Place:   place(m),
+			Times:   bodyTimes{t.Opened.UTC(), utc(t.Resolved), utc(t.Closed), utc(t.Due)},
+			Link:    m.Link,
+			Members: members(t.Members), Related: members(t.Related), MoreMembers: max(0, len(t.Members)-bodyMembers),
 		},
 	}
 	if m.API != "" {
@@ -171,8 +194,9 @@ func place(m Message) bodyPlace {
 }
 
 // short bounds a text of the registry, so that the whole stays under BodyLimit.
-func short(s string) string {
-	const most = 300
+func short(s string) string { return shortTo(s, 300) }
+
+func shortTo(s string, most int) string {
 	n := 0
 	for i := range s {
 		if n == most {

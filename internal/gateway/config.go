@@ -130,6 +130,7 @@ type DispatchConfig struct {
 	AllowCIDRs []string       `yaml:"allow_cidrs"` // private networks that webhooks may reach; none by default
 	Timeout    time.Duration  `yaml:"timeout"`
 	Retry      dispatch.Retry `yaml:"retry"`
+	Poll       time.Duration  `yaml:"poll"`    // how often a unit that must be asked is asked for its answers
 	Link       string         `yaml:"link"`    // where a person sees a ticket, with {ticket} in it; "" is none
 	CAP        string         `yaml:"cap"`     // file with the table of CAP; "" is the built-in one
 	Open311    string         `yaml:"open311"` // file with the services of /open311/v2; "" is the built-in one
@@ -153,7 +154,7 @@ func Default() Config {
 		Engine:   EngineConfig{CheckpointEvery: 5 * time.Second},
 		Rollout:  RolloutConfig{MinFrames: 20, MaxWorsePercent: 5},
 		Influx:   InfluxConfig{Managed: true, Listen: "127.0.0.1:8086", Bucket: "gridgate/autogen", QueueBytes: 2 << 30},
-		Dispatch: DispatchConfig{Timeout: 15 * time.Second, Retry: dispatch.StandardRetry()},
+		Dispatch: DispatchConfig{Timeout: 15 * time.Second, Poll: time.Minute, Retry: dispatch.StandardRetry()},
 		Log:      LogConfig{Level: "info", Format: "text"},
 
 		Credentials: defaultCredentials(),

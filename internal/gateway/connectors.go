@@ -9,6 +9,7 @@ import (
 	"net/netip"
 	"slices"
 	"strings"
+	"time"
 
 	"gridgate/internal/api"
 	"gridgate/internal/dispatch"
@@ -35,7 +36,85 @@ func (g *Gateway) makeConnectors() error {
 	}
 	webhook := dispatch.NewWebhook(dispatch.WebhookConfig{Target: g.target, Allow: reach.Allow})
 	g.connectors = map[string]grid.Connector{"webhook": webhook, "inbox": dispatch.Inbox{}}
-	return g.makeCAP(reach)
+	g.connectors["open311"] = dispatch.NewOpen311(reach)
+	if err := g.makeCAP(reach); err != nil {
+		return err
+	}
+	if err := g.makeServer311(); err != nil {
+		return err
+	}
+	g.makePoller()
+	return nil
+}
+
+// makePoller makes the worker that asks those units' systems that do not call back.
+func (g *Gateway) makePoller() {
+	askers := map[string]dispatch.Asker{}
+	for name, c := range g.connectors {
+		if a, ok := c.(dispatch.Asker); ok {
+			askers[name] = a
+		}
+	}
+	g.poller = dispatch.NewPoller(dispatch.PollConfig{
+		Askers: askers, Units: g.unitsBy, Unit: g.store.Unit, Open: g.openWork, Move: g.engine.Move, Seen: g.engine.DeliverySeen, Every: g.cfg.Dispatch.Poll, Log: g.log,
+	})
+}
+
+// openPage is how many of a unit's open tickets one question is about.
+const openPage = 100
+
+// openWork gives a page of a unit's open tickets with the last message of each that its
+// system gave a number.
+func (g *Gateway) openWork(ctx context.Context, unit, cursor string) ([]dispatch.Open, string, error) {
+	page, err := g.store.ListTickets(ctx, state.Query{Unit: unit, State: "open", Limit: openPage, Cursor: cursor})
+	if err != nil {
+		return nil, "", err
+	}
+	var out []dispatch.Open
+	for _, t := range page.Items {
+		sent, err := g.store.ListDeliveries(ctx, state.Query{Ticket: t.ID, Unit: unit, Limit: 100})
+		if err != nil {
+			return nil, "", err
+		}
+		last := -1
+		for i, d := range sent.Items {
+			if d.Ref != "" && (last < 0 || d.N > sent.Items[last].N) {
+				last = i
+			}
+		}
+		if last >= 0 {
+			out = append(out, dispatch.Open{Ticket: t, Delivery: sent.Items[last]})
+		}
+	}
+	return out, page.Next, nil
+}
+
+// makeServer311 makes the server face of Open311.
+func (g *Gateway) makeServer311() error {
+	name, file, err := fileOr(g.cfg.Dispatch.Open311, "open311.yaml")
+	if err != nil {
+		return fmt.Errorf("dispatch.open311: %w", err)
+	}
+	services, err := dispatch.ParseServices311(name, file)
+	if err != nil {
+		return fmt.Errorf("dispatch.open311: %w", err)
+	}
+	s := dispatch.NewServer311(dispatch.Server311Config{
+		Services: services, Point: g.store.Point,
+		Ticket: func(ctx context.Context, unit, id string) (grid.Ticket, error) {
+			t, err := g.store.Ticket(ctx, id)
+			if err == nil && unit != "" && !slices.ContainsFunc(t.Assignments, func(a grid.Assignment) bool { return a.Unit == unit }) {
+				err = grid.Errorf(grid.NotFound, "ticket %s: not found", id)
+			}
+			return t, err
+		},
+		Tickets: func(ctx context.Context, unit, of string, since, until time.Time) ([]grid.Ticket, error) {
+			page, err := g.store.ListTickets(ctx, state.Query{Unit: unit, State: of, Since: since, Until: until, Limit: 1000})
+			return page.Items, err
+		},
+	})
+	g.faces = append(g.faces, api.Face{Path: "/open311/v2/", Serve: s.ServeHTTP, Key: dispatch.Key311, Refuse: s.Refuse})
+	return nil
 }
 
 func (g *Gateway) makeCAP(reach dispatch.Reach) error {
@@ -133,4 +212,14 @@ func (g *Gateway) parseRegistry(b []byte) (grid.Registration, error) {
 		return grid.Registration{}, grid.Errorf(grid.Invalid, "registry file: %w", err)
 	}
 	return r, nil
+}
+
+// poll asks units' systems once the engine can take what they say.
+func (g *Gateway) poll(ctx context.Context) error {
+	select {
+	case <-g.engine.Ready():
+		return g.poller.Run(ctx)
+	case <-ctx.Done():
+		return nil
+	}
 }
