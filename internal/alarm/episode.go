@@ -12,7 +12,7 @@ import (
 func Opened(r *Rule, id string, p grid.Point, device grid.Identity, at, received time.Time, previous *grid.Alarm) grid.Alarm {
 	ep := grid.Alarm{
 		ID: id, Type: r.Type, Point: p.ID, Device: device, Priority: r.Priority, Mode: p.Mode,
-		Scope: p.Scope, Cell: p.Cell, Active: true, Raised: received, At: at, Count: 1,
+		Scope: p.Scope, Cell: p.Cell, Building: p.Building, Active: true, Raised: received, At: at, Count: 1,
 		Late: r.From == FromLate,
 	}
 	if previous != nil {

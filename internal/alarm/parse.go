@@ -23,6 +23,7 @@ type Rules struct {
 	file string
 	sets map[string]map[grid.Kind][]*Rule
 	bare map[grid.EventType]*Rule
+	correlation
 }
 
 // For gives the rules of a point: those of the named set ("" is the default) for its
@@ -57,6 +58,9 @@ type fileYAML struct {
 	Events map[grid.EventType]eventYAML        `yaml:"events"`
 	Every  []ruleYAML                          `yaml:"every"`
 	Sets   map[string]map[grid.Kind][]ruleYAML `yaml:"sets"`
+
+	Incidents map[string]groupYAML `yaml:"incidents"`
+	Raised    []raisedYAML         `yaml:"raised"`
 }
 
 type eventYAML struct {
@@ -148,7 +152,7 @@ func (rs *Rules) build(f *fileYAML) error {
 			return fmt.Errorf("sets.%s.%s is missing: want rules for every kind", DefaultSet, kind)
 		}
 	}
-	return nil
+	return rs.correlate(f)
 }
 
 // checkSet holds what must be true of the rules of one kind of point taken together.

@@ -2,6 +2,7 @@ package api
 
 import (
 	"context"
+	"slices"
 
 	"github.com/danielgtaylor/huma/v2"
 
@@ -17,7 +18,28 @@ func (s *Server) eventRoutes(api huma.API) {
 			a, err := s.Store.Alarm(ctx, in.ID)
 			return &body[grid.Alarm]{a}, err
 		})
+	list(s, api, adminOnly, get("/incidents", "list-incidents", "incidents", "Episodes of one cause at one place, under one ticket; kind is the cause, for example fire"), s.Store.ListIncidents)
+	route(s, api, adminOnly, answerWithin, get("/incidents/{id}", "get-incident", "incidents", "One incident with its members"), s.incident)
 	route(s, api, adminOnly, answerWithin, post("/alarms/{id}/ack", "acknowledge-alarm", "alarms", "Say that someone has seen it"), s.ackAlarm)
+}
+
+// IncidentDetail is an incident with the episodes that belong to it, oldest first.
+type IncidentDetail struct {
+	grid.Incident
+	Alarms []grid.Alarm `json:"alarms"`
+}
+
+func (s *Server) incident(ctx context.Context, _ grid.Actor, in *idInput) (*body[IncidentDetail], error) {
+	i, err := s.Store.Incident(ctx, in.ID)
+	if err != nil {
+		return nil, err
+	}
+	page, err := s.Store.ListAlarms(ctx, Query{Incident: in.ID, Limit: 1000})
+	if err != nil {
+		return nil, err
+	}
+	slices.Reverse(page.Items)
+	return &body[IncidentDetail]{IncidentDetail{i, page.Items}}, nil
 }
 
 // As names the person behind the administrator's token, for the history.

@@ -23,6 +23,8 @@ type Store interface {
 	ListUnits(context.Context, Query) (Page[grid.Unit], error)
 	ListEvents(context.Context, Query) (Page[grid.Event], error)
 	ListAlarms(context.Context, Query) (Page[grid.Alarm], error)
+	ListIncidents(context.Context, Query) (Page[grid.Incident], error)
+	Incident(ctx context.Context, id string) (grid.Incident, error)
 	ListTickets(context.Context, Query) (Page[grid.Ticket], error)
 	ListDeliveries(context.Context, Query) (Page[grid.Delivery], error)
 	ListQuarantine(context.Context, Query) (Page[grid.QuarantinedFrame], error)

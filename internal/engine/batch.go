@@ -23,7 +23,7 @@ type batch struct {
 
 	// Ids of rows changed in memory, oldest change first and perhaps twice; the rows
 	// themselves are taken from memory at the commit.
-	alarms, tickets, deliveries, downlinks []string
+	alarms, incidents, tickets, deliveries, downlinks []string
 
 	undo   []func() // puts back changes of the maps
 	after  []func() // run after the commit: replies
@@ -42,7 +42,7 @@ type batch struct {
 type mark struct {
 	soft                                                    softMark
 	undo, after, series                                     int
-	alarms, tickets, deliveries, downlinks                  int
+	alarms, incidents, tickets, deliveries, downlinks       int
 	events, moves, attempts, quarantine, cases, keys, audit int
 	versions, rollouts, credentials                         int
 	ledger                                                  []grid.LedgerRow
@@ -54,7 +54,7 @@ func (b *batch) mark() mark {
 	r := &b.rows
 	return mark{
 		soft: b.e.soft.mark(), undo: len(b.undo), after: len(b.after), series: len(b.series),
-		alarms: len(b.alarms), tickets: len(b.tickets), deliveries: len(b.deliveries), downlinks: len(b.downlinks),
+		alarms: len(b.alarms), incidents: len(b.incidents), tickets: len(b.tickets), deliveries: len(b.deliveries), downlinks: len(b.downlinks),
 		events: len(r.Events), moves: len(r.Moves), attempts: len(r.Attempts),
 		quarantine: len(r.Quarantine), cases: len(r.Evidence), keys: len(r.Commands), audit: len(r.Audit),
 		versions: len(r.Versions), rollouts: len(r.Rollouts), credentials: len(r.Credentials),
@@ -70,7 +70,7 @@ func (b *batch) rollback(m mark) {
 	b.e.soft.rollback(m.soft)
 	b.undo, b.after, b.series = b.undo[:m.undo], b.after[:m.after], b.series[:m.series]
 	b.alarms, b.tickets, b.deliveries = b.alarms[:m.alarms], b.tickets[:m.tickets], b.deliveries[:m.deliveries]
-	b.downlinks = b.downlinks[:m.downlinks]
+	b.incidents, b.downlinks = b.incidents[:m.incidents], b.downlinks[:m.downlinks]
 	r := &b.rows
 	r.Events, r.Moves, r.Attempts = r.Events[:m.events], r.Moves[:m.moves], r.Attempts[:m.attempts]
 	r.Quarantine, r.Evidence, r.Commands = r.Quarantine[:m.quarantine], r.Evidence[:m.cases], r.Commands[:m.keys]
@@ -114,7 +114,7 @@ func (b *batch) count(f *grid.Frame, o grid.Outcome, n int64) {
 // empty reports whether the batch has nothing to commit.
 func (b *batch) empty() bool {
 	r := &b.rows
-	return b.cursors == b.e.cursors && len(b.alarms)+len(b.tickets)+len(b.deliveries)+len(b.downlinks) == 0 &&
+	return b.cursors == b.e.cursors && len(b.alarms)+len(b.incidents)+len(b.tickets)+len(b.deliveries)+len(b.downlinks) == 0 &&
 		len(r.Events)+len(r.Moves)+len(r.Attempts)+len(r.Quarantine)+len(r.Commands)+len(r.Ledger) == 0 &&
 		len(r.Points)+len(r.Devices)+len(r.Installations)+len(r.Units)+len(r.Down)+len(r.Suspects)+len(r.Meta)+len(r.Audit)+len(r.Rollouts)+len(r.Credentials) == 0
 }
@@ -135,6 +135,7 @@ func (b *batch) commit(ctx context.Context) error {
 	}
 	e.soft.forget()
 	e.dropEnded(b.tickets)
+	e.dropIncidents(b.incidents)
 	e.dropDelivered(b.deliveries)
 	e.dropDownlinks(b.downlinks)
 	e.spareSeries, e.spareLedger = b.series, b.rows.Ledger
@@ -151,6 +152,7 @@ func (b *batch) write(ctx context.Context) error {
 	}
 	b.rows.Cursors, b.rows.EngineTime = b.cursors, b.time
 	b.rows.Alarms = collect(b.alarms, e.alarms)
+	b.rows.Incidents = collect(b.incidents, e.incidents)
 	b.rows.Tickets = collect(b.tickets, e.tickets)
 	b.rows.Deliveries = collect(b.deliveries, e.deliveries)
 	b.rows.Downlinks = collect(b.downlinks, e.downlinks)

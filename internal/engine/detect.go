@@ -190,11 +190,13 @@ func (b *batch) raise(s site, d *decoded, at time.Time) {
 	ep := b.changeAlarm(id)
 	*ep = alarm.Opened(s.rule, id, b.row(s), b.deviceOf(s, d), at, b.now, previous)
 	set(b, e.episodes, key, id)
-	b.burns(s, ep.Type, +1)
+	b.burns(ep, +1)
+	b.countWhile(ep, +1)
 	if s.rule.Ticket {
-		b.openTicket(s, ep, d)
+		b.work(s, ep, d)
 	}
 	b.tell(s, "raised", ep, d, at)
+	b.lift(s, ep)
 	b.keepEvidence(ep.Ticket, d)
 }
 
@@ -202,7 +204,9 @@ func (b *batch) raise(s site, d *decoded, at time.Time) {
 func (b *batch) rejoin(s site, old *grid.Alarm, d *decoded) *grid.Alarm {
 	ep := b.changeAlarm(old.ID)
 	*ep = alarm.Rejoined(*old)
-	b.burns(s, ep.Type, +1)
+	b.burns(ep, +1)
+	b.countWhile(ep, +1)
+	b.stirred(ep, +1)
 	b.tell(s, "repeated", ep, d, b.now)
 	b.keepEvidence(ep.Ticket, d)
 	return ep
@@ -211,18 +215,17 @@ func (b *batch) rejoin(s site, old *grid.Alarm, d *decoded) *grid.Alarm {
 func (b *batch) clear(s site, old *grid.Alarm, in alarm.Input, d *decoded) {
 	ep := b.changeAlarm(old.ID)
 	*ep = alarm.Cleared(*old, in)
-	b.burns(s, ep.Type, -1)
+	b.burns(ep, -1)
+	b.countWhile(ep, -1)
+	b.stirred(ep, -1)
 	b.tell(s, "cleared", ep, d, ep.Returned)
 	b.keepEvidence(ep.Ticket, d)
 }
 
 // burns counts the active smoke alarms of a building: two detectors are a second witness.
-func (b *batch) burns(s site, typ grid.EventType, n int) {
-	if typ != grid.EventSmokeAlarm || !s.hasPoint() {
-		return
-	}
-	if building := b.e.memory.Building(b.e.memory.PointAt(s.point)); building != "" {
-		set(b, b.e.burning, building, b.e.burning[building]+n)
+func (b *batch) burns(ep *grid.Alarm, n int) {
+	if ep.Type == grid.EventSmokeAlarm && ep.Building != "" {
+		set(b, b.e.burning, ep.Building, b.e.burning[ep.Building]+n)
 	}
 }
 

@@ -49,6 +49,7 @@ type Store interface {
 	Point(ctx context.Context, id string) (grid.Point, error)
 	Ticket(ctx context.Context, id string) (grid.Ticket, error)
 	Alarm(ctx context.Context, id string) (grid.Alarm, error)
+	Incident(ctx context.Context, id string) (grid.Incident, error)
 	Delivery(ctx context.Context, id string) (grid.Delivery, error)
 	Quarantined(ctx context.Context, id string) (grid.QuarantinedFrame, error)
 	ListQuarantine(ctx context.Context, q state.Query) (state.Page[grid.QuarantinedFrame], error)
@@ -154,7 +155,12 @@ type Engine struct {
 
 	alarms      map[string]*grid.Alarm
 	episodes    map[episodeKey]string
-	tickets     map[string]*grid.Ticket // open ones
+	tickets     map[string]*grid.Ticket   // open ones
+	members     map[string][]string       // episodes that joined a ticket
+	incidents   map[string]*grid.Incident // open ones
+	incidentAt  map[incidentKey]string
+	while       map[whileKey][]string // active episodes that lift others
+	hindering   map[whileKey][]string // active episodes that are lifted
 	deliveries  map[string]*grid.Delivery
 	units       map[string]*grid.Unit
 	downlinks   map[string]*grid.Downlink  // open ones
@@ -237,6 +243,7 @@ func New(c Config) (*Engine, error) {
 		memory: registry.NewMemory(), cmds: make(chan *command, 1024), ready: make(chan struct{}),
 		timers: newTimers(), paths: newPaths(),
 		alarms: map[string]*grid.Alarm{}, episodes: map[episodeKey]string{}, tickets: map[string]*grid.Ticket{},
+		members: map[string][]string{}, incidents: map[string]*grid.Incident{}, incidentAt: map[incidentKey]string{}, while: map[whileKey][]string{}, hindering: map[whileKey][]string{},
 		deliveries: map[string]*grid.Delivery{}, units: map[string]*grid.Unit{},
 		due: newDeadlines(), burning: map[string]int{}, awaited: map[registry.DeviceNo]string{}, suspects: map[grid.Pos]int{}, discovered: discovered,
 		ruleCache: map[ruleKey]*ruleSet{}, gapSeen: map[grid.Identity]*deviceSoft{}, replayed: map[registry.PointNo]*decoded{},

@@ -78,6 +78,7 @@ func (e *Engine) load(ctx context.Context, l *state.Loaded) error {
 	for i := range l.Tickets {
 		e.tickets[l.Tickets[i].ID] = &l.Tickets[i]
 	}
+	e.loadIncidents(l.Incidents)
 	e.down = l.Down
 	for _, s := range l.Suspects {
 		e.suspects[s.Pos] = s.Crashes
@@ -114,13 +115,16 @@ func (e *Engine) loadAlarm(a *grid.Alarm) {
 	if old := e.alarms[e.episodes[key]]; old == nil || follows(a, old) {
 		e.episodes[key] = a.ID
 	}
+	if a.Active {
+		e.loadWhile(a)
+	}
 	switch {
 	case !a.Active:
 	case a.Type == grid.EventGatewaySilent:
 		e.silentPaths++
 	case a.Type == grid.EventSmokeAlarm:
-		if pt, ok := e.memory.Point(a.Point); ok {
-			e.burning[e.memory.Building(e.memory.PointAt(pt))]++
+		if a.Building != "" {
+			e.burning[a.Building]++
 		}
 	}
 }

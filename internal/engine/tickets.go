@@ -31,6 +31,12 @@ func (b *batch) openTicket(s site, ep *grid.Alarm, d *decoded) {
 		ID: id, Case: caseNumber(b.now, id), Type: ep.Type, Priority: ep.Priority, Mode: ep.Mode,
 		Scope: ep.Scope, Cell: ep.Cell, Point: ep.Point, Device: ep.Device, Alarm: ep.ID,
 		Title: s.rule.TitleZH + " / " + s.rule.TitleEN, Place: placeInWords(&p), Detail: s.detail, At: b.now,
+		Incident: ep.Incident, Urgent: isUrgent(ep) || e.Rules.MayBeUrgent(ep.Type),
+	}
+	for _, a := range e.hindrances(ep) {
+		if o.Related = append(o.Related, e.memberAt(a)); len(o.Related) == grid.MaxMembers {
+			break
+		}
 	}
 	t, res := ticket.Open(o, plan, e.unitList())
 	row := b.changeTicket(id)
@@ -85,6 +91,9 @@ func (b *batch) ticketChanged(t *grid.Ticket, res ticket.Result) {
 		wake = time.Time{}
 	}
 	b.wakeTicket(t.ID, wake)
+	if in := e.incidents[t.Incident]; in != nil && in.Ticket == t.ID && t.State.Ended() == in.Ended.IsZero() {
+		b.settleIncident(b.changeIncident(in.ID))
+	}
 	if res.Changed && t.State.Ended() {
 		e.log.Info("ticket ended", "ticket", t.ID, "point", t.Point)
 	}
@@ -126,11 +135,16 @@ func (b *batch) deliver(t *grid.Ticket, m ticket.Message, i int) {
 	d.Body = body
 }
 
+// laneOf is the same for all deliveries of a ticket: they are kept in order within a lane.
 func laneOf(t *grid.Ticket) grid.Lane {
-	if t.Priority == 1 || strings.HasPrefix(string(t.Type), "smoke.") {
+	if t.Urgent {
 		return grid.Safety
 	}
 	return grid.Bulk
+}
+
+func isUrgent(ep *grid.Alarm) bool {
+	return ep.Priority == 1 || strings.HasPrefix(string(ep.Type), "smoke.")
 }
 
 // keepEvidence copies a frame to the case that it stands behind.
@@ -146,8 +160,8 @@ func (b *batch) keepEvidence(ticketID string, d *decoded) {
 // context is what package ticket may look at beside the ticket.
 func (e *Engine) context(t *grid.Ticket) ticket.Context {
 	c := ticket.Context{Units: e.unitList()}
-	if ep := e.alarms[t.Alarm]; ep != nil {
-		c.Active = ep.Active
+	for _, ep := range e.episodesOf(t) {
+		c.Active = c.Active || ep.Active
 	}
 	if t.Point != "" && strings.HasPrefix(string(t.Type), "smoke.") {
 		if pt, ok := e.memory.Point(t.Point); ok {
@@ -189,6 +203,11 @@ func (b *batch) cameBack(s site, old *grid.Alarm, d *decoded, at time.Time) {
 		return
 	}
 	ep := b.rejoin(s, old, d)
+	b.lift(s, ep)
+	if _, _, in := e.incidentOf(s, ep); in != nil && in.Ticket != ep.Ticket && e.tickets[in.Ticket] != nil {
+		b.joinTicket(s, e.tickets[in.Ticket], ep) // a newer incident of the place is at work
+		return
+	}
 	row := b.changeTicket(ep.Ticket)
 	res, _ := ticket.Rejoin(row, plan, b.now, e.context(row))
 	b.ticketChanged(row, res)
@@ -209,11 +228,7 @@ func (b *batch) check(id string) {
 	var v ticket.Verdict
 	var wake time.Time
 	if need, asked := plan.SensorNormal(); asked {
-		if in, interval, deaf, ok := e.senses(t); ok {
-			v.Pass, v.Abnormal, wake = alarm.Watch(need, interval, t.Resolved, in, b.now, deaf...)
-		} else {
-			v.Unable = true
-		}
+		v, wake = b.watch(t, need)
 	}
 	row := b.changeTicket(id)
 	b.ticketChanged(row, ticket.Check(row, plan, v, b.now, e.context(row)))
@@ -224,6 +239,29 @@ func (b *batch) check(id string) {
 			b.wakeTicket(id, at)
 		}
 	}
+}
+
+// watch asks the sensors of all episodes of a ticket: one that is abnormal is enough for
+// rework, and all must be normal to pass. wake is when it can be said of the first of them.
+func (b *batch) watch(t *grid.Ticket, need time.Duration) (all ticket.Verdict, wake time.Time) {
+	all.Pass = true
+	episodes := b.e.episodesOf(t)
+	for _, ep := range episodes {
+		in, interval, deaf, ok := b.e.senses(ep)
+		if !ok {
+			all.Unable, all.Pass = true, false
+			continue
+		}
+		pass, abnormal, next := alarm.Watch(need, interval, t.Resolved, in, b.now, deaf...)
+		all.Pass, all.Abnormal = all.Pass && pass, all.Abnormal || abnormal
+		if !next.IsZero() && (wake.IsZero() || next.Before(wake)) {
+			wake = next
+		}
+	}
+	if len(episodes) == 0 {
+		all.Unable, all.Pass = true, false
+	}
+	return all, wake
 }
 
 // await notes that a ticket is closed by the next word of a device, whatever it says: it
@@ -249,11 +287,10 @@ func later(a, b time.Time) time.Time {
 	return b
 }
 
-// senses is what is heard of a ticket's condition.
-func (e *Engine) senses(t *grid.Ticket) (in alarm.Input, interval time.Duration, deaf []alarm.Span, ok bool) {
-	ep := e.alarms[t.Alarm]
-	pt, known := e.memory.Point(t.Point)
-	if ep == nil || !known {
+// senses is what is heard of an episode's condition.
+func (e *Engine) senses(ep *grid.Alarm) (in alarm.Input, interval time.Duration, deaf []alarm.Span, ok bool) {
+	pt, known := e.memory.Point(ep.Point)
+	if !known {
 		return in, 0, nil, false
 	}
 	no := e.memory.PointAt(pt).Device()
@@ -262,7 +299,7 @@ func (e *Engine) senses(t *grid.Ticket) (in alarm.Input, interval time.Duration,
 	}
 	interval, deaf = e.intervalOf(no, nil), e.deafTo(e.soft.devs[no].path)
 	for i, r := range e.rulesOf(pt) {
-		if r.Type != t.Type {
+		if r.Type != ep.Type {
 			continue
 		}
 		if r.From == alarm.FromSilence {
@@ -341,6 +378,7 @@ func (b *batch) move(m grid.Move) (any, error) {
 		return nil, err
 	}
 	b.ticketChanged(row, res)
+	b.confirmedBy(row, &m)
 	b.now = later(b.time, m.At)
 	b.check(t.ID) // also after a move that changes nothing: the check has a clock of its own
 	return *e.tickets[t.ID], nil
@@ -358,6 +396,7 @@ func (e *Engine) recall(id string) error {
 	}
 	e.tickets[id] = &t
 	e.recalled = append(e.recalled, id)
+	e.recallMembers(&t)
 	return nil
 }
 
@@ -367,6 +406,7 @@ func (e *Engine) dropEnded(changed []string) {
 		for _, id := range ids {
 			if t := e.tickets[id]; t != nil && t.State.Ended() {
 				delete(e.tickets, id)
+				delete(e.members, id)
 				delete(e.due.at, id)
 			}
 		}

@@ -84,6 +84,7 @@ type Alarm struct {
 	Mode     Mode      `json:"mode"`
 	Scope
 	Cell     string    `json:"cell,omitempty"`
+	Building string    `json:"building,omitempty"`
 	Active   bool      `json:"active"`
 	Acked    bool      `json:"acked"`
 	Raised   time.Time `json:"raised"`            // received time of the first alarm
@@ -93,4 +94,5 @@ type Alarm struct {
 	Ticket   string    `json:"ticket,omitempty"`
 	Previous string    `json:"previous,omitempty"` // the episode before this one
 	Late     bool      `json:"late,omitempty"`
+	Incident string    `json:"incident,omitempty"`
 }

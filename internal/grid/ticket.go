@@ -57,7 +57,11 @@ type Ticket struct {
 	Cell         string       `json:"cell,omitempty"`
 	Point        string       `json:"point,omitempty"`
 	Device       Identity     `json:"device,omitempty"`
-	Alarm        string       `json:"alarm"`
+	Alarm        string       `json:"alarm"`              // the episode it was opened for
+	Incident     string       `json:"incident,omitempty"` // that it is the work for
+	Members      []Member     `json:"members,omitempty"`  // episodes that joined it, oldest first; the first MaxMembers
+	Related      []Member     `json:"related,omitempty"`  // what stands in its way: blocked fire lanes
+	Urgent       bool         `json:"urgent,omitempty"`   // its messages go by the safety lane
 	State        TicketState  `json:"state"`
 	Verification Verification `json:"verification"`
 	Tier         int          `json:"tier"`   // highest tier called so far

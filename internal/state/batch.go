@@ -24,6 +24,7 @@ type Batch struct {
 
 	Events     []grid.Event // a fact that is already there stays as it is
 	Alarms     []grid.Alarm
+	Incidents  []grid.Incident
 	Tickets    []grid.Ticket // with all their assignments
 	Moves      []grid.MoveRecord
 	Deliveries []grid.Delivery

@@ -232,6 +232,7 @@ func (w *writer) batch(b *Batch, e engineRow) {
 	put(w, &unitTable, b.Units...)
 	put(w, &eventTable, b.Events...)
 	put(w, &alarmTable, b.Alarms...)
+	put(w, &incidentTable, b.Incidents...)
 	for i := range b.Tickets {
 		w.ticket(&b.Tickets[i])
 	}

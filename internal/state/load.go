@@ -27,9 +27,10 @@ type Progress struct {
 type Loaded struct {
 	Progress
 
-	Units   []grid.Unit   // with secrets, without tokens
-	Alarms  []grid.Alarm  // active, returned within KeepReturned of the engine's time, or behind an open ticket
-	Tickets []grid.Ticket // that have not ended, with their assignments
+	Units     []grid.Unit     // with secrets, without tokens
+	Alarms    []grid.Alarm    // active, returned within KeepReturned of the engine's time, or behind an open ticket
+	Tickets   []grid.Ticket   // that have not ended, with their assignments
+	Incidents []grid.Incident // that have not ended
 
 	Down     []DownSpan
 	Suspects []Suspect
@@ -109,8 +110,11 @@ func (l *Loaded) rest(ctx context.Context, c driver.Conn) (err error) {
 		return err
 	}
 	l.Alarms, err = all(ctx, c, &alarmTable, "WHERE active = 1 OR active = 0 AND returned >= ? "+
-		"OR id IN (SELECT alarm FROM tickets WHERE ended = 0) ORDER BY id", keep)
+		"OR ticket IN (SELECT id FROM tickets WHERE ended = 0) ORDER BY id", keep)
 	if err != nil {
+		return err
+	}
+	if l.Incidents, err = all(ctx, c, &incidentTable, "WHERE ended = 0 ORDER BY opened, id"); err != nil {
 		return err
 	}
 	if l.Tickets, err = all(ctx, c, &ticketTable, "WHERE ended = 0 ORDER BY opened, id"); err != nil {

@@ -19,15 +19,16 @@ type Query struct {
 	Scope grid.Scope // only rows that agree with every code that is set
 	Unit  string     // only what this unit may see: tickets with an assignment of its own, and what hangs on them
 
-	ID     string // only this row
-	Cell   string
-	Kind   string // of point, event or unit; of alarms and tickets: of their point
-	State  string
-	Point  string
-	Device string
-	Ticket string
-	Type   string // of event, alarm, ticket or delivery; quarantine: the reason; audit: the action
-	Text   string // contained in the names, ids and details a person looks for
+	ID       string // only this row
+	Cell     string
+	Kind     string // of point, event or unit; of alarms and tickets: of their point
+	State    string
+	Point    string
+	Device   string
+	Ticket   string
+	Incident string // of alarms: the members of this one
+	Type     string // of event, alarm, ticket or delivery; quarantine: the reason; audit: the action
+	Text     string // contained in the names, ids and details a person looks for
 
 	Profile string // of device; quarantine: of the frame's device
 
@@ -115,7 +116,7 @@ var (
 		text: []string{"id", "point", "device"},
 		filters: map[string]string{
 			"id": "id = ?", "cell": "cell = ?", "kind": pointOfKind, "type": "type = ?", "point": "point = ?",
-			"device": "device = ?", "ticket": "ticket = ?",
+			"device": "device = ?", "ticket": "ticket = ?", "incident": "incident = ?",
 			"state": "CASE active WHEN 1 THEN 'active' ELSE 'returned' END = ?", "state=active": "active = 1",
 		},
 	}
@@ -295,7 +296,7 @@ func (q Query) where(l *list) (where, error) {
 func (q Query) filters(l *list, w *where) error {
 	for _, f := range []struct{ name, value string }{
 		{"id", q.ID}, {"cell", q.Cell}, {"kind", q.Kind}, {"state", q.State}, {"point", q.Point},
-		{"device", q.Device}, {"ticket", q.Ticket}, {"type", q.Type}, {"profile", q.Profile},
+		{"device", q.Device}, {"ticket", q.Ticket}, {"incident", q.Incident}, {"type", q.Type}, {"profile", q.Profile},
 	} {
 		if f.value == "" {
 			continue

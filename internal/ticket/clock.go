@@ -128,6 +128,8 @@ func Tick(t *grid.Ticket, p *Plan, now time.Time, c Context) (r Result, next tim
 			ch.tierDue(cl)
 		case cl.Name == clockSuspend:
 			ch.suspensionDue(cl)
+		case cl.Name == clockTell:
+			ch.tellDue(cl)
 		default:
 			ch.limitDue(cl)
 		}
@@ -235,7 +237,7 @@ func wake(t *grid.Ticket, c Context) (next time.Time) {
 			if !held(t, c) {
 				next = earliest(next, cl.Due)
 			}
-		case cl.Name == clockSuspend:
+		case cl.Name == clockSuspend || cl.Name == clockTell:
 			next = earliest(next, cl.Due)
 		default:
 			for _, s := range steps {

@@ -22,10 +22,14 @@ type Opening struct {
 	Point  string
 	Device grid.Identity
 	Alarm  string
-	Title  string
-	Place  string
-	Detail string    // a sentence on what was reported, for the history
-	At     time.Time // received time of the alarm
+	// Incident that it is the work for; Related is what stands in its way.
+	Incident string
+	Related  []grid.Member
+	Urgent   bool // its messages go by the safety lane
+	Title    string
+	Place    string
+	Detail   string    // a sentence on what was reported, for the history
+	At       time.Time // received time of the alarm
 }
 
 // Open makes a ticket and calls the units that are called at once, all in one go:
@@ -35,7 +39,7 @@ type Opening struct {
 func Open(o Opening, p *Plan, units []grid.Unit) (grid.Ticket, Result) {
 	t := grid.Ticket{
 		ID: o.ID, Case: o.Case, Type: o.Type, Priority: o.Priority, Mode: o.Mode, Scope: o.Scope,
-		Cell: o.Cell, Point: o.Point, Device: o.Device, Alarm: o.Alarm, Title: o.Title,
+		Cell: o.Cell, Point: o.Point, Device: o.Device, Alarm: o.Alarm, Incident: o.Incident, Related: o.Related, Urgent: o.Urgent, Title: o.Title,
 		Place: o.Place, Verification: grid.Unverified, Opened: o.At,
 	}
 	ch := begin(&t, p, Context{Units: units}, bySystem, o.At)

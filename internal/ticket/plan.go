@@ -63,6 +63,7 @@ const (
 	ClockTotal    = "total"    // from opening to the end; nothing stops it
 	clockSuspend  = "suspend"  // to the agreed end of a suspension
 	clockWord     = "word"     // a person was asked; no limit
+	clockTell     = "tell"     // news is gathered until then, and told together
 )
 
 var limitNames = []string{ClockVerify, ClockDispatch, ClockAccept, ClockArrive, ClockHandle, ClockCheck, ClockTotal}

@@ -54,6 +54,10 @@ const (
 	verbClose    = "close"
 	verbRejoin   = "rejoin"
 	verbTakeOver = "take_over"
+	verbJoin     = "join"   // another episode of the same incident
+	verbRelate   = "relate" // something that stands in the way
+	verbRaise    = "raise"  // the priority goes up
+	verbTell     = "tell"   // what was gathered is told
 )
 
 var (

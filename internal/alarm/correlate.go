@@ -1,0 +1,183 @@
+package alarm
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"time"
+
+	"gridgate/internal/grid"
+)
+
+// Within is a place that several points share.
+type Within string
+
+const (
+	WithinPoint    Within = "point"
+	WithinBuilding Within = "building" // a point without one is a building of its own
+	WithinCell     Within = "cell"     // likewise
+)
+
+// Place is what the point of an episode shares with others, as it was when it began:
+// never empty.
+func (w Within) Place(ep *grid.Alarm) string {
+	switch {
+	case w == WithinBuilding && ep.Building != "":
+		return ep.Building
+	case w == WithinCell && ep.Cell != "":
+		return ep.Cell
+	}
+	return "point:" + ep.Point
+}
+
+// Group makes episodes of one cause at one place one incident with one ticket.
+type Group struct {
+	Name string
+	Of   grid.EventType
+	By   Within
+	// Confirm: so many points of the place, raised within this time of one another, are
+	// proof; Event is noted then and the ticket is verified. Zero Detectors: no number is.
+	Confirm Confirm
+	// Near: open incidents closer than so many metres are related: shown together.
+	Near float64
+}
+
+// Confirm says when an incident is confirmed by its own detectors.
+type Confirm struct {
+	Detectors int
+	Within    time.Duration
+	Event     grid.EventType
+}
+
+// Confirms reports whether a detector that is raised at now completes the proof: others
+// are when the other points of the place were raised last.
+func (c *Confirm) Confirms(others []time.Time, now time.Time) bool {
+	n := 1
+	for _, at := range others {
+		if now.Sub(at).Abs() <= c.Within {
+			n++
+		}
+	}
+	return c.Detectors > 0 && n >= c.Detectors
+}
+
+// Raised lifts the priority of one event while another is active at the same place: a
+// blocked fire lane in a cell with smoke.
+type Raised struct {
+	Type     grid.EventType
+	While    grid.EventType
+	Within   Within
+	Priority grid.Priority
+}
+
+// correlation is what the rules say of several episodes taken together.
+type correlation struct {
+	groups map[grid.EventType]*Group
+	raised []Raised
+}
+
+// Group gives the group of an event type, nil when its episodes stand alone.
+func (c *correlation) Group(t grid.EventType) *Group { return c.groups[t] }
+
+// Raised are the rules that lift priorities.
+func (c *correlation) Raised() []Raised { return c.raised }
+
+// MayBeUrgent reports whether tickets of an event type may become P1 later.
+func (c *correlation) MayBeUrgent(t grid.EventType) bool {
+	return slices.ContainsFunc(c.raised, func(r Raised) bool { return r.Type == t && r.Priority == 1 })
+}
+
+type groupYAML struct {
+	Of      grid.EventType `yaml:"of"`
+	By      Within         `yaml:"by"`
+	Confirm *confirmYAML   `yaml:"confirm"`
+	Near    float64        `yaml:"near_m"`
+}
+
+type confirmYAML struct {
+	Detectors int            `yaml:"detectors"`
+	Within    time.Duration  `yaml:"within"`
+	Event     grid.EventType `yaml:"event"`
+}
+
+type raisedYAML struct {
+	Type     grid.EventType `yaml:"type"`
+	While    grid.EventType `yaml:"while"`
+	Within   Within         `yaml:"within"`
+	Priority string         `yaml:"priority"`
+}
+
+func (rs *Rules) correlate(f *fileYAML) error {
+	rs.groups = map[grid.EventType]*Group{}
+	for _, name := range slices.Sorted(maps.Keys(f.Incidents)) {
+		g, err := f.Incidents[name].group(name, rs)
+		if err != nil {
+			return fmt.Errorf("incidents.%s.%w", name, err)
+		}
+		if other := rs.groups[g.Of]; other != nil {
+			return fmt.Errorf("incidents.%s.of is %s, as that of %s: want an event in one group", name, g.Of, other.Name)
+		}
+		rs.groups[g.Of] = g
+	}
+	for i, y := range f.Raised {
+		r, err := y.rule(rs)
+		if err != nil {
+			return fmt.Errorf("raised[%d].%w", i, err)
+		}
+		rs.raised = append(rs.raised, r)
+	}
+	return nil
+}
+
+func (w Within) check() error {
+	switch w {
+	case WithinPoint, WithinBuilding, WithinCell:
+		return nil
+	}
+	return fmt.Errorf("is %q: want point, building or cell", w)
+}
+
+func (y groupYAML) group(name string, rs *Rules) (*Group, error) {
+	g := &Group{Name: name, Of: y.Of, By: y.By, Near: y.Near}
+	if rs.bare[y.Of] == nil {
+		return nil, fmt.Errorf("of is %q: want one of those under events", y.Of)
+	}
+	if err := y.By.check(); err != nil {
+		return nil, fmt.Errorf("by %w", err)
+	}
+	if y.Near < 0 {
+		return nil, fmt.Errorf("near_m is %g: want metres, 0 or more", y.Near)
+	}
+	if c := y.Confirm; c != nil {
+		if c.Detectors < 2 || c.Within <= 0 {
+			return nil, fmt.Errorf("confirm is %d detectors within %s: want 2 or more, within more than 0s", c.Detectors, c.Within)
+		}
+		if rs.bare[c.Event] == nil {
+			return nil, fmt.Errorf("confirm.event is %q: want one of those under events", c.Event)
+		}
+		g.Confirm = Confirm(*c)
+	}
+	return g, nil
+}
+
+func (y raisedYAML) rule(rs *Rules) (Raised, error) {
+	r := Raised{Type: y.Type, While: y.While, Within: y.Within}
+	switch {
+	case rs.bare[y.Type] == nil:
+		return r, fmt.Errorf("type is %q: want one of those under events", y.Type)
+	case rs.bare[y.While] == nil || y.While == y.Type:
+		return r, fmt.Errorf("while is %q: want another of those under events", y.While)
+	}
+	if err := y.Within.check(); err != nil {
+		return r, fmt.Errorf("within %w", err)
+	}
+	for p := grid.Priority(1); p <= 4; p++ {
+		if y.Priority == p.String() {
+			r.Priority = p
+		}
+	}
+	if own := rs.bare[y.Type].Priority; r.Priority == 0 || r.Priority >= own {
+		return r, fmt.Errorf("priority is %q: want one above %s, which %s has by itself", y.Priority, own, y.Type)
+	}
+	return r, nil
+}
