@@ -169,7 +169,7 @@ func (s *lwm2m) ordered(a *asked, v *answerOf) {
 	case v.code == codes.RequestEntityTooLarge && v.hasPart && v.part.szx < o.szx && o.at == 0 && len(o.body) > (block{szx: v.part.szx}).size():
 		o.szx = v.part.szx
 		s.landed(a)
-	case v.code >= codes.BadRequest:
+	case v.code>>5 != 2:
 		s.finish(a, outcome{err: s.refusal(a, v)})
 	case o.code == codes.GET:
 		whole, err := s.nextBlock(a, v)
