@@ -88,29 +88,45 @@ func (c *caller) barrier(t testing.TB) []gb26875.Frame {
 	return got[before : len(got)-1]
 }
 
-func TestEveryPublishedFrameGetsItsAnswer(t *testing.T) {
+// published is one frame of a folder of published messages that lies beside the repository;
+// it is not part of it.
+type published struct {
+	Protocol, Description, Hex string
+	OK                         bool `json:"checksum_ok"`
+	Expected                   struct {
+		Serial, Src, Dst, Cmd int // of GB/T 26875.3
+		Role                  string
+		Address, Function     byte
+		Start, Count          uint16
+	}
+}
+
+// publishedFrames are those of a protocol; without them the test is skipped.
+func publishedFrames(t *testing.T, protocol string) (out []published) {
+	t.Helper()
 	f, err := os.Open("../../../shared/vectors/serial.jsonl")
 	if err != nil {
-		t.Skip("no published frames here")
+		t.Skip("no published frames at ../shared/vectors/serial.jsonl: skipped")
 	}
 	defer f.Close()
-	var in gatetest.Inbox
-	tr, _ := start(t, Config{Listen: "tcp://127.0.0.1:0", Protocol: GBT26875}, &in)
-	c := call(t, tr, "tcp")
-	n := 0
 	for lines := bufio.NewScanner(f); lines.Scan(); {
-		var v struct {
-			Protocol, Description, Hex string
-			OK                         bool `json:"checksum_ok"`
-			Expected                   struct{ Serial, Src, Dst, Cmd int }
-		}
+		var v published
 		if err := json.Unmarshal(lines.Bytes(), &v); err != nil {
 			t.Fatal(err)
 		}
-		if v.Protocol != "GB/T 26875.3" {
-			continue
+		if v.Protocol == protocol {
+			out = append(out, v)
 		}
-		n++
+	}
+	return out
+}
+
+func TestEveryPublishedFrameGetsItsAnswer(t *testing.T) {
+	frames := publishedFrames(t, "GB/T 26875.3")
+	var in gatetest.Inbox
+	tr, _ := start(t, Config{Listen: "tcp://127.0.0.1:0", Protocol: GBT26875}, &in)
+	c := call(t, tr, "tcp")
+	for _, v := range frames {
 		raw, err := hex.DecodeString(v.Hex)
 		if err != nil {
 			t.Fatal(err)
@@ -141,8 +157,46 @@ func TestEveryPublishedFrameGetsItsAnswer(t *testing.T) {
 			})
 		}
 	}
-	if n < 10 {
+	if n := len(frames); n < 10 {
 		t.Errorf("%d published frames: want all", n)
+	}
+}
+
+// The published frames of Modbus are a question and its answers: the question is what we
+// ask, and each answer is taken for one.
+func TestEveryPublishedModbusFrameIsAskedForOrTaken(t *testing.T) {
+	frames := publishedFrames(t, "Modbus RTU")
+	var asks *poll
+	answers := 0
+	for _, v := range frames {
+		raw, err := hex.DecodeString(v.Hex)
+		if err != nil {
+			t.Fatal(err)
+		}
+		e := v.Expected
+		if e.Role == "request" {
+			p := Poll{Function: e.Function, Start: e.Start, Count: e.Count, Every: time.Second, Address: e.Address}
+			asks = &poll{Poll: p, request: p.encode()}
+			if string(asks.request) != string(raw) {
+				t.Errorf("%s: asked as %x: want %x", v.Description, asks.request, raw)
+			}
+			continue
+		}
+		answers++
+		line := slices.Concat([]byte{0xff, 2}, asks.request, raw, []byte{0})
+		if got := asks.answer(line); string(got) != string(raw) {
+			t.Errorf("%s: found %x in %x: want %x", v.Description, got, line, raw)
+		}
+		var in gatetest.Inbox
+		b := startBus(t)
+		b.set(e.Address, raw[3:len(raw)-2]...)
+		start(t, Config{Name: "pit", Connect: b.url(), Protocol: ModbusRTU, Slaves: []Slave{{Address: e.Address, Polls: []Poll{asks.Poll}}}}, &in)
+		if f := in.Wait(t, 1)[0]; string(f.Raw) != string(asks.request)+string(raw) {
+			t.Errorf("%s: stored %x", v.Description, f.Raw)
+		}
+	}
+	if asks == nil || answers < 2 {
+		t.Errorf("%d published frames: want all", len(frames))
 	}
 }
 
