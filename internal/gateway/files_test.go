@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"strings"
 	"testing"
 
 	"gridgate/internal/serial"
@@ -27,5 +28,17 @@ func TestFilesNeededAreThoseOfEveryPeerThatMayConnect(t *testing.T) {
 	c.Broker.Enabled = false
 	if got := c.FilesNeeded(); got != ownFiles+3+300+5000 {
 		t.Errorf("without a broker it needs %d", got)
+	}
+}
+
+func TestBrokerTakesNoPayloadThatIsTooLongForTheJournal(t *testing.T) {
+	c := Default()
+	c.Broker.MaxPayload = 1 << 20
+	if err := c.Validate(); err != nil {
+		t.Error(err)
+	}
+	c.Broker.MaxPayload = 2 << 20
+	if err := c.Validate(); err == nil || !strings.Contains(err.Error(), "broker.max_payload is 2MiB: want 1KiB to 1MiB") {
+		t.Errorf("2 MiB: %v", err)
 	}
 }

@@ -84,7 +84,7 @@ func (b *BrokerConfig) validate(v *problems) {
 			v.want(isFilter(f), "%s: topic filter %q: want one such as zigbee2mqtt/#", at, f)
 		}
 	}
-	v.want(b.MaxPayload >= 1<<10 && b.MaxPayload <= 16<<20, "broker.max_payload is %s: want 1KiB to 16MiB", b.MaxPayload)
+	v.want(b.MaxPayload >= 1<<10 && b.MaxPayload <= 1<<20, "broker.max_payload is %s: want 1KiB to 1MiB", b.MaxPayload)
 	v.want(b.MaxPacket >= b.MaxPayload && b.MaxPacket <= 64<<20, "broker.max_packet is %s: want max_payload (%s) to 64MiB", b.MaxPacket, b.MaxPayload)
 	v.want(b.MaxClients > 0, "broker.max_clients is %d: want 1 or more", b.MaxClients)
 	v.want(b.MaxInFlight >= 1 && b.MaxInFlight <= 65535, "broker.max_in_flight is %d: want 1 to 65535", b.MaxInFlight)
