@@ -161,7 +161,7 @@ func (d *coapDevice) report(k uint32) (repeats int, err error) {
 		_ = d.SetReadDeadline(time.Now().Add(wait))
 		for {
 			n, err := d.Read(answer)
-			if errors.Is(err, os.ErrDeadlineExceeded) {
+			if timeout := net.Error(nil); errors.As(err, &timeout) && timeout.Timeout() {
 				break
 			}
 			if err != nil {
