@@ -7,7 +7,6 @@ import (
 	"net"
 	"net/http"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -146,29 +145,8 @@ signals:
 `
 
 func TestDoorBehindAModbusSlaveOfPymodbusIsSeenToOpen(t *testing.T) {
-	socat := gatetest.FindPeer(t, "socat", "", false)
-	python := gatetest.FindPeer(t, "/usr/bin/python3", "", false)
+	near, tell, _ := modbusSlave(t, 9)
 	dir := t.TempDir()
-	near, far := filepath.Join(dir, "near"), filepath.Join(dir, "far")
-	wire := exec.Command(socat, "pty,raw,echo=0,link="+near, "pty,raw,echo=0,link="+far)
-	if err := wire.Start(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = wire.Process.Kill(); _ = wire.Wait() })
-	slave := exec.Command(python, filepath.Join(gatetest.Root(t), "internal/serial/testdata/slave.py"), far, "9")
-	orders, err := slave.StdinPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	eventually(t, 10*time.Second, "socat's port", func() error { _, err := os.Stat(far); return err })
-	if exec.Command(python, "-c", "import pymodbus.server, serial, serial_asyncio").Run() != nil {
-		gatetest.FindPeer(t, "pymodbus", "", false)
-	}
-	if err := slave.Start(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = slave.Process.Kill(); _ = slave.Wait() })
-
 	folder := filepath.Join(dir, "profiles", "test", "reed")
 	if err := os.MkdirAll(folder, 0o700); err != nil {
 		t.Fatal(err)
@@ -192,7 +170,7 @@ devices: [{identity: "modbus:riser/9", profile: test/reed, point: door-9, mode: 
 		})
 	}
 	is(0)
-	fmt.Fprintln(orders, "input 2 1")
+	tell("input 2 1")
 	is(1)
 	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, g.api.URL+"/metrics", nil)
 	if err != nil {
