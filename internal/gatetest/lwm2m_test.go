@@ -41,6 +41,7 @@ type lwm2mDevice struct {
 	format message.MediaType
 	tokens map[string]message.Token
 	seq    uint32
+	orders []string // what was written and executed
 }
 
 func newLwM2MDevice(format message.MediaType, values map[string][]byte) *lwm2mDevice {
@@ -68,6 +69,12 @@ func (d *lwm2mDevice) serve(w mux.ResponseWriter, r *mux.Message) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	value, ok := d.values[path]
+	if r.Code() != codes.GET && (ok || path == "/down") {
+		body, _ := r.ReadBody()
+		d.orders = append(d.orders, fmt.Sprintf("%v %s %x", r.Code(), path, body))
+		_ = w.SetResponse(codes.Changed, message.TextPlain, nil)
+		return
+	}
 	if !ok {
 		_ = w.SetResponse(codes.NotFound, message.TextPlain, nil)
 		return
