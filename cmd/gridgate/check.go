@@ -196,6 +196,22 @@ func (a *app) backupCommand() *cobra.Command {
 	}
 }
 
+// restored says what is done, and what the backup did not have: the file under which the
+// secrets of devices are sealed.
+func (a *app) restored(ctx context.Context, cfg *gateway.Config, from string) error {
+	said := map[string]any{"folder": cfg.DataDir}
+	n, err := cfg.CheckCredentials(ctx, cfg.Log.Logger(a.errOut))
+	if err != nil {
+		said["unreadable_credentials"], said["why"] = n, err.Error()
+	}
+	return a.show(said, func() {
+		a.say("%s is restored from %s: start the gateway", cfg.DataDir, from)
+		if err != nil {
+			a.say("but first: %d keys and passwords of devices cannot be read, these devices would not come in: %v", n, err)
+		}
+	})
+}
+
 func (a *app) restoreCommand() *cobra.Command {
 	return &cobra.Command{
 		Use: "restore <folder>", Short: "Put a backup into the empty data folder of a gateway that does not run", Args: args(cobra.ExactArgs(1)),
@@ -209,7 +225,7 @@ func (a *app) restoreCommand() *cobra.Command {
 			if err := cfg.Restore(cmd.Context(), argv[0], cfg.Log.Logger(a.errOut)); err != nil {
 				return err
 			}
-			return a.show(map[string]string{"folder": cfg.DataDir}, func() { a.say("%s is restored from %s: start the gateway", cfg.DataDir, argv[0]) })
+			return a.restored(cmd.Context(), &cfg, argv[0])
 		},
 	}
 }

@@ -12,7 +12,7 @@ import (
 )
 
 func (a *app) deviceCommand() *cobra.Command {
-	return group("device", "Add, import, list and retire devices", a.deviceList(), a.deviceShow(), a.deviceAdd(), a.deviceImport(), a.deviceRetire())
+	return group("device", "Add, import, list and retire devices", a.deviceList(), a.deviceShow(), a.deviceAdd(), a.deviceImport(), a.deviceRetire(), a.deviceKey())
 }
 
 func (a *app) deviceList() *cobra.Command {
