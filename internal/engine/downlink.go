@@ -265,8 +265,13 @@ func answerDownlink(d grid.Downlink, a grid.DownAnswer, now time.Time) grid.Down
 		return d
 	}
 	switch a.State {
-	case grid.DownlinkQueued, grid.DownlinkSent:
+	case grid.DownlinkQueued:
 		return sentDownlink(d, a.Detail, now)
+	case grid.DownlinkSent:
+		if d = sentDownlink(d, a.Detail, now); !d.Confirm { // it is on the air, and nobody acknowledges it
+			return endDownlink(d, grid.DownlinkSent, "", now)
+		}
+		return d
 	case grid.DownlinkAcknowledged:
 		return endDownlink(sentDownlink(d, a.Detail, now), grid.DownlinkAcknowledged, "", now)
 	case grid.DownlinkFailed:

@@ -105,8 +105,11 @@ func TestEveryAnswerToADownlinkLeadsWhereItSays(t *testing.T) {
 		{"the network has it", aDownlink(refused), grid.DownAnswer{State: grid.DownlinkQueued, Detail: "waits"}, func(d *grid.Downlink) {
 			d.State, d.SentAt, d.Answer, d.Error, d.Next = grid.DownlinkSent, now, "waits", "", time.Time{}
 		}},
-		{"the network sent it", aDownlink(wasSent), grid.DownAnswer{State: grid.DownlinkSent, Detail: "on the air"}, func(d *grid.Downlink) { d.Answer = "on the air" }},
-		{"before its wire said so", aDownlink(trying), grid.DownAnswer{State: grid.DownlinkSent}, func(d *grid.Downlink) {
+		{"the network sent it", aDownlink(wasSent, confirmed), grid.DownAnswer{State: grid.DownlinkSent, Detail: "on the air"}, func(d *grid.Downlink) { d.Answer = "on the air" }},
+		{"the network sent it, and nobody will acknowledge it", aDownlink(wasSent), grid.DownAnswer{State: grid.DownlinkSent, Detail: "on the air"}, func(d *grid.Downlink) {
+			d.Answer, d.EndedAt = "on the air", now
+		}},
+		{"before its wire said so", aDownlink(trying, confirmed), grid.DownAnswer{State: grid.DownlinkSent}, func(d *grid.Downlink) {
 			d.State, d.SentAt, d.Attempts = grid.DownlinkSent, now, 1
 		}},
 		{"the device has it", aDownlink(wasSent), grid.DownAnswer{State: grid.DownlinkAcknowledged, Detail: "done"}, func(d *grid.Downlink) {

@@ -251,7 +251,7 @@ func (o Order) String() string {
 // or the device that it has it.
 type DownAnswer struct {
 	Ref    string        // what the network calls it, or the downlink's own ID where the network keeps that
-	State  DownlinkState // queued: the network has it and it waits there
+	State  DownlinkState // queued: the network has it and it waits there; sent: it is on the air, the end of one without Confirm
 	Detail string
 }
 
