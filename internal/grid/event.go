@@ -95,4 +95,13 @@ type Alarm struct {
 	Previous string    `json:"previous,omitempty"` // the episode before this one
 	Late     bool      `json:"late,omitempty"`
 	Incident string    `json:"incident,omitempty"`
+	AlarmDetail
+}
+
+// AlarmDetail is what most episodes have nothing of.
+type AlarmDetail struct {
+	// Changes are received times of its newest turns, oldest first, for the flapping guard.
+	Changes []time.Time `json:"changes,omitempty"`
+	// Quiet: it flaps; nobody is told of its turns until then.
+	Quiet time.Time `json:"quiet,omitzero"`
 }

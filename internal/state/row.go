@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"math"
+	"reflect"
 	"time"
 
 	"gridgate/internal/grid"
@@ -61,6 +62,15 @@ func (a *args) blob(b []byte) {
 }
 
 // doc adds v as JSON.
+// detail writes a document that is mostly empty: then as nothing.
+func (a *args) detail(v grid.AlarmDetail) {
+	if reflect.ValueOf(v).IsZero() {
+		a.text("")
+		return
+	}
+	a.doc(v)
+}
+
 func (a *args) doc(v any) {
 	b, err := json.Marshal(v)
 	if err != nil {

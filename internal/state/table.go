@@ -227,7 +227,7 @@ var eventTable = table[grid.Event]{
 
 var alarmTable = table[grid.Alarm]{
 	name: "alarms", key: "id",
-	cols: "id, type, point, device, priority, " + allScope + ", active, acked, raised, at, returned, count, ticket, previous, late, incident, building",
+	cols: "id, type, point, device, priority, " + allScope + ", active, acked, raised, at, returned, count, ticket, previous, late, incident, building, detail",
 	bind: func(a *args, al *grid.Alarm) {
 		a.text(al.ID, string(al.Type), al.Point, string(al.Device))
 		a.num(int64(al.Priority))
@@ -242,14 +242,21 @@ var alarmTable = table[grid.Alarm]{
 		a.text(al.Ticket, al.Previous)
 		a.flag(al.Late)
 		a.text(al.Incident, al.Building)
+		a.detail(al.AlarmDetail)
 	},
 	scan: func(r *row) grid.Alarm {
-		return grid.Alarm{
+		al := grid.Alarm{
 			ID: r.text(), Type: grid.EventType(r.text()), Point: r.text(), Device: grid.Identity(r.text()),
 			Priority: grid.Priority(r.num()), Scope: r.scope(), Cell: r.text(), Mode: grid.Mode(r.text()), Active: r.flag(),
 			Acked: r.flag(), Raised: r.time(), At: r.time(), Returned: r.time(), Count: int(r.num()), Ticket: r.text(),
 			Previous: r.text(), Late: r.flag(), Incident: r.text(), Building: r.text(),
 		}
+		if doc := r.text(); doc != "" {
+			if err := json.Unmarshal([]byte(doc), &al.AlarmDetail); err != nil && r.err == nil {
+				r.err = err
+			}
+		}
+		return al
 	},
 }
 

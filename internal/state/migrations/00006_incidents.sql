@@ -3,6 +3,7 @@
 -- +goose Up
 
 ALTER TABLE alarms ADD COLUMN incident TEXT NOT NULL DEFAULT '';
+ALTER TABLE alarms ADD COLUMN detail TEXT NOT NULL DEFAULT ''; -- JSON, '' when there is nothing
 ALTER TABLE alarms ADD COLUMN building TEXT NOT NULL DEFAULT ''; -- as it was when the episode began
 CREATE INDEX alarms_incident ON alarms (incident, raised, id) WHERE incident <> '';
 CREATE INDEX alarms_ticket ON alarms (ticket);
