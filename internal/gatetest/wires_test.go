@@ -3,11 +3,13 @@ package gatetest_test
 import (
 	"strings"
 	"testing"
+	"time"
 
 	"gridgate/internal/gatetest"
 )
 
 func TestCheckWarnsWhenFewerFilesMayBeOpenThanPeersMayConnect(t *testing.T) {
+	t.Parallel()
 	sh := gatetest.FindPeer(t, "sh", "", false)
 	for limit, warns := range map[string]bool{"2000": true, "15000": false} {
 		t.Run(limit, func(t *testing.T) {
@@ -30,4 +32,22 @@ func TestCheckWarnsWhenFewerFilesMayBeOpenThanPeersMayConnect(t *testing.T) {
 			}
 		})
 	}
+}
+
+// The library forgets what it has answered after 16 s of silence, by a clock that no test can move.
+func TestSameCoAPMessageAfter24sOfSilenceIsOneEvent(t *testing.T) {
+	t.Parallel()
+	addr := gatetest.FreeAddr(t)
+	g := newGateway(t, "coap: {listen: "+addr+"}")
+	g.start(t)
+	g.put(t, coapRegistry)
+	c := dialUDP(t, addr)
+	tell(t, c, 7, `{"smoke.alarm":true}`)
+	time.Sleep(26 * time.Second)
+	tell(t, c, 7, `{"smoke.alarm":true}`)
+	processed, duplicate, _, quarantined, _ := sum(g.balanced(t))
+	if processed != 1 || duplicate != 0 || quarantined != 0 {
+		t.Errorf("%d processed, %d duplicate, %d quarantined: want the alarm, and its repeat answered from memory", processed, duplicate, quarantined)
+	}
+	event("smoke.alarm", "smoke-1", 1)(t, g)
 }
