@@ -22,6 +22,7 @@ type engine struct {
 	rows   map[string]grid.Downlink
 	steps  []string
 	fail   error
+	barred grid.Identity    // its downlinks fail when they are tried
 	outbox *downlink.Outbox // told of each commit
 }
 
@@ -52,6 +53,8 @@ func (e *engine) DownlinkResult(_ context.Context, id string, s downlink.Step) (
 	}
 	d.Way = cmp.Or(s.Way, d.Way)
 	switch {
+	case s.Try && d.Device == e.barred:
+		d.State, d.Error, d.EndedAt = grid.DownlinkFailed, "it is barred", time.Now()
 	case s.Try:
 		d.Trying = true
 		d.Attempts++
@@ -361,7 +364,7 @@ func TestADeviceThatIsHeardDuringATryIsTriedAgainSoon(t *testing.T) {
 		time.Sleep(6 * time.Second)
 		r.city.set(nil)
 		r.want(t, "a", grid.DownlinkQueued, "it sleeps")
-		time.Sleep(5 * time.Minute)
+		time.Sleep(10 * time.Second) // by the clock it would be minutes
 		r.want(t, "a", grid.DownlinkSent, "")
 		if n := len(r.city.tried()); n != 2 {
 			t.Errorf("%d tries", n)
@@ -551,6 +554,56 @@ func TestAnOrderThatNoWireOfTheDeviceCarriesFailsAndSaysWhy(t *testing.T) {
 	})
 }
 
+func TestFramesThatAreNotTheDevicesShowNoWay(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := start(t)
+		r.heard.frames["sn:1"] = []grid.Frame{
+			{Identity: "sn:1", Transport: "mqtt", Source: "city", Flags: grid.Refused},
+			{Identity: "sn:1", Transport: "mqtt", Source: "city", Flags: grid.Marker},
+		}
+		r.engine.create(r.payload("a", "sn:1"))
+		r.want(t, "a", grid.DownlinkQueued, "device sn:1 was never heard")
+	})
+}
+
+func TestAWayThatHasWaitedLongIsLookedUpAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		night := &line{}
+		r := start(t, func(c *downlink.Config) {
+			c.Wires[0].AtOnce = 1
+			c.Wires = append(c.Wires, downlink.Wire{Path: "mqtt:night", Kinds: []string{"payload"}, Downlinker: night})
+		})
+		r.heard.by("mqtt:city", "sn:mute", "sn:moves")
+		r.city.set(never)
+		r.engine.create(r.payload("mute", "sn:mute"))
+		r.wantTries(t, r.city, "mute")
+		r.engine.create(r.payload("moves", "sn:moves"))
+		synctest.Wait()
+		r.heard.by("mqtt:night", "sn:moves")
+		time.Sleep(90 * time.Second)
+		r.want(t, "moves", grid.DownlinkSent, "")
+		r.wantTries(t, night, "moves")
+	})
+}
+
+func TestWhatTheEngineEndsAtATryOrHasExpiredIsNotSent(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := start(t)
+		r.heard.by("mqtt:city", "sn:1", "sn:2")
+		r.engine.barred = "sn:1"
+		r.engine.create(r.payload("a", "sn:1"))
+		r.engine.create(r.payload("b", "sn:2", func(d *grid.Downlink) { d.Expires = time.Now() }))
+		r.want(t, "a", grid.DownlinkFailed, "barred")
+		time.Sleep(time.Hour)
+		r.wantTries(t, r.city)
+		r.engine.end("b", "not sent in time")
+		synctest.Wait()
+		if n := r.Stats().Queued; n != 0 {
+			t.Errorf("%d are queued", n)
+		}
+	})
+}
+
 func TestADeviceThatWasNeverHeardIsWaitedFor(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := start(t)
@@ -572,7 +625,9 @@ func TestADeviceOfTheConfigurationNeedsNotBeHeard(t *testing.T) {
 		r := start(t, func(c *downlink.Config) {
 			c.Fixed = map[grid.Identity]string{"gb26875:7": "serial:panel"}
 			c.Unheard = []string{"mqtt:city"}
+			c.Wires = append(c.Wires, downlink.Wire{Path: "tcp:panels", Kinds: []string{"gb26875"}, Downlinker: &line{}})
 		})
+		r.heard.by("tcp:panels", "gb26875:7") // there once
 		r.engine.create(r.payload("a", "gb26875:7", duty))
 		r.engine.create(r.payload("b", "sn:1"))
 		r.want(t, "a", grid.DownlinkSent, "")

@@ -253,7 +253,7 @@ func (o *Outbox) hasten(s *stream) {
 
 // gap is the pause that hearing a device does not shorten.
 func (o *Outbox) gap(fails int) time.Duration {
-	return min(o.cfg.First<<min(fails, 10), max(soonest, o.cfg.First))
+	return min(o.cfg.First<<min(fails, 10), soonest)
 }
 
 // pause is the time until the next attempt, after so many that failed: doubled each time,
