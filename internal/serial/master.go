@@ -367,8 +367,12 @@ func (m *master) heardOf(s *slave, exception *rtu.ModbusError) {
 		st.Exceptions++
 		st.LastError, st.LastErrorAt = exception.Error(), now
 	}
-	if !st.Up {
-		st.Up, st.Since = true, now
+	if st.Up {
+		return
+	}
+	st.Up, st.Since = true, now
+	for _, p := range s.polls {
+		p.said = nil // that it is back is news
 	}
 }
 

@@ -149,6 +149,12 @@ func (m *master) writes(ctx context.Context, pollDue bool) (done bool, wait time
 	case w == nil || pollDue && m.inARow >= maxWritesInARow:
 		m.inARow = 0
 		return false, wait, nil
+	case w.slave.fails >= silentAfter:
+		// It would take time from the others: it is for the polls to find out that it is back.
+		if m.bus.take(w) {
+			w.end(outcome{err: grid.Errorf(grid.Unavailable, "%s does not answer: it is written to when it does", w.slave.Identity)})
+		}
+		return true, 0, nil
 	case !m.learned:
 		// Whether the line gives back what we write is known after the first request that
 		// cannot be taken for its answer.

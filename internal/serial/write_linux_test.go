@@ -1,6 +1,7 @@
 package serial
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 	"testing"
@@ -49,7 +50,12 @@ func TestOrdersAreWrittenToASlaveOfPymodbus(t *testing.T) {
 		t.Errorf("a register that is not there: %+v, %v", sent, err)
 	}
 	kill()
-	if sent, err := send("coil", 5, 1); !mayHaveBeenSent(err) || !strings.Contains(err.Error(), "no answer") {
-		t.Errorf("nobody there: %+v, %v", sent, err)
+	for range silentAfter {
+		if sent, err := send("coil", 5, 1); !mayHaveBeenSent(err) || !strings.Contains(err.Error(), "no answer") {
+			t.Errorf("nobody there: %+v, %v", sent, err)
+		}
+	}
+	if sent, err := send("coil", 5, 1); grid.CodeOf(err) != grid.Unavailable || errors.Is(err, grid.ErrMayHaveBeenSent) || !strings.Contains(err.Error(), "modbus:riser/17 does not answer") {
+		t.Errorf("known to be silent: %+v, %v", sent, err)
 	}
 }

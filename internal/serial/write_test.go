@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -299,6 +300,50 @@ func TestWritesAreForSlavesOfTheLineAndBounded(t *testing.T) {
 		}
 		if got := r.writes(); len(got) > 0 {
 			t.Errorf("written all the same: %v", got)
+		}
+	})
+}
+
+func TestWritesToASilentSlaveDoNotDelayTheOthersAndItIsWrittenToWhenItIsBack(t *testing.T) {
+	var back atomic.Bool
+	withRelay(t, Config{Slaves: []Slave{one(7), one(8)}}, func(request []byte) [][]byte {
+		if request[0] == 8 && !back.Load() {
+			return nil
+		}
+		return [][]byte{right(request)}
+	}, func(t *testing.T, tr *Transport, r *relay) {
+		time.Sleep(10 * time.Second)
+		for range 1000 {
+			if _, err := tr.Downlink(t.Context(), modbusOrder("modbus:a/8", "coil", 3, 1), grid.Frame{}); grid.CodeOf(err) != grid.Unavailable || errors.Is(err, grid.ErrMayHaveBeenSent) {
+				t.Fatalf("it is silent: %v", err)
+			}
+		}
+		if got := r.writes(); len(got) > 0 {
+			t.Errorf("%d writes took time from the others", len(got))
+		}
+		back.Store(true)
+		time.Sleep(time.Minute)
+		if _, err := tr.Downlink(t.Context(), modbusOrder("modbus:a/8", "coil", 3, 1), grid.Frame{}); err != nil {
+			t.Errorf("it is back: %v", err)
+		}
+	})
+}
+
+func TestSlaveThatIsBackIsAFrameEvenWhenItSaysWhatItSaid(t *testing.T) {
+	b := &fieldBus{values: map[byte][]byte{}, asked: map[byte]int{}}
+	b.set(5, 0, 1)
+	s := one(5)
+	s.Heartbeat = 24 * time.Hour
+	inBubble(t, Config{Slaves: []Slave{s}}, b, func(_ *Transport, in *gatetest.Inbox) {
+		time.Sleep(time.Second)
+		b.mu.Lock()
+		delete(b.values, 5)
+		b.mu.Unlock()
+		time.Sleep(time.Minute)
+		b.set(5, 0, 1)
+		time.Sleep(time.Minute)
+		if n := len(in.Frames()); n != 2 {
+			t.Errorf("%d frames: want one at first and one when it is back", n)
 		}
 	})
 }
