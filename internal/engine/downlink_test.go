@@ -321,10 +321,11 @@ func TestAnswerThatIsQuickerThanItsWireCounts(t *testing.T) {
 type gatedDownlinks struct {
 	*state.Store
 	left atomic.Int32
+	all  bool // any commit
 }
 
 func (g *gatedDownlinks) Commit(ctx context.Context, b *state.Batch) error {
-	if len(b.Downlinks) > 0 && g.left.Add(-1) >= 0 {
+	if (g.all || len(b.Downlinks) > 0) && g.left.Add(-1) >= 0 {
 		return errFlaky
 	}
 	return g.Store.Commit(ctx, b)
@@ -412,19 +413,34 @@ func nothingIsLeft(t testing.TB, r *rig) {
 
 func TestAnswersThatCameTooEarlyAreBoundedAndForgotten(t *testing.T) {
 	r := downRig(t)
-	d := r.order(doorDev, "1", confirmed)
+	d, other := r.order(doorDev, "1", confirmed), r.order(doorDev, "2", confirmed)
 	r.send(networkSays(doorDev, "net-old", grid.DownlinkAcknowledged))
 	r.after(earlyFor + time.Minute)
+	r.isSent(d.ID, "net-old")
+	r.wants(d.ID, grid.DownlinkSent, false, "")
 	for i := range 3 * maxEarly {
 		r.send(networkSays(doorDev, fmt.Sprintf("net-%d", i), grid.DownlinkAcknowledged))
 	}
-	nothingIsLeft(t, r)
-	r.isSent(d.ID, "net-old")
-	r.wants(d.ID, grid.DownlinkSent, false, "")
-	next := r.order(doorDev, "2", confirmed)
-	r.isSent(next.ID, "net-40") // it came while the first still waited: long before this order
-	r.wants(next.ID, grid.DownlinkSent, false, "")
-	nothingIsLeft(t, r)
+	nothingIsLeft(t, r) // beyond the bound
+	r.clock.Add(int64(time.Second))
+	late := r.order(doorDev, "3", confirmed)
+	r.isSent(late.ID, "net-47") // it came before this order was made
+	r.wants(late.ID, grid.DownlinkSent, false, "")
+	r.isSent(other.ID, "net-46")
+	r.wants(other.ID, grid.DownlinkAcknowledged, true, "")
+	nothingIsLeft(t, r) // nobody waits any more
+}
+
+func TestFailedCommitKeepsAnEarlyAnswerOnce(t *testing.T) {
+	gate := &gatedDownlinks{all: true}
+	r := downRig(t, func(c *Config) { gate.Store = c.Store.(*state.Store); c.Store = gate })
+	r.order(doorDev, "1")
+	gate.left.Store(2)
+	r.send(networkSays(doorDev, "net-5", grid.DownlinkSent))
+	n := must[int](t)(as[int](r.engine.do(t.Context(), &command{name: "look", do: func(*batch) (any, error) { return len(r.engine.early[doorDev]), nil }})))
+	if n != 1 || gate.left.Load() >= 0 {
+		t.Errorf("%d answers are kept after two commits that failed: want one", n)
+	}
 }
 
 func TestOldWordIsNotTakenForAnAnswerToANewDownlink(t *testing.T) {
