@@ -9,6 +9,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -18,49 +19,72 @@ import (
 	"gridgate/internal/grid"
 )
 
-// modbusSlave is a unit of pymodbus at the far end of a line by socat. It is told what its
-// inputs and registers are to be, and asked what it holds.
-func modbusSlave(t *testing.T, address int) (near string, tell func(string), ask func(string) string) {
+// fieldSlave is a unit of pymodbus at the far end of a line by socat.
+type fieldSlave struct {
+	near, far, address string
+	in                 io.Writer
+	out                *bufio.Reader
+	kill               func()
+}
+
+func modbusSlave(t *testing.T, address int) *fieldSlave {
 	t.Helper()
 	socat := gatetest.FindPeer(t, "socat", "", false)
+	dir := t.TempDir()
+	s := &fieldSlave{near: filepath.Join(dir, "near"), far: filepath.Join(dir, "far"), address: fmt.Sprint(address)}
+	wire := exec.Command(socat, "pty,raw,echo=0,link="+s.near, "pty,raw,echo=0,link="+s.far)
+	if err := wire.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = wire.Process.Kill(); _ = wire.Wait() })
+	eventually(t, 10*time.Second, "socat's port", func() error { _, err := os.Stat(s.far); return err })
+	s.start(t)
+	return s
+}
+
+func (s *fieldSlave) start(t *testing.T) {
+	t.Helper()
 	python := gatetest.FindPeer(t, "/usr/bin/python3", "", false)
 	if exec.Command(python, "-c", "import pymodbus.server, serial, serial_asyncio").Run() != nil {
 		gatetest.FindPeer(t, "pymodbus", "", false)
 	}
-	dir := t.TempDir()
-	near, far := filepath.Join(dir, "near"), filepath.Join(dir, "far")
-	run := func(cmd *exec.Cmd) {
-		if err := cmd.Start(); err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(func() { _ = cmd.Process.Kill(); _ = cmd.Wait() })
-	}
-	run(exec.Command(socat, "pty,raw,echo=0,link="+near, "pty,raw,echo=0,link="+far))
-	eventually(t, 10*time.Second, "socat's port", func() error { _, err := os.Stat(far); return err })
-	slave := exec.Command(python, filepath.Join(gatetest.Root(t), "internal/serial/testdata/slave.py"), far, fmt.Sprint(address))
-	in, err := slave.StdinPipe()
+	cmd := exec.Command(python, filepath.Join(gatetest.Root(t), "internal/serial/testdata/slave.py"), s.far, s.address)
+	in, err := cmd.StdinPipe()
 	if err != nil {
 		t.Fatal(err)
 	}
-	out, err := slave.StdoutPipe()
+	out, err := cmd.StdoutPipe()
 	if err != nil {
 		t.Fatal(err)
 	}
-	run(slave)
-	lines := bufio.NewReader(out)
-	heard := func() string {
-		t.Helper()
-		line, err := lines.ReadString('\n')
-		if err != nil {
-			t.Fatalf("pymodbus said %q, %v", line, err)
-		}
-		return strings.TrimSpace(line)
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
 	}
-	if said := heard(); said != "ready" {
+	s.kill = sync.OnceFunc(func() { _ = cmd.Process.Kill(); _ = cmd.Wait() })
+	t.Cleanup(s.kill)
+	s.in, s.out = in, bufio.NewReader(out)
+	if said := s.heard(t); said != "ready" {
 		t.Fatalf("pymodbus said %q", said)
 	}
-	tell = func(what string) { fmt.Fprintln(in, what) }
-	return near, tell, func(what string) string { tell(what); return heard() }
+}
+
+// tell sets what the slave holds: input 2 1.
+func (s *fieldSlave) tell(what string) { fmt.Fprintln(s.in, what) }
+
+// ask shows what it holds: coil 3 1.
+func (s *fieldSlave) ask(t *testing.T, what string) string {
+	t.Helper()
+	s.tell("show " + what)
+	return s.heard(t)
+}
+
+func (s *fieldSlave) heard(t *testing.T) string {
+	t.Helper()
+	line, err := s.out.ReadString('\n')
+	if err != nil {
+		t.Fatalf("pymodbus said %q, %v", line, err)
+	}
+	return strings.TrimSpace(line)
 }
 
 // relayProfile reads a coil so rarely that only a write makes it be read in a test.
@@ -90,7 +114,7 @@ const relayCases = `cases:
 `
 
 func TestModbusWriteByTheAPIIsAcknowledgedHeldByTheSlaveAndSeenAtOnce(t *testing.T) {
-	near, tell, ask := modbusSlave(t, 9)
+	slave := modbusSlave(t, 9)
 	profiles := filepath.Join(t.TempDir(), "profiles")
 	folder := filepath.Join(profiles, "test", "relay")
 	if err := os.MkdirAll(folder, 0o700); err != nil {
@@ -98,7 +122,7 @@ func TestModbusWriteByTheAPIIsAcknowledgedHeldByTheSlaveAndSeenAtOnce(t *testing
 	}
 	write(t, filepath.Join(folder, "profile.yaml"), relayProfile)
 	g := newGateway(t, "profiles: ["+profiles+"]",
-		"serial: [{name: riser, path: "+near+", baud: 19200, protocol: modbus-rtu, slaves: [{address: 9, profile: test/relay}]}]")
+		"serial: [{name: riser, path: "+slave.near+", baud: 19200, protocol: modbus-rtu, slaves: [{address: 9, profile: test/relay}]}]")
 	g.start(t)
 	g.put(t, `
 points: [{id: door-9, name: a door, kind: door, mode: simulated}]
@@ -121,12 +145,12 @@ devices: [{identity: "modbus:riser/9", profile: test/relay, point: door-9, mode:
 	if d.Way != "serial:riser" || !strings.HasPrefix(d.Answer, "unit 9, function 5: coil 3 is 1 ") || !d.Ended() {
 		t.Errorf("it went %+v", d)
 	}
-	if held := ask("show coil 3 1"); held != "coil 3 1" {
+	if held := slave.ask(t, "coil 3 1"); held != "coil 3 1" {
 		t.Errorf("the slave holds %q", held)
 	}
 	is(grid.DoorOpen, 1)
 	g.becomes(t, g.tell(t, "modbus:riser/9", order("register", 2, 513, 7)).ID, grid.DownlinkAcknowledged, 30*time.Second)
-	if held := ask("show register 2 2"); held != "register 2 513 7" {
+	if held := slave.ask(t, "register 2 2"); held != "register 2 513 7" {
 		t.Errorf("the slave holds %q", held)
 	}
 	refused := g.tell(t, "modbus:riser/9", order("register", 900, 1))
@@ -139,7 +163,7 @@ devices: [{identity: "modbus:riser/9", profile: test/relay, point: door-9, mode:
 	})
 
 	// A version that reads an input too is followed from its roll-out on, without a restart.
-	tell("input 2 1")
+	slave.tell("input 2 1")
 	version := strings.NewReplacer(`version: "1"`, `version: "2"`, "every: 1h}]", "every: 1h}, {name: cover, function: 2, start: 2, count: 1, every: 1h}]",
 		"bit: 3}]", "bit: 3, poll: relay}, {name: lid, bit: 2, poll: cover}]", "door.open: open\n", "door.open: open\n  tamper: lid\n").Replace(relayProfile)
 	if _, err := g.api.StartRollout(t.Context(), "test/relay", api.RolloutWish{Files: api.ProfileFiles{"profile.yaml": version, "cases.yaml": relayCases}, Stage: grid.RolloutAll, Reason: "the cover counts too"}, ""); err != nil {
@@ -147,9 +171,84 @@ devices: [{identity: "modbus:riser/9", profile: test/relay, point: door-9, mode:
 	}
 	is(grid.Tamper, 1)
 	g.Kill()
-	tell("input 2 0")
+	slave.tell("input 2 0")
 	g.start(t)
 	is(grid.Tamper, 0)
+}
+
+// A slave that is silent says nothing, not even that all is well: what it said last stays
+// with its time, it is offline, and what it is told waits for its return.
+func TestSilentSlaveIsOfflineAndItsOrderWaitsForItsReturn(t *testing.T) {
+	slave := modbusSlave(t, 9)
+	profiles := filepath.Join(t.TempDir(), "profiles")
+	folder := filepath.Join(profiles, "test", "reed")
+	if err := os.MkdirAll(folder, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	write(t, filepath.Join(folder, "profile.yaml"), reedProfile)
+	line := "serial: [{name: riser, path: " + slave.near + ", baud: 19200, response_timeout: 100ms, protocol: modbus-rtu, slaves: [{address: 9, profile: test/reed}]}]"
+	g := newGateway(t, "profiles: ["+profiles+"]", line)
+	g.start(t)
+	g.put(t, `
+points: [{id: door-9, name: a door, kind: door, mode: simulated}]
+devices: [{identity: "modbus:riser/9", profile: test/reed, point: door-9, mode: simulated}]
+`)
+	slave.tell("input 2 1")
+	open := func() (grid.LiveValue, error) {
+		v, err := g.live(t, "door-9", grid.DoorOpen)
+		if err == nil && v.Value != 1 {
+			err = fmt.Errorf("door.open is %v", v.Value)
+		}
+		return v, err
+	}
+	eventually(t, 30*time.Second, "the door to be open", func() error { _, err := open(); return err })
+	slave.kill()
+	eventually(t, 60*time.Second, "device.offline", func() error {
+		for _, e := range all[grid.Event](t, g, "events", api.Query{}) {
+			if e.Type == "device.offline" && e.Point == "door-9" {
+				return nil
+			}
+		}
+		return fmt.Errorf("not yet")
+	})
+	last, err := open()
+	if err != nil {
+		t.Errorf("silence has closed the door: %v", err)
+	}
+	order := api.NewDownlink{Order: grid.Order{Modbus: &grid.ModbusOrder{Write: "coil", Address: 3, Values: []uint16{1}}}, Once: true}
+	d := g.tell(t, "modbus:riser/9", order)
+	eventually(t, 30*time.Second, "the reason why it waits", func() error {
+		now, err := g.api.Downlink(t.Context(), d.ID)
+		if err == nil && (now.State != grid.DownlinkQueued || !strings.Contains(now.Error, "modbus:riser/9 does not answer")) {
+			err = fmt.Errorf("it is %s: %s", now.State, now.Error)
+		}
+		return err
+	})
+
+	second := newGateway(t, "profiles: ["+profiles+"]", line)
+	second.start(t)
+	eventually(t, 30*time.Second, "the refusal of the port", func() error {
+		ready, err := second.api.Ready(t.Context())
+		if err == nil && (ready.Ready || !strings.Contains(ready.Parts["serial.riser"], "is in use by process ")) {
+			err = fmt.Errorf("%+v", ready)
+		}
+		return err
+	})
+	second.Kill()
+
+	slave.start(t)
+	slave.tell("input 2 1")
+	g.becomes(t, d.ID, grid.DownlinkAcknowledged, 60*time.Second)
+	if held := slave.ask(t, "coil 3 1"); held != "coil 3 1" {
+		t.Errorf("the slave holds %q", held)
+	}
+	eventually(t, 30*time.Second, "the slave to be heard again", func() error {
+		v, err := open()
+		if err == nil && !v.Received.After(last.Received) {
+			err = fmt.Errorf("last heard %s", v.Received)
+		}
+		return err
+	})
 }
 
 // scripted is a transmission device that obeys: it answers orders by what they order.

@@ -145,7 +145,7 @@ signals:
 `
 
 func TestDoorBehindAModbusSlaveOfPymodbusIsSeenToOpen(t *testing.T) {
-	near, tell, _ := modbusSlave(t, 9)
+	slave := modbusSlave(t, 9)
 	dir := t.TempDir()
 	folder := filepath.Join(dir, "profiles", "test", "reed")
 	if err := os.MkdirAll(folder, 0o700); err != nil {
@@ -153,7 +153,7 @@ func TestDoorBehindAModbusSlaveOfPymodbusIsSeenToOpen(t *testing.T) {
 	}
 	write(t, filepath.Join(folder, "profile.yaml"), reedProfile)
 	g := newGateway(t, "profiles: ["+filepath.Join(dir, "profiles")+"]",
-		"serial: [{name: riser, path: "+near+", baud: 19200, protocol: modbus-rtu, slaves: [{address: 9, profile: test/reed}]}]")
+		"serial: [{name: riser, path: "+slave.near+", baud: 19200, protocol: modbus-rtu, slaves: [{address: 9, profile: test/reed}]}]")
 	g.start(t)
 	g.put(t, `
 points: [{id: door-9, name: a door, kind: door, mode: simulated}]
@@ -170,7 +170,7 @@ devices: [{identity: "modbus:riser/9", profile: test/reed, point: door-9, mode: 
 		})
 	}
 	is(0)
-	tell("input 2 1")
+	slave.tell("input 2 1")
 	is(1)
 	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, g.api.URL+"/metrics", nil)
 	if err != nil {
