@@ -122,6 +122,10 @@ func readable(t *testing.T, s *Store, version int) {
 	if open, err := s.OpenDownlinks(t.Context()); err != nil || open[len(open)-1].ID != "new" {
 		t.Errorf("open downlinks: %+v, %v", open, err)
 	}
+	commit(t, s, &Batch{Credentials: []grid.Credential{{ID: "key", Device: "ours", Kind: grid.CoAPKey, Created: t0}}})
+	if c, err := s.Credentials(t.Context(), "ours"); err != nil || len(c) != 1 || c[0].ID != "key" {
+		t.Errorf("credentials: %+v, %v", c, err)
+	}
 }
 
 func ownTicket(b *Batch) []grid.Ticket {
