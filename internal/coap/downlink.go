@@ -105,8 +105,6 @@ func (t *Transport) payloadOrder(ctx context.Context, d *grid.Downlink, way grid
 		return grid.Sent{}, t.notRegistered(d.Device)
 	case p == nil:
 		return grid.Sent{}, grid.Errorf(grid.Unavailable, "coap %s: %s has not spoken lately: it is told when it does", t.cfg.Name, d.Device)
-	case t.keys.permit(p.who, d.Device) != nil: // its key is a new one, or has been withdrawn
-		return grid.Sent{}, grid.Errorf(grid.Unavailable, "coap %s: %s may not be spoken for by %s any more: it is told when it comes with its key", t.cfg.Name, d.Device, p.wire.address())
 	}
 	o := newOrder(codes.PUT, payload, message.AppOctets)
 	o.query = []string{"device=" + string(d.Device)}

@@ -72,7 +72,9 @@ func (d *device) answers(q message.Message, code codes.Code, payload string, opt
 // registers registers without objects that are read.
 func (d *device) registers(query string, links string) {
 	d.t.Helper()
-	d.ask(msg{typ: message.Confirmable, code: codes.POST, id: 1, token: "r", path: "rd", query: strings.Split(query, "&"), payload: links}, codes.Created)
+	got := d.ask(msg{typ: message.Confirmable, code: codes.POST, id: 1, token: "r", path: "rd", query: strings.Split(query, "&"), payload: links}, codes.Created)
+	d.place, _ = got.Options.LocationPath()
+	d.place = strings.TrimPrefix(d.place, "/")
 }
 
 // shape is a request in short: PUT /19/1/0 ?port=1 ct=42 payload.

@@ -264,7 +264,7 @@ func TestASleepingDeviceGetsItsDownlinkWhenItWakes(t *testing.T) {
 			t.Errorf("%d requests wait", r.Waiting)
 		}
 
-		d.send(msg{typ: message.Confirmable, code: codes.POST, id: 2, token: "u", path: "rd/" + tr.lwm2m.byName["sn:1"].place})
+		d.send(msg{typ: message.Confirmable, code: codes.POST, id: 2, token: "u", path: d.place})
 		if m := d.asked(); m.Code != codes.Changed {
 			t.Fatalf("update: %v", m)
 		}
@@ -286,7 +286,7 @@ func TestAnOrderWaitsAWhileForADeviceThatIsJustWakingUp(t *testing.T) {
 	got := tell(t, tr, lwm2mOrder("sn:1", "execute", "/3/0/4", ""))
 	gatetest.Eventually(t, "the order to wait", func() bool { r, _ := tr.Registration("sn:1"); return r.Waiting == 1 })
 	d.silent()
-	d.send(msg{typ: message.Confirmable, code: codes.POST, id: 2, token: "u", path: "rd/" + tr.lwm2m.byName["sn:1"].place})
+	d.send(msg{typ: message.Confirmable, code: codes.POST, id: 2, token: "u", path: d.place})
 	if m := d.asked(); m.Code != codes.Changed {
 		t.Fatalf("update: %v", m)
 	}
@@ -338,7 +338,7 @@ func TestAnOrderThatIsTakenBackIsNotSent(t *testing.T) {
 	if out := outcomeOf(t, got); grid.CodeOf(out.err) != grid.Unavailable || errors.Is(out.err, grid.ErrMayHaveBeenSent) {
 		t.Errorf("%v", out.err)
 	}
-	d.ask(msg{typ: message.Confirmable, code: codes.POST, id: 2, token: "u", path: "rd/" + tr.lwm2m.byName["sn:1"].place}, codes.Changed)
+	d.ask(msg{typ: message.Confirmable, code: codes.POST, id: 2, token: "u", path: d.place}, codes.Changed)
 	d.silent()
 
 	ctx, cancel = context.WithCancel(t.Context())
@@ -425,7 +425,7 @@ func TestAnOrderEndsWhenItsDeviceRegistersAnewOrComesByAnotherAddress(t *testing
 	got = tell(t, tr, lwm2mOrder("sn:1", "execute", "/3/0/4", ""))
 	again.asked()
 	moved := dial(t, tr.Addr("udp"))
-	update := msg{typ: message.Confirmable, code: codes.POST, id: 3, token: "u", path: "rd/" + tr.lwm2m.byName["sn:1"].place}
+	update := msg{typ: message.Confirmable, code: codes.POST, id: 3, token: "u", path: again.place}
 	moved.ask(update, codes.Changed)
 	if out := outcomeOf(t, got); !errors.Is(out.err, grid.ErrMayHaveBeenSent) {
 		t.Errorf("another address: %v", out.err)
@@ -468,13 +468,12 @@ func TestADownlinkAfterARestartReachesADeviceThatUpdates(t *testing.T) {
 	cfg := Config{UDP: freeUDP(t), Wake: 20 * time.Millisecond, LwM2M: LwM2M{On: true, StateFile: filepath.Join(t.TempDir(), "lwm2m.json")}}
 	tr, stop := start(t, cfg, &gatetest.Inbox{})
 	d := lamp(t, tr, "b=UQ")
-	place := tr.lwm2m.byName["sn:1"].place
 	stop()
 	tr, _ = start(t, cfg, &gatetest.Inbox{})
 	if out := outcomeOf(t, tell(t, tr, payloadOrder("sn:1", "x"))); grid.CodeOf(out.err) != grid.Unavailable || !strings.Contains(out.err.Error(), "since the gateway started") {
 		t.Errorf("%v", out.err)
 	}
-	d.ask(msg{typ: message.Confirmable, code: codes.POST, id: 2, token: "u", path: "rd/" + place}, codes.Changed)
+	d.ask(msg{typ: message.Confirmable, code: codes.POST, id: 2, token: "u", path: d.place}, codes.Changed)
 	got := tell(t, tr, payloadOrder("sn:1", "x"))
 	if q := d.asked(); shape(q) != "PUT /19/1/0 ct=42 x" {
 		t.Errorf("asked %q", shape(q))
@@ -547,6 +546,28 @@ func TestAPayloadForADeviceWithAKeyGoesToNobodyElse(t *testing.T) {
 	gatetest.Eventually(t, "the new keys", func() bool { return tr.Status().Keys == 1 })
 	unavailable("sn:3", "it has a key now, and spoke without")
 	plain.silent()
+}
+
+func TestAnOrderForARegisteredDeviceGoesToNobodyElseEither(t *testing.T) {
+	cfg := keyed(t, t.TempDir())
+	tr := serveLwM2M(t, Config{UDP: "127.0.0.1:0", DTLS: cfg}, &gatetest.Inbox{})
+	plain := dial(t, tr.Addr("udp"))
+	plain.registers("ep=sn:3", "</19/1>")
+	writeKeys(t, cfg.KeysFile, "devices:\n  - {device: \"sn:3\", psk: \""+pskOne+"\"}\n")
+	gatetest.Eventually(t, "the new keys", func() bool { return tr.Status().Keys == 1 })
+	for _, d := range []*grid.Downlink{payloadOrder("sn:3", "secret"), lwm2mOrder("sn:3", "write", "/1/0/1", "secret")} {
+		if out := outcomeOf(t, tell(t, tr, d)); grid.CodeOf(out.err) != grid.Unavailable || errors.Is(out.err, grid.ErrMayHaveBeenSent) {
+			t.Errorf("%v", out.err)
+		}
+	}
+	plain.silent()
+	session, _ := secure(t, tr.Addr("dtls"), withKey("sn:3", pskOne)...)
+	session.registers("ep=sn:3", "</19/1>")
+	got := tell(t, tr, payloadOrder("sn:3", "secret"))
+	session.answers(session.asked(), codes.Changed, "")
+	if out := outcomeOf(t, got); out.err != nil {
+		t.Error(out.err)
+	}
 }
 
 func TestAPayloadDoesNotGoToAPeerThatIsForgotten(t *testing.T) {

@@ -110,7 +110,7 @@ func secureOver(t testing.TB, c net.PacketConn, addr string, opts ...piondtls.Cl
 		_ = conn.Close()
 		return nil, err
 	}
-	return &device{t, conn}, nil
+	return &device{t: t, conn: conn}, nil
 }
 
 func of(path string, m msg) msg {

@@ -66,6 +66,9 @@ func (o *order) fill(q *question) {
 // give puts an order before a device and waits for its outcome. Unless the device listens
 // within a while, which is when it has just spoken, it is not sent.
 func (s *lwm2m) give(ctx context.Context, reg *registration, path string, o *order) (grid.Sent, error) {
+	if err := s.hearsAlone(reg); err != nil {
+		return grid.Sent{}, err
+	}
 	a, err := s.line(reg, path, o)
 	if err != nil {
 		return grid.Sent{}, err
@@ -87,6 +90,18 @@ func (s *lwm2m) give(ctx context.Context, reg *registration, path string, o *ord
 			}
 		}
 	}
+}
+
+// hearsAlone makes sure that the peer by which a device spoke may still speak for it: the
+// device may have got a key since, or lost it.
+func (s *lwm2m) hearsAlone(reg *registration) error {
+	s.mu.Lock()
+	p := reg.peer
+	s.mu.Unlock()
+	if p == nil || s.t.keys.permit(p.who, reg.identity) == nil {
+		return nil
+	}
+	return grid.Errorf(grid.Unavailable, "coap %s: %s may not be spoken for by %s any more: it is told when it comes with its key", s.t.cfg.Name, reg.identity, p.wire.address())
 }
 
 // line puts an order in a device's line, before what we read by ourselves.

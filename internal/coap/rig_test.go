@@ -60,6 +60,8 @@ func start(t testing.TB, cfg Config, in grid.Ingester) (*Transport, func()) {
 type device struct {
 	t    testing.TB
 	conn net.Conn
+
+	place string // of its registration
 }
 
 func dial(t testing.TB, addr string) *device {
@@ -69,7 +71,7 @@ func dial(t testing.TB, addr string) *device {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = c.Close() })
-	return &device{t, c}
+	return &device{t: t, conn: c}
 }
 
 // msg is a message with what tests change.
