@@ -6,5 +6,5 @@ import "embed"
 // FS holds every .yaml file of this folder: rules.yaml and tickets.yaml are what a
 // gateway uses that is given none.
 //
-//go:embed *.yaml demo/*.yaml
+//go:embed *.yaml demo/*.yaml connectors/*.yaml
 var FS embed.FS

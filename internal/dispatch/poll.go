@@ -212,7 +212,7 @@ func (p *Poller) bring(ctx context.Context, t grid.Ticket, w Word, now time.Time
 	}
 	move := grid.Move{Ticket: t.ID, Assignment: w.Delivery.Assignment, Attempt: b.Attempt, By: grid.Actor{Role: grid.RoleUnit, Name: w.Delivery.Unit, Unit: w.Delivery.Unit},
 		At: now.UTC(), Reason: w.Said, Finding: w.Finding}
-	for _, verb := range path(t, w) {
+	for _, verb := range way(t, w) {
 		move.Verb = verb
 		move.Key = grid.NewID(time.Time{}, w.Delivery.ID+"/"+string(verb)+"/"+w.Said, 0)
 		if _, err := p.cfg.Move(ctx, move); err != nil {
@@ -224,9 +224,9 @@ func (p *Poller) bring(ctx context.Context, t grid.Ticket, w Word, now time.Time
 	return true
 }
 
-// path is what must be said for a word to hold, from where the assignment is. A word that
+// way is what must be said for a word to hold, from where the assignment is. A word that
 // moves nothing is noted.
-func path(t grid.Ticket, w Word) (out []grid.Verb) {
+func way(t grid.Ticket, w Word) (out []grid.Verb) {
 	if w.Verb == grid.VerbVerify {
 		return []grid.Verb{w.Verb}
 	}
