@@ -74,7 +74,24 @@ type Raised struct {
 type correlation struct {
 	groups map[grid.EventType]*Group
 	raised []Raised
+
+	protection Protection
 }
+
+// Protection says when a building counts as without smoke detection: so many of its
+// points, or so many percent of them, are blind. Both zero: it never does.
+type Protection struct {
+	Points  int `yaml:"points"`
+	Percent int `yaml:"percent"`
+}
+
+// Lost judges a building by its smoke points.
+func (p Protection) Lost(blind, all int) bool {
+	return blind > 0 && (p.Points > 0 && blind >= p.Points || p.Percent > 0 && blind*100 > all*p.Percent)
+}
+
+// Protection is what the rules say of it.
+func (c *correlation) Protection() Protection { return c.protection }
 
 // Group gives the group of an event type, nil when its episodes stand alone.
 func (c *correlation) Group(t grid.EventType) *Group { return c.groups[t] }
@@ -118,6 +135,12 @@ func (rs *Rules) correlate(f *fileYAML) error {
 			return fmt.Errorf("incidents.%s.of is %s, as that of %s: want an event in one group", name, g.Of, other.Name)
 		}
 		rs.groups[g.Of] = g
+	}
+	if p := f.Protection; p != nil {
+		if p.Points < 0 || p.Percent < 0 || p.Percent > 100 || rs.bare[grid.EventProtectionLost] == nil {
+			return fmt.Errorf("protection is %d points, %d percent: want 0 or more, at most 100 percent, and protection.lost under events", p.Points, p.Percent)
+		}
+		rs.protection = *p
 	}
 	for i, y := range f.Raised {
 		r, err := y.rule(rs)

@@ -61,7 +61,10 @@ func Next(r *Rule, in Input, ep *grid.Alarm, now time.Time, down ...Span) Step {
 	active := ep != nil && ep.Active
 	switch {
 	case in.Abnormal && !active && r.From != FromLate:
-		return after(r.OnDelay, in.Since, raiseOrRejoin(r, in.Since, ep), now, down)
+		if r.Hours.Always() {
+			return after(r.OnDelay, in.Since, raiseOrRejoin(r, in.Since, ep), now, down)
+		}
+		return inHours(r, in.Since, raiseOrRejoin(r, in.Since, ep), now, down)
 	case !in.Abnormal && active:
 		// The return must have been heard since the alarm was raised.
 		from := later(in.Since, ep.Raised)
@@ -74,6 +77,22 @@ func Next(r *Rule, in Input, ep *grid.Alarm, now time.Time, down ...Span) Step {
 }
 
 // after gives the action once we have listened for delay since from, or the time to ask again.
+// inHours is after, in the hours of the rule: time outside them counts for nothing.
+func inHours(r *Rule, from time.Time, a Action, now time.Time, down []Span) Step {
+	heard := audible(from, r.OnDelay, down)
+	if heard.IsZero() {
+		return Step{}
+	}
+	due := r.Hours.Add(from, heard.Sub(from))
+	switch {
+	case now.Before(due):
+		return Step{Wake: due}
+	case !r.Hours.Contains(now): // the timer came late
+		return Step{Wake: r.Hours.Next(now)}
+	}
+	return Step{Action: a}
+}
+
 func after(delay time.Duration, from time.Time, a Action, now time.Time, down []Span) Step {
 	due := audible(from, delay, down)
 	if due.IsZero() || now.Before(due) {

@@ -12,6 +12,7 @@ import (
 
 	"github.com/goccy/go-yaml"
 
+	"gridgate/internal/calendar"
 	"gridgate/internal/grid"
 )
 
@@ -59,8 +60,11 @@ type fileYAML struct {
 	Every  []ruleYAML                          `yaml:"every"`
 	Sets   map[string]map[grid.Kind][]ruleYAML `yaml:"sets"`
 
-	Incidents map[string]groupYAML `yaml:"incidents"`
-	Raised    []raisedYAML         `yaml:"raised"`
+	Incidents  map[string]groupYAML `yaml:"incidents"`
+	Raised     []raisedYAML         `yaml:"raised"`
+	Protection *Protection          `yaml:"protection"`
+
+	calendars *calendar.Calendars
 }
 
 type eventYAML struct {
@@ -72,6 +76,7 @@ type eventYAML struct {
 
 type ruleYAML struct {
 	Type      grid.EventType `yaml:"type"`
+	Priority  string         `yaml:"priority"`
 	From      Source         `yaml:"from"`
 	Any       []testYAML     `yaml:"any"`
 	OnDelay   time.Duration  `yaml:"on_delay"`
@@ -82,6 +87,8 @@ type ruleYAML struct {
 	LateAfter time.Duration  `yaml:"late_after"`
 	MaxAge    time.Duration  `yaml:"max_age"`
 	Flapping  *flappingYAML  `yaml:"flapping"`
+	During    string         `yaml:"during"`
+	Except    string         `yaml:"except"`
 }
 
 type testYAML struct {
@@ -99,8 +106,9 @@ type flappingYAML struct {
 }
 
 // Parse reads a rule file. name stands in errors, which name the key and the wish.
-// Unknown keys are errors. What would hold back a smoke alarm is refused.
-func Parse(name string, data []byte) (*Rules, error) {
+// Unknown keys are errors. What would hold back a smoke alarm is refused. calendars are
+// those that rules may name.
+func Parse(name string, data []byte, calendars *calendar.Calendars) (*Rules, error) {
 	var f fileYAML
 	dec := yaml.NewDecoder(bytes.NewReader(data), yaml.Strict())
 	if err := dec.Decode(&f); err != nil && !errors.Is(err, io.EOF) {
@@ -110,6 +118,7 @@ func Parse(name string, data []byte) (*Rules, error) {
 		return nil, grid.Errorf(grid.Invalid, "%s: a second document: want one", name)
 	}
 	rs := &Rules{file: name, sets: map[string]map[grid.Kind][]*Rule{}}
+	f.calendars = calendars
 	if err := rs.build(&f); err != nil {
 		return nil, grid.Errorf(grid.Invalid, "%s: %w", name, err)
 	}
@@ -140,7 +149,7 @@ func (rs *Rules) build(f *fileYAML) error {
 			if err != nil {
 				return err
 			}
-			rules = append(rules, every...)
+			rules = append(rules, others(every, rules)...)
 			if err := checkSet(key, kind, rules); err != nil {
 				return err
 			}
@@ -153,6 +162,16 @@ func (rs *Rules) build(f *fileYAML) error {
 		}
 	}
 	return rs.correlate(f)
+}
+
+// others are the rules of every point that a set does not give itself.
+func others(every, set []*Rule) (out []*Rule) {
+	for _, r := range every {
+		if !slices.ContainsFunc(set, func(own *Rule) bool { return own.Type == r.Type }) {
+			out = append(out, r)
+		}
+	}
+	return out
 }
 
 // checkSet holds what must be true of the rules of one kind of point taken together.
@@ -202,8 +221,14 @@ func (f *fileYAML) rule(key string, y *ruleYAML) (*Rule, error) {
 		r.From = FromSignal
 	}
 	var err error
+	if y.Priority != "" {
+		ev.Priority = y.Priority
+	}
 	if r.Priority, err = ev.check(y.Type); err != nil {
 		return nil, err
+	}
+	if r.Hours, err = f.hours(y); err != nil {
+		return nil, fmt.Errorf("%s: %w", key, err)
 	}
 	for i := range y.Any {
 		t := Test(y.Any[i])
@@ -220,6 +245,19 @@ func (f *fileYAML) rule(key string, y *ruleYAML) (*Rule, error) {
 		return nil, fmt.Errorf("%s: %w", key, err)
 	}
 	return r, nil
+}
+
+// hours are those in which a rule counts.
+func (f *fileYAML) hours(y *ruleYAML) (h calendar.Hours, err error) {
+	switch {
+	case y.During == "" && y.Except == "":
+		return h, nil
+	case y.During != "" && y.Except != "":
+		return h, fmt.Errorf("during is %q and except is %q: want one of them", y.During, y.Except)
+	}
+	h.Outside = y.Except != ""
+	h.Calendar, err = f.calendars.Get(y.During + y.Except)
+	return h, err
 }
 
 func (ev *eventYAML) check(t grid.EventType) (grid.Priority, error) {
@@ -271,6 +309,9 @@ func (r *Rule) check() error {
 	if f := r.Flapping; f != nil && (f.Changes < 2 || f.Within <= 0 || f.Quiet <= 0) {
 		return fmt.Errorf("flapping is %d changes within %s, quiet %s: want at least 2 changes and times above 0s", f.Changes, f.Within, f.Quiet)
 	}
+	if !r.Hours.Always() && (r.From != FromSignal || r.Moment) {
+		return errors.New("during or except is set: want it for a lasting state of a signal alone")
+	}
 	if err := r.checkSource(); err != nil {
 		return err
 	}
@@ -284,12 +325,12 @@ func (r *Rule) checkSource() error {
 		if !tested {
 			return fmt.Errorf("any is missing: want at least one test for from: %s", r.From)
 		}
-	case FromSilence, FromUnreadable:
+	case FromSilence, FromStolen, FromUnreadable:
 		if tested {
 			return fmt.Errorf("any is given: want none for from: %s, no reading decides it", r.From)
 		}
 	default:
-		return fmt.Errorf("from is %q: want signal, silence, late or unreadable", r.From)
+		return fmt.Errorf("from is %q: want signal, silence, stolen, late or unreadable", r.From)
 	}
 	if late := r.From == FromLate; late != (r.LateAfter > 0) || late != (r.MaxAge > 0) {
 		return fmt.Errorf("late_after is %s and max_age is %s: want both with from: late, and neither without", r.LateAfter, r.MaxAge)
@@ -317,6 +358,8 @@ func (r *Rule) checkSmoke() error {
 	switch {
 	case r.OnDelay != 0:
 		return fmt.Errorf("on_delay is %s: want 0s, nothing may hold back a smoke alarm", r.OnDelay)
+	case !r.Hours.Always():
+		return errors.New("during or except is set: want neither, a fire keeps no hours")
 	case r.Flapping != nil:
 		return errors.New("flapping is set: want none, nothing may hold back a smoke alarm")
 	case r.Moment || !r.Ticket:

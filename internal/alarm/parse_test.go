@@ -5,6 +5,7 @@ import (
 	"testing"
 	"time"
 
+	"gridgate/internal/calendar"
 	"gridgate/internal/grid"
 )
 
@@ -40,8 +41,22 @@ sets:
     door: []
 `
 
+// hours are the calendars that rules of tests may name.
+func hours(t *testing.T) *calendar.Calendars {
+	t.Helper()
+	cs, err := calendar.Parse("calendars.yaml", []byte(`
+zone: UTC
+calendars:
+  office: {days: [mon, tue, wed, thu, fri], hours: ["09:00-17:00"]}
+`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return cs
+}
+
 func TestRulesOfAPointAreThoseOfItsSetAndOfEveryPoint(t *testing.T) {
-	rs, err := Parse("rules.yaml", []byte(small))
+	rs, err := Parse("rules.yaml", []byte(small), hours(t))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -92,7 +107,7 @@ func TestParseRefusesWithTheKeyAndTheWish(t *testing.T) {
 		{"bad priority", "priority: P3", "priority: P5", `events.manhole.tilted.priority is "P5": want P1, P2, P3 or P4`},
 		{"bad event kind", "{kind: alarm, priority: P3", "{kind: alert, priority: P3", `events.manhole.tilted.kind is "alert"`},
 		{"one language", "title_en: Tilted", "title_en: ''", `want both`},
-		{"bad source", "from: silence", "from: radio", `from is "radio": want signal, silence, late or unreadable`},
+		{"bad source", "from: silence", "from: radio", `from is "radio": want signal, silence, stolen, late or unreadable`},
 		{"silence with a test", "from: silence}", "from: silence, any: [{signal: fault, is: true}]}", "any is given: want none"},
 		{"bad kind", "  quiet:\n    door: []", "  quiet:\n    window: []", `sets.quiet.window: kind is "window"`},
 		{"a kind without rules", "    parking: []\n", "", "sets.default.parking is missing"},
@@ -106,7 +121,7 @@ func TestParseRefusesWithTheKeyAndTheWish(t *testing.T) {
 		if c.name == "second document" {
 			data = data[:strings.Index(data, "  quiet:")]
 		}
-		_, err := Parse("rules.yaml", []byte(data))
+		_, err := Parse("rules.yaml", []byte(data), hours(t))
 		if err == nil || !strings.Contains(err.Error(), c.want) || !strings.HasPrefix(err.Error(), "rules.yaml: ") {
 			t.Errorf("%s: error is %v, want rules.yaml: … %s", c.name, err, c.want)
 		}

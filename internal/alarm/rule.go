@@ -1,8 +1,10 @@
 package alarm
 
 import (
+	"slices"
 	"time"
 
+	"gridgate/internal/calendar"
 	"gridgate/internal/grid"
 )
 
@@ -14,6 +16,8 @@ const (
 	FromSignal Source = "signal"
 	// FromSilence: supervision decides (Offline, and Silence to make its Input).
 	FromSilence Source = "silence"
+	// FromStolen: a device that was tampered with and then fell silent.
+	FromStolen Source = "stolen"
 	// FromLate: a smoke alarm that is no longer news raises it (SmokeLate); it clears by
 	// the tests of the rule, which are those of the live alarm.
 	FromLate Source = "late"
@@ -35,6 +39,10 @@ type Rule struct {
 	OnDelay  time.Duration // abnormal this long without a break: raised
 	OffDelay time.Duration // normal this long without a break: cleared
 	ReAlarm  time.Duration // back within this of its return: the same episode goes on
+
+	// Hours in which it counts: the condition is raised when it has lasted for OnDelay of
+	// them, and once raised it stays until the sensor is normal.
+	Hours calendar.Hours
 
 	Moment   bool      // not a lasting state: each reading that says so is an event by itself, without an episode
 	Ticket   bool      // opens a ticket
@@ -71,6 +79,19 @@ func (f *Flapping) Flaps(changes []time.Time, now time.Time) (until time.Time, f
 	last, first := changes[len(changes)-1], changes[len(changes)-f.Changes]
 	until = last.Add(f.Quiet)
 	return until, last.Sub(first) <= f.Within && now.Before(until)
+}
+
+// Turned notes that an episode turned, for the flapping guard, and whether people are to be
+// left in peace.
+func (r *Rule) Turned(ep *grid.Alarm, now time.Time) {
+	f := r.Flapping
+	if f == nil {
+		return
+	}
+	ep.Changes = append(slices.Clone(ep.Changes[max(0, len(ep.Changes)+1-f.Changes):]), now)
+	if until, flaps := f.Flaps(ep.Changes, now); flaps {
+		ep.Quiet = until
+	}
 }
 
 // Watches reports whether readings of s bear on the rule.

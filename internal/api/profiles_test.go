@@ -114,11 +114,23 @@ func someRules(t *testing.T) *alarm.Rules {
 	if err != nil {
 		t.Fatal(err)
 	}
-	rules, err := alarm.Parse("rules.yaml", b)
+	rules, err := alarm.Parse("rules.yaml", b, someCalendars(t))
 	if err != nil {
 		t.Fatal(err)
 	}
 	return rules
+}
+
+func someCalendars(t *testing.T) *calendar.Calendars {
+	b, err := configs.FS.ReadFile("calendars.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	calendars, err := calendar.Parse("calendars.yaml", b)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return calendars
 }
 
 func somePlans(t *testing.T) *plans.Plans {
@@ -126,15 +138,7 @@ func somePlans(t *testing.T) *plans.Plans {
 	if err != nil {
 		t.Fatal(err)
 	}
-	days, err := configs.FS.ReadFile("calendars.yaml")
-	if err != nil {
-		t.Fatal(err)
-	}
-	calendars, err := calendar.Parse("calendars.yaml", days)
-	if err != nil {
-		t.Fatal(err)
-	}
-	p, err := plans.ParsePlans("tickets.yaml", b, calendars)
+	p, err := plans.ParsePlans("tickets.yaml", b, someCalendars(t))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -166,6 +166,50 @@ func (c *Calendar) Next(t time.Time) time.Time {
 	return change.UTC()
 }
 
+// Hours are the hours of a calendar, or with Outside all others. The zero Hours are all hours.
+type Hours struct {
+	Calendar *Calendar
+	Outside  bool
+}
+
+// Always reports whether all hours count.
+func (h Hours) Always() bool { return h.Calendar == nil }
+
+// Contains reports whether t counts.
+func (h Hours) Contains(t time.Time) bool {
+	return h.Calendar == nil || h.Calendar.Contains(t) != h.Outside
+}
+
+// Add is as Calendar.Add, in these hours.
+func (h Hours) Add(from time.Time, d time.Duration) time.Time {
+	switch {
+	case h.Calendar == nil:
+		return from.Add(d)
+	case !h.Outside:
+		return h.Calendar.Add(from, d)
+	}
+	end, reached := from.AddDate(0, 0, horizon), from
+	h.Calendar.walk(from, func(open, shut time.Time) bool {
+		gap := open.Sub(reached)
+		if gap > d || gap == d && gap > 0 {
+			end = reached.Add(d)
+			return false
+		}
+		d -= max(0, gap)
+		reached = shut
+		return true
+	})
+	return end.UTC()
+}
+
+// Next is when Contains changes; zero: not within a year.
+func (h Hours) Next(t time.Time) time.Time {
+	if h.Calendar == nil {
+		return time.Time{}
+	}
+	return h.Calendar.Next(t)
+}
+
 // walk gives the hours from a moment on, in order, the first cut to begin there, until
 // do says that it has enough.
 func (c *Calendar) walk(from time.Time, do func(open, shut time.Time) bool) {

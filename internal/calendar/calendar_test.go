@@ -139,6 +139,34 @@ func TestAddAndBetweenAgreeWithCountingMinutes(t *testing.T) {
 	}
 }
 
+func TestTimeOutsideTheHoursIsCountedToo(t *testing.T) {
+	r := rand.New(rand.NewPCG(3, 4))
+	cs := builtIn(t)
+	for range 300 {
+		c, err := cs.Get([]string{"office", "night"}[r.IntN(2)])
+		if err != nil {
+			t.Fatal(err)
+		}
+		h := calendar.Hours{Calendar: c, Outside: true}
+		from := at(t, "2026-01-20 00:00").Add(time.Duration(r.IntN(60*24*60)) * time.Minute)
+		d := time.Duration(1+r.IntN(40*60)) * time.Minute
+		end, left := from, d
+		for left > 0 {
+			if h.Contains(end) {
+				left -= time.Minute
+			}
+			end = end.Add(time.Minute)
+		}
+		if got := h.Add(from, d); !got.Equal(end) {
+			t.Fatalf("outside %s, %s and %s give %s, counted %s", c.Name, from, d, got, end)
+		}
+	}
+	office := calendar.Hours{Calendar: get(t, "office"), Outside: true}
+	if got := office.Add(at(t, "2026-03-02 10:00"), 0); !got.Equal(at(t, "2026-03-02 11:30")) {
+		t.Errorf("the next moment outside is %s, want 11:30", got)
+	}
+}
+
 func TestAYearWithoutHolidaysIsTold(t *testing.T) {
 	cs := builtIn(t)
 	if got := cs.Unknown(at(t, "2026-11-30 00:00"), 30*24*time.Hour); got != 0 {

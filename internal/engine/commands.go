@@ -303,6 +303,7 @@ func (e *Engine) remember(points []grid.Point, devices []grid.Device, installati
 		e.units[units[i].ID] = &units[i]
 		e.unitCache = nil
 	}
+	e.smokeOf = nil
 	e.soft.grow(e.memory)
 	b := e.begin(e.Now())
 	for i := range devices {

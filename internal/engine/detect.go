@@ -163,7 +163,8 @@ type site struct {
 	rule   *alarm.Rule
 	device grid.Identity
 	detail string
-	mode   grid.Mode // for what has no point
+	mode   grid.Mode  // for what has no point
+	at     grid.Point // for what has no point of its own but a place: a building
 }
 
 func (s site) hasPoint() bool { return s.point != registry.PointNo(registry.None) }
@@ -171,7 +172,13 @@ func (s site) hasPoint() bool { return s.point != registry.PointNo(registry.None
 // row is the place as events and alarms carry it.
 func (b *batch) row(s site) grid.Point {
 	e := b.e
-	if !s.hasPoint() {
+	switch {
+	case s.hasPoint():
+	case s.at.Building != "":
+		p := s.at
+		p.ID, p.Mode = "", s.mode
+		return p
+	default:
 		return grid.Point{Mode: s.mode, Scope: e.home}
 	}
 	p := e.memory.PointAt(s.point)
@@ -189,6 +196,7 @@ func (b *batch) raise(s site, d *decoded, at time.Time) {
 	id := b.id()
 	ep := b.changeAlarm(id)
 	*ep = alarm.Opened(s.rule, id, b.row(s), b.deviceOf(s, d), at, b.now, previous)
+	s.rule.Turned(ep, b.now)
 	set(b, e.episodes, key, id)
 	b.burns(ep, +1)
 	b.countWhile(ep, +1)
@@ -204,6 +212,7 @@ func (b *batch) raise(s site, d *decoded, at time.Time) {
 func (b *batch) rejoin(s site, old *grid.Alarm, d *decoded) *grid.Alarm {
 	ep := b.changeAlarm(old.ID)
 	*ep = alarm.Rejoined(*old)
+	s.rule.Turned(ep, b.now)
 	b.burns(ep, +1)
 	b.countWhile(ep, +1)
 	b.stirred(ep, +1)
@@ -215,6 +224,7 @@ func (b *batch) rejoin(s site, old *grid.Alarm, d *decoded) *grid.Alarm {
 func (b *batch) clear(s site, old *grid.Alarm, in alarm.Input, d *decoded) {
 	ep := b.changeAlarm(old.ID)
 	*ep = alarm.Cleared(*old, in)
+	s.rule.Turned(ep, b.now)
 	b.burns(ep, -1)
 	b.countWhile(ep, -1)
 	b.stirred(ep, -1)
@@ -359,6 +369,9 @@ func (b *batch) unreadable(s site, d *decoded, why string, fire bool) {
 		s.rule = &urgent
 	}
 	b.raise(s, d, b.now)
+	if s.hasPoint() {
+		b.protection(b.e.memory.Building(b.e.memory.PointAt(s.point)), b.now)
+	}
 }
 
 // readable ends safety.unreadable: the device can be read again. The fault may have been
@@ -380,6 +393,9 @@ func (b *batch) readableAt(s site, d *decoded) {
 		b.clear(s, ep, alarm.Input{Since: b.now, Heard: b.now}, d)
 		if ep.Ticket != "" {
 			b.check(ep.Ticket)
+		}
+		if s.hasPoint() {
+			b.protection(b.e.memory.Building(b.e.memory.PointAt(s.point)), b.now)
 		}
 	}
 }

@@ -180,8 +180,10 @@ type Engine struct {
 	trials      map[string]*trialCount // of the newest roll-out of each profile
 	commandNo   uint64                 // of commands without a key, since the start
 
-	ruleCache                           map[ruleKey]*ruleSet
-	unreadableRule, silentRule, gapRule *alarm.Rule
+	ruleCache map[ruleKey]*ruleSet
+	smokeOf   map[string][]registry.PointNo // smoke points by building; nil: to be worked out
+
+	unreadableRule, silentRule, lostRule, gapRule *alarm.Rule
 
 	// memory used again from turn to turn
 	touched     []touchedPoint
@@ -253,7 +255,7 @@ func New(c Config) (*Engine, error) {
 	}
 	e.dec = &decoder{profiles: e.profiles, profileOf: e.memory.ProfileOf}
 	e.unreadableRule = firstFrom(c.Rules, grid.Smoke, grid.EventSafetyUnreadable)
-	e.silentRule, e.gapRule = c.Rules.Bare(grid.EventGatewaySilent), c.Rules.Bare(grid.EventDataGap)
+	e.silentRule, e.lostRule, e.gapRule = e.bare(grid.EventGatewaySilent), e.bare(grid.EventProtectionLost), c.Rules.Bare(grid.EventDataGap)
 	return e, nil
 }
 
@@ -354,6 +356,18 @@ func (e *Engine) rulesFor(pt registry.PointNo) *ruleSet {
 
 func (e *Engine) rulesOf(pt registry.PointNo) []*alarm.Rule { return e.rulesFor(pt).rules }
 func (e *Engine) watched(pt registry.PointNo) []uint64      { return e.rulesFor(pt).watched }
+
+// bare is the rule of an event that no point's rules raise; with a plan it opens a ticket.
+func (e *Engine) bare(t grid.EventType) *alarm.Rule {
+	r := e.Rules.Bare(t)
+	if r == nil {
+		return nil
+	}
+	own := *r
+	_, err := e.Plans.For(t)
+	own.Ticket = err == nil
+	return &own
+}
 
 func firstFrom(rules *alarm.Rules, kind grid.Kind, typ grid.EventType) *alarm.Rule {
 	all, err := rules.For("", kind)

@@ -150,18 +150,18 @@ func nodeConfig() (c Config, err error) {
 	if err != nil {
 		return c, err
 	}
-	if c.Rules, err = alarm.Parse("rules.yaml", rules); err != nil {
-		return c, err
-	}
-	plans, err := configs.FS.ReadFile("tickets.yaml")
-	if err != nil {
-		return c, err
-	}
 	days, err := configs.FS.ReadFile("calendars.yaml")
 	if err != nil {
 		return c, err
 	}
 	calendars, err := calendar.Parse("calendars.yaml", days)
+	if err != nil {
+		return c, err
+	}
+	if c.Rules, err = alarm.Parse("rules.yaml", rules, calendars); err != nil {
+		return c, err
+	}
+	plans, err := configs.FS.ReadFile("tickets.yaml")
 	if err != nil {
 		return c, err
 	}

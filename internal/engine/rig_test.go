@@ -72,8 +72,8 @@ func must[T any](t testing.TB) func(v T, err error) T {
 }
 
 func testRules(t testing.TB) (*alarm.Rules, *ticket.Plans) {
-	rules := must[*alarm.Rules](t)(alarm.Parse("rules.yaml", must[[]byte](t)(configs.FS.ReadFile("rules.yaml"))))
 	calendars := must[*calendar.Calendars](t)(calendar.Parse("calendars.yaml", must[[]byte](t)(configs.FS.ReadFile("calendars.yaml"))))
+	rules := must[*alarm.Rules](t)(alarm.Parse("rules.yaml", must[[]byte](t)(configs.FS.ReadFile("rules.yaml")), calendars))
 	plans := must[*ticket.Plans](t)(ticket.ParsePlans("tickets.yaml", must[[]byte](t)(configs.FS.ReadFile("tickets.yaml")), calendars))
 	return rules, plans
 }

@@ -154,7 +154,7 @@ func (e *Engine) markOffline() {
 // whereOf is the place of an episode: see episodeKey.
 func whereOf(a *grid.Alarm) string {
 	switch {
-	case strings.HasPrefix(string(a.Device), "path:"):
+	case strings.HasPrefix(string(a.Device), "path:"), strings.HasPrefix(string(a.Device), buildingPrefix):
 		return string(a.Device)
 	case a.Point != "":
 		return a.Point

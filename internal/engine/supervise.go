@@ -109,9 +109,11 @@ func (b *batch) setOffline(no registry.DeviceNo, soft *deviceSoft, due time.Time
 	switch step := alarm.Next(s.rule, alarm.Silence(true, due, fromNanos(soft.heard)), ep, b.now); step.Action {
 	case alarm.Raise:
 		b.raise(s, nil, due)
+		b.fellSilent(no, s, due)
 	case alarm.Rejoin:
 		b.because(fmt.Sprintf("timer/%s/%s/%d", s.where, s.rule.Type, due.UnixNano()), b.now)
 		b.cameBack(s, ep, nil, due)
+		b.fellSilent(no, s, due)
 	}
 }
 
@@ -132,6 +134,7 @@ func (b *batch) backOnline(no registry.DeviceNo, soft *deviceSoft) {
 	if ep.Ticket != "" {
 		b.check(ep.Ticket)
 	}
+	b.isBack(no)
 }
 
 // pathSilent raises one fault for a way in that brings nothing from anyone, and says how
@@ -154,6 +157,7 @@ func (b *batch) pathSilent(n uint32) {
 	b.raise(s, nil, fromNanos(p.heard))
 	e.silentPaths++
 	b.undo = append(b.undo, func() { e.silentPaths-- })
+	b.protectionBehind(n, fromNanos(p.heard))
 }
 
 // pathSpeaks ends gateway.silent when the way brings something again.
@@ -169,7 +173,9 @@ func (b *batch) pathSpeaks(name string) {
 		e.silentPaths--
 		b.undo = append(b.undo, func() { e.silentPaths++ })
 		b.clear(s, ep, alarm.Input{Since: b.now, Heard: b.now}, nil)
+		b.check(ep.Ticket)
 		b.superviseAgain(e.paths.get(name))
+		b.protectionBehind(e.paths.get(name), b.now)
 	}
 }
 

@@ -47,6 +47,9 @@ func (b *batch) openTicket(s site, ep *grid.Alarm, d *decoded) {
 
 // place reads the point of a site; its words are not kept in memory.
 func (e *Engine) place(s site) grid.Point {
+	if s.at.Building != "" {
+		return s.at
+	}
 	if !s.hasPoint() {
 		return grid.Point{Scope: e.home, Address: s.where}
 	}
@@ -209,7 +212,9 @@ func (b *batch) cameBack(s site, old *grid.Alarm, d *decoded, at time.Time) {
 		return
 	}
 	row := b.changeTicket(ep.Ticket)
-	res, _ := ticket.Rejoin(row, plan, b.now, e.context(row))
+	c := e.context(row)
+	c.Quiet = ep.Quiet
+	res, _ := ticket.Rejoin(row, plan, b.now, c)
 	b.ticketChanged(row, res)
 }
 
@@ -289,6 +294,9 @@ func later(a, b time.Time) time.Time {
 
 // senses is what is heard of an episode's condition.
 func (e *Engine) senses(ep *grid.Alarm) (in alarm.Input, interval time.Duration, deaf []alarm.Span, ok bool) {
+	if ep.Point == "" { // of a way in or a building: what raised it also clears it
+		return alarm.Input{Abnormal: ep.Active, Since: later(ep.Raised, ep.Returned), Heard: e.engineTime}, 0, nil, true
+	}
 	pt, known := e.memory.Point(ep.Point)
 	if !known {
 		return in, 0, nil, false
@@ -302,7 +310,7 @@ func (e *Engine) senses(ep *grid.Alarm) (in alarm.Input, interval time.Duration,
 		if r.Type != ep.Type {
 			continue
 		}
-		if r.From == alarm.FromSilence {
+		if r.From == alarm.FromSilence || r.From == alarm.FromStolen {
 			heard := fromNanos(e.soft.devs[no].heard)
 			return alarm.Input{Abnormal: ep.Active, Since: later(ep.Raised, heard), Heard: heard}, interval, deaf, true
 		}

@@ -36,6 +36,7 @@ var arrows = map[string][]string{
 		"internal/influx", "internal/journal", "internal/mqtt", "internal/profile", "internal/registry", "internal/serial",
 		"internal/state", "internal/ticket",
 	},
+	"internal/alarm":    {"internal/calendar"},
 	"internal/ticket":   {"internal/calendar"},
 	"internal/gatetest": nil, // tests of everything: may import anything
 }

@@ -72,11 +72,11 @@ func TestDemoRulesAndPlansBelongTogether(t *testing.T) {
 		}
 		return b
 	}
-	rules, err := alarm.Parse("demo/rules.yaml", read("rules.yaml"))
+	calendars, err := readCalendars("")
 	if err != nil {
 		t.Fatal(err)
 	}
-	calendars, err := readCalendars("")
+	rules, err := alarm.Parse("demo/rules.yaml", read("rules.yaml"), calendars)
 	if err != nil {
 		t.Fatal(err)
 	}

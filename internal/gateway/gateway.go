@@ -206,15 +206,15 @@ func (g *Gateway) rules() (*alarm.Rules, *ticket.Plans, string, error) {
 	if err != nil {
 		return nil, nil, "", err
 	}
-	rules, err := alarm.Parse(rulesName, rulesFile)
+	if g.calendars, err = readCalendars(g.cfg.Calendars); err != nil {
+		return nil, nil, "", err
+	}
+	rules, err := alarm.Parse(rulesName, rulesFile, g.calendars)
 	if err != nil {
 		return nil, nil, "", err
 	}
 	plansName, plansFile, err := fileOr(g.cfg.Tickets, "tickets.yaml")
 	if err != nil {
-		return nil, nil, "", err
-	}
-	if g.calendars, err = readCalendars(g.cfg.Calendars); err != nil {
 		return nil, nil, "", err
 	}
 	if year := g.calendars.Unknown(time.Now(), calendarAhead); year != 0 {

@@ -37,7 +37,11 @@ func (c *Config) DiffFiles(ctx context.Context, r profile.DiffRequest, seen func
 	if err != nil {
 		return profile.Diff{}, err
 	}
-	rules, err := alarm.Parse(name, file)
+	calendars, err := readCalendars(c.Calendars)
+	if err != nil {
+		return profile.Diff{}, err
+	}
+	rules, err := alarm.Parse(name, file, calendars)
 	if err != nil {
 		return profile.Diff{}, err
 	}

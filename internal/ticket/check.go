@@ -144,7 +144,11 @@ func Rejoin(t *grid.Ticket, p *Plan, now time.Time, c Context) (r Result, ok boo
 		ch.rework("the alarm came back")
 	default:
 		ch.say(verbRejoin, grid.MoveRecord{Reason: "the alarm came back"})
-		ch.tellAll(MessageUpdated, "")
+		if now.Before(c.Quiet) {
+			ch.tellLater(c.Quiet)
+		} else {
+			ch.tellAll(MessageUpdated, "")
+		}
 	}
 	return ch.done(), true
 }

@@ -59,6 +59,22 @@ func Raise(t *grid.Ticket, p *Plan, to grid.Priority, why string, now time.Time,
 	return ch.done()
 }
 
+// Silent is for a sensor that says nothing more after its alarm: it may be destroyed. The
+// priority goes up, P1 stays, and a person decides.
+func Silent(t *grid.Ticket, p *Plan, why string, now time.Time, c Context) Result {
+	ch := begin(t, p, c, bySensor, now)
+	if t.State.Ended() {
+		return ch.done()
+	}
+	if t.Priority > 1 {
+		ch.say(verbRaise, grid.MoveRecord{Reason: why, Detail: fmt.Sprintf("%s → %s", t.Priority, t.Priority-1)})
+		t.Priority--
+	}
+	ch.task("%s: the sensor cannot tell any more, ask a person on site", why)
+	ch.tellAll(MessageEscalated, "")
+	return ch.done()
+}
+
 // tellSoon tells the units now, or with what else comes until gather is over.
 func (ch *change) tellSoon() {
 	last := findClock(ch.t, clockTell)
@@ -67,6 +83,13 @@ func (ch *change) tellSoon() {
 		ch.tellNow()
 	case !last.Stopped.IsZero():
 		ch.setClock(grid.Clock{Name: clockTell, Started: last.Started, Due: last.Started.Add(gather)})
+	}
+}
+
+// tellLater tells the units at the latest then.
+func (ch *change) tellLater(at time.Time) {
+	if last := findClock(ch.t, clockTell); last == nil || !last.Stopped.IsZero() {
+		ch.setClock(grid.Clock{Name: clockTell, Started: ch.now, Due: at})
 	}
 }
 

@@ -11,6 +11,7 @@ type Context struct {
 	Units  []grid.Unit // all units; those of other places and modes are left out here
 	Active bool        // the sensor, as last heard, still says so
 	Second bool        // a second detector of the building alarms
+	Quiet  time.Time   // the condition flaps: nobody is told of its coming back until then; zero: it does not
 }
 
 // Result is what a change did to a ticket.
