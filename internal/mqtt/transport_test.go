@@ -276,10 +276,10 @@ func TestLossIsSeenWhileTheWindowIsFull(t *testing.T) {
 
 func TestIdleConnectionIsLeftAlone(t *testing.T) {
 	m := startMosquitto(t)
-	tr, _ := start(t, Config{URL: m.url(), CanaryEvery: 50 * time.Millisecond, DeafAfter: 700 * time.Millisecond}, &gatetest.Inbox{})
+	tr, _ := start(t, Config{URL: m.url(), CanaryEvery: 50 * time.Millisecond, DeafAfter: 3 * time.Second}, &gatetest.Inbox{})
 	connected(t, tr)
 	since := tr.Status().Since
-	time.Sleep(2 * time.Second)
+	time.Sleep(4 * time.Second)
 	if s := tr.Status(); !s.Connected || !s.Since.Equal(since) {
 		t.Errorf("the connection was broken: %s", s.LastError)
 	}
