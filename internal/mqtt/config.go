@@ -28,7 +28,7 @@ type Config struct {
 
 	KeepAlive      time.Duration `yaml:"keep_alive"`      // whole seconds; default 30s
 	ConnectTimeout time.Duration `yaml:"connect_timeout"` // for each step to a connection; default 10s
-	MaxBackoff     time.Duration `yaml:"max_backoff"`     // longest pause between two attempts; default 8s
+	MaxBackoff     time.Duration `yaml:"max_backoff"`     // longest pause between two attempts; default 4s
 	CanaryEvery    time.Duration `yaml:"canary_every"`    // a message to ourselves; default 2s
 	DeafAfter      time.Duration `yaml:"deaf_after"`      // hearing nothing this long breaks the connection; default 6s
 
@@ -88,7 +88,7 @@ func (c Config) withDefaults() Config {
 	duration(&c.ConnectTimeout, 10*time.Second)
 	// Together these keep the deafness after a broker's loss of memory, and the time after its
 	// return, under ten seconds.
-	duration(&c.MaxBackoff, 8*time.Second)
+	duration(&c.MaxBackoff, 4*time.Second)
 	duration(&c.CanaryEvery, 2*time.Second)
 	duration(&c.DeafAfter, 6*time.Second)
 	duration(&c.GiveUp, 30*time.Second)
