@@ -11,8 +11,9 @@ import (
 	"gridgate/internal/grid"
 )
 
-// soonest bounds how often a device that speaks all the time makes us try again.
-const soonest = 10 * time.Second
+// between is the time between two tries that a device makes us take by speaking: one that
+// speaks all the time is not tried all the time.
+const between = 10 * time.Second
 
 // stale is how long a way may wait for its wire before it is looked up again.
 const stale = 10 * time.Second
@@ -27,7 +28,7 @@ type stream struct {
 	gone   bool               // the first was taken back or expired while busy
 	heard  bool               // the device, since the last attempt began
 	fails  int                // attempts in a row
-	tried  time.Time          // end of the last attempt
+	spoke  time.Time          // the last attempt that was made sooner since it spoke
 	next   time.Time          // the first is not tried before
 	place  int                // in the timers; -1: not there
 
@@ -242,18 +243,22 @@ func (o *Outbox) await(id grid.Identity) {
 // hasten has a stream tried now, since its device was heard.
 func (o *Outbox) hasten(s *stream) {
 	s.heard = true
-	if s.busy {
-		return
-	}
-	if at := s.tried.Add(o.gap(s.fails)); at.Before(s.next) {
-		s.next = at
+	if !s.busy && s.sooner(time.Now()) {
 		o.file(s)
 	}
 }
 
-// gap is the pause that hearing a device does not shorten.
-func (o *Outbox) gap(fails int) time.Duration {
-	return min(o.cfg.First<<min(fails, 10), soonest)
+// sooner moves the next attempt to the front, and reports whether that changes anything.
+func (s *stream) sooner(now time.Time) bool {
+	at := s.spoke.Add(between)
+	if at.Before(now) {
+		at = now
+	}
+	if !at.Before(s.next) {
+		return false
+	}
+	s.next, s.spoke = at, at
+	return true
 }
 
 // pause is the time until the next attempt, after so many that failed: doubled each time,
@@ -324,7 +329,7 @@ func (o *Outbox) place(f found) {
 	if s.gone || f.wire == nil {
 		if f.wire == nil && f.known && f.row.State == grid.DownlinkQueued && !s.gone {
 			s.fails++
-			o.again(s, f.row, time.Time{})
+			o.again(s, f.row)
 			return
 		}
 		o.done(s)
@@ -377,7 +382,6 @@ func (o *Outbox) settle(e ended) {
 	s := e.stream
 	s.wire.running--
 	s.back, s.wire = nil, nil
-	s.tried = time.Now()
 	o.n.trying.Add(-1)
 	if e.took {
 		o.n.sent.Add(1)
@@ -387,17 +391,17 @@ func (o *Outbox) settle(e ended) {
 		return
 	}
 	s.fails++
-	o.again(s, e.row, s.tried.Add(o.gap(s.fails-1)))
+	o.again(s, e.row)
 }
 
-// again has the first of a stream wait for its next attempt; not before soon if its device
-// was heard meanwhile.
-func (o *Outbox) again(s *stream, row grid.Downlink, soon time.Time) {
+// again has the first of a stream wait for its next attempt. If its device was heard
+// meanwhile it may be awake: then that is soon.
+func (o *Outbox) again(s *stream, row grid.Downlink) {
 	s.busy = false
 	s.queue[0] = row
 	s.next = row.Next
-	if s.heard && soon.Before(s.next) {
-		s.next = soon
+	if s.heard {
+		s.sooner(time.Now())
 	}
 	o.file(s)
 }
