@@ -120,6 +120,9 @@ func (g *Gateway) serialMetrics(send func(kind prometheus.ValueType, name, help 
 		send(count, "serial_damaged_frames_total", "Frames that were noise, half or wrong.", float64(s.Damaged), "line", line)
 		for _, slave := range s.Slaves {
 			address := fmt.Sprint(slave.Address)
+			if slave.DTU != "" {
+				address = slave.DTU + "/" + address
+			}
 			send(gauge, "serial_slave_up", "1 while the Modbus unit answers.", flag(slave.Up), "line", line, "slave", address)
 			send(count, "serial_slave_requests_total", "Requests to the Modbus unit.", float64(slave.Asked), "line", line, "slave", address)
 			send(count, "serial_slave_answers_total", "Answers of the Modbus unit, exceptions too.", float64(slave.Answered), "line", line, "slave", address)

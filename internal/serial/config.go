@@ -259,11 +259,12 @@ func (c *Config) checkProtocol(w *wishes) {
 }
 
 func (c *Config) checkSlaves(w *wishes) {
-	seen := map[grid.Identity]bool{}
+	seen, at := map[grid.Identity]bool{}, map[string]bool{}
 	for i, s := range c.Slaves {
-		id := s.identity(c.Name)
+		id, place := s.identity(c.Name), fmt.Sprintf("%s/%d", s.DTU, s.Address)
 		w.want(!seen[id], "slaves[%d]: %s is there already", i, id)
-		seen[id] = true
+		w.want(!at[place] || seen[id], "slaves[%d].address is %d again: want one slave of an address", i, s.Address)
+		seen[id], at[place] = true, true
 		w.want(s.Address > 0, "slaves[%d].address is 0: want 1 to 255", i)
 		w.want((s.DTU != "") == (c.Register != ""), "slaves[%d].dtu is %q: want the name of a serial server where register is set, and nowhere else", i, s.DTU)
 		w.want(s.DTU == "" || validDTU.MatchString(s.DTU), "slaves[%d].dtu is %q: want small letters, digits, dots and dashes, at most 64", i, s.DTU)

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/hex"
+	"errors"
 	"net"
 	"strings"
 	"time"
@@ -41,7 +42,11 @@ func (t *Transport) serialServer(ctx context.Context, c net.Conn, host string) {
 	}
 	err = t.master(ctx, l, b)
 	t.silenced(b)
-	if err != nil && ctx.Err() == nil {
+	switch {
+	case ctx.Err() != nil:
+	case errors.Is(err, errNewerCall): // or two call us by one name, or by none
+		t.tally.Fault("serial server called again", grid.Errorf(grid.Unavailable, "serial %s: %s: %w", t.cfg.Name, host, err))
+	default:
 		t.log.Info("serial server is gone", "in", host, "err", err)
 	}
 }

@@ -95,6 +95,9 @@ func TestSerialServersAreToldApartByWhatTheyCallThemselves(t *testing.T) {
 	dtuCall(t, tr, newBusOf(values(9)), "AT+IMEI=8601\r\n")
 	saw("modbus:pits/8601/7", 9)
 	gatetest.Eventually(t, "the first call to be over", func() bool { return len(tr.Peers("")) == 3+3 })
+	if e := tr.Links()[0].LastError; !strings.Contains(e, "the same serial server has called again") {
+		t.Errorf("health does not say so: %q", e)
+	}
 	peers := fmt.Sprint(tr.Peers(""))
 	if !strings.Contains(peers, "serial server 8601") || !strings.Contains(peers, "serial server 0102ff") {
 		t.Errorf("health does not name them: %s", peers)

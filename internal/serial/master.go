@@ -34,6 +34,7 @@ const (
 // SlaveStatus is the health of one Modbus unit.
 type SlaveStatus struct {
 	Identity   grid.Identity `json:"identity"`
+	DTU        string        `json:"dtu,omitempty"` // the serial server behind which it is
 	Address    int           `json:"address"`
 	Up         bool          `json:"up"` // it answers
 	Since      time.Time     `json:"since,omitzero"`
@@ -73,7 +74,7 @@ func newSlaves(c *Config) []*slave {
 	for _, s := range c.Slaves {
 		sl := &slave{Slave: s}
 		sl.Identity = s.identity(c.Name)
-		sl.status = SlaveStatus{Identity: sl.Identity, Address: int(s.Address)}
+		sl.status = SlaveStatus{Identity: sl.Identity, DTU: s.DTU, Address: int(s.Address)}
 		var slowest time.Duration
 		for _, p := range s.Polls {
 			orElse(&p.Address, s.Address)

@@ -375,6 +375,7 @@ func TestSlavesThatCannotBeAskedAreRefused(t *testing.T) {
 	for want, cfg := range map[string]Config{
 		"slaves[0].address is 0":                      {Slaves: []Slave{one(0)}},
 		"slaves[1]: modbus:a/1 is there already":      {Slaves: []Slave{one(1), one(1)}},
+		"slaves[1].address is 1 again":                {Slaves: []Slave{one(1), {Address: 1, Identity: "sn:x", Polls: one(1).Polls}}},
 		"slaves[0]: has nothing to ask":               {Slaves: []Slave{{Address: 1}}},
 		"response_timeout is 1ms: want 20ms to 10s":   {ResponseTimeout: time.Millisecond, Slaves: []Slave{one(1)}},
 		"slaves[0]: a poll is due every 0s: want":     {Slaves: []Slave{{Address: 1, Polls: []Poll{{}}}}},
