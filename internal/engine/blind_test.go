@@ -143,3 +143,33 @@ func TestAFlappingContactTellsItsUnitsNowAndThen(t *testing.T) {
 		t.Errorf("%d updates of a cover that flaps", n)
 	}
 }
+
+func TestABatteryIsReportedThirtyDaysBeforeItsEnd(t *testing.T) {
+	r := newRig(t)
+	r.units()
+	r.place(grid.Door, "D1", doorDev)
+	level := 60.0
+	for day := range 24 { // 1 % a day: 30 days above 10 % at 40 %
+		r.say(doorDev, fmt.Sprintf(`{"door.open":false,"battery.level":%.0f,"seq":%d}`, level, day+1))
+		r.clock.Add(int64(12 * time.Minute))
+		r.settle()
+		if day == 12 {
+			r.restart() // the trend outlives it
+		}
+		low := r.ofType(grid.EventBatteryLow)
+		if want := day > 20; len(low) > 0 && !want || len(low) == 0 && day == 23 {
+			t.Fatalf("day %d, %.0f %%: device.battery_low is %+v", day, level, low)
+		}
+		r.clock.Add(int64(24*time.Hour - 12*time.Minute))
+		level--
+	}
+	h := must[grid.DeviceHealth](t)(r.engine.LiveDevice(t.Context(), doorDev))
+	if h.BatteryDays == nil || *h.BatteryDays < 25 || *h.BatteryDays > 30 {
+		t.Errorf("days left: %v, want about 27", h.BatteryDays)
+	}
+	r.say(doorDev, `{"door.open":false,"battery.level":100,"seq":99}`)
+	r.after(2 * time.Hour)
+	if low := r.ofType(grid.EventBatteryLow); low[0].Active {
+		t.Error("with a new battery it is still low")
+	}
+}

@@ -18,7 +18,7 @@ import (
 // The checkpoint file holds the soft state. It is a run of blocks, each with the rows
 // that changed since the block before it and the cursors at which they were right:
 //
-//	magic "GGCK" | version 2 | blocks…
+//	magic "GGCK" | version 3 | blocks…
 //	block: length u32 | crc32c u32 of the body | body
 //	body:  cursors (epoch u32, seq u64) per lane | rows…
 //
@@ -27,7 +27,7 @@ import (
 // live it is written anew beside itself and renamed.
 
 const (
-	checkpointMagic   = "GGCK\x02"
+	checkpointMagic   = "GGCK\x03"
 	checkpointFile    = "soft.ckpt"
 	maxCheckpointBody = 1 << 30
 	// growth is how many times its first size the file may grow before it is rewritten.
@@ -219,6 +219,11 @@ func appendDevice(b []byte, id grid.Identity, d *deviceSoft, path string) []byte
 	b = binary.LittleEndian.AppendUint32(b, d.frames)
 	b = binary.LittleEndian.AppendUint32(b, d.dups)
 	b = append(b, byte(d.flags&^dirty), d.ringAt)
+	b = binary.LittleEndian.AppendUint16(b, d.battery.Day)
+	b = binary.LittleEndian.AppendUint16(b, d.battery.First)
+	for _, v := range d.battery.Sums() {
+		b = binary.LittleEndian.AppendUint32(b, math.Float32bits(v))
+	}
 	return appendString(b, path)
 }
 
@@ -265,7 +270,14 @@ func (r *blockReader) take(n int) []byte {
 	return out
 }
 
-func (r *blockReader) byte() byte  { return r.take(1)[0] }
+func (r *blockReader) byte() byte { return r.take(1)[0] }
+func (r *blockReader) u16() uint16 {
+	if b := r.take(2); b != nil {
+		return binary.LittleEndian.Uint16(b)
+	}
+	return 0
+}
+
 func (r *blockReader) u32() uint32 { return binary.LittleEndian.Uint32(r.take(4)) }
 func (r *blockReader) u64() uint64 { return binary.LittleEndian.Uint64(r.take(8)) }
 
@@ -375,6 +387,12 @@ func (e *Engine) readDevice(r *blockReader) {
 	}
 	d.top, d.frames, d.dups = r.u32(), r.u32(), r.u32()
 	d.flags, d.ringAt = softFlags(r.byte())&^dirty, r.byte()%uint8(len(d.ring))
+	d.battery.Day, d.battery.First = r.u16(), r.u16()
+	var sums [5]float32
+	for i := range sums {
+		sums[i] = math.Float32frombits(r.u32())
+	}
+	d.battery.SetSums(sums)
 	path := r.string()
 	if n, ok := e.memory.Device(id); ok && r.err == nil {
 		d.path = e.paths.get(path)

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"math"
 	"slices"
 	"strconv"
 	"time"
@@ -689,6 +690,10 @@ func (e *Engine) liveDevice(no registry.DeviceNo) grid.DeviceHealth {
 		if v, ok := e.soft.points[pt].value(grid.BatteryLevel); ok {
 			h.BatteryPct = &v
 		}
+	}
+	if days, known := soft.battery.DaysLeft(); known {
+		days = math.Round(days)
+		h.BatteryDays = &days
 	}
 	return h
 }

@@ -218,6 +218,9 @@ func (b *batch) apply(no registry.DeviceNo, d *decoded, v verdict, held *grid.Qu
 		past := v == behind || r.History || f.Flags&grid.Retained != 0
 		if b.reading(pt, d, r, past) {
 			e.touch(pt, r.Signal)
+			if r.Signal == grid.BatteryLevel {
+				b.forecast(no, pt, d, r)
+			}
 		}
 		b.seriesReading(pt, d, r)
 	}

@@ -4,6 +4,7 @@ import (
 	"math"
 	"slices"
 
+	"gridgate/internal/alarm"
 	"gridgate/internal/grid"
 	"gridgate/internal/registry"
 )
@@ -48,6 +49,27 @@ func (b *batch) lapsed(no registry.DeviceNo, d *decoded) {
 		return
 	}
 	b.setOffline(no, soft, b.now, soft.heard == 0)
+}
+
+// forecast goes on with the trend of a battery, once a day, and makes a reading of what it
+// foretells. A new battery takes an earlier word back.
+func (b *batch) forecast(no registry.DeviceNo, pt registry.PointNo, d *decoded, r *grid.Reading) {
+	soft := b.e.soft.touchDevice(no)
+	next, news := soft.battery.Hear(r.Value, d.frame.Received)
+	if !news || r.Suspect {
+		return
+	}
+	soft.battery = next
+	days, known := next.DaysLeft()
+	point := b.e.soft.touchPoint(pt)
+	if !known {
+		if point.val(grid.BatteryDays) == nil {
+			return
+		}
+		days = alarm.BatteryMost
+	}
+	setValue(point, d, &grid.Reading{Signal: grid.BatteryDays, Value: math.Round(days)}, d.frame.Received, 0)
+	b.e.touch(pt, grid.BatteryDays)
 }
 
 // batterySaid keeps the battery level that the network says, for a device that says none

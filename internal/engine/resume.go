@@ -85,7 +85,7 @@ func (b *batch) resume(f *grid.Frame, q *grid.QuarantinedFrame, held bool) {
 	}
 	b.undo, b.after, b.rows, b.series = b.undo[:0], b.after[:0], state.Batch{}, b.series[:0]
 	b.alarms, b.tickets, b.deliveries = b.alarms[:0], b.tickets[:0], b.deliveries[:0]
-	b.downlinks = b.downlinks[:0]
+	b.incidents, b.downlinks = b.incidents[:0], b.downlinks[:0]
 	e.soft.forget()
 	e.dropEnded(nil)
 	clear(e.replayed)

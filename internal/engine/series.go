@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"math"
 	"time"
 
 	"gridgate/internal/grid"
@@ -130,6 +131,9 @@ func (b *batch) seriesHealth(no registry.DeviceNo, online bool, at time.Time) {
 	l.Float("duplicates", float64(soft.dups))
 	if v, ok := e.soft.points[pt].value(grid.BatteryLevel); ok {
 		l.Float("battery_pct", v)
+	}
+	if days, known := soft.battery.DaysLeft(); known {
+		l.Float("battery_days", math.Round(days))
 	}
 	b.addLine(l)
 }

@@ -3,6 +3,7 @@ package engine
 import (
 	"time"
 
+	"gridgate/internal/alarm"
 	"gridgate/internal/grid"
 	"gridgate/internal/registry"
 )
@@ -21,10 +22,12 @@ type deviceSoft struct {
 	top    uint32  // newest counter of the session
 	frames uint32
 	dups   uint32
-	path   uint32 // by which gateway or source it was last heard
-	timer  uint32 // the tick its supervision timer is armed for; 0: none
-	flags  softFlags
-	ringAt uint8 // where the next frame goes in ring
+
+	battery alarm.Battery
+	path    uint32 // by which gateway or source it was last heard
+	timer   uint32 // the tick its supervision timer is armed for; 0: none
+	flags   softFlags
+	ringAt  uint8 // where the next frame goes in ring
 }
 
 type softFlags uint8

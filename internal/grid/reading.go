@@ -37,6 +37,7 @@ const (
 	SmokeDirty   // the chamber is dirty: to be cleaned
 	Interconnect // sounds because another detector does: never an alarm of its own
 	ManholeGap   // from the sensor under the cover down to the water: no level without the height it hangs at
+	BatteryDays  // until the battery is empty, as its trend foretells: worked out by the engine
 	SignalCount  // how many there are, with NoSignal
 )
 
@@ -76,6 +77,7 @@ var Signals = [SignalCount]SignalSpec{
 	HeatAlarm:       {"heat.alarm", true, "", "smoke", "heat"},
 	SmokeDirty:      {"smoke.dirty", true, "", "smoke", "dirty"},
 	Interconnect:    {"smoke.interconnect", true, "", "smoke", "interconnect"},
+	BatteryDays:     {"battery.days", false, "d", "", "battery_days"},
 	ManholeGap:      {"manhole.gap", false, "m", "manhole", "gap_m"},
 }
 
@@ -180,7 +182,9 @@ type DeviceHealth struct {
 	ClockOff   bool      `json:"clock_off,omitempty"` // its clock is more than 120 s off: not believed
 	NextDue    time.Time `json:"next_due,omitzero"`   // silent after this: offline
 	BatteryPct *float64  `json:"battery_pct,omitempty"`
-	RSSIdBm    *float64  `json:"rssi_dbm,omitempty"`
-	SNRdB      *float64  `json:"snr_db,omitempty"`
-	Lane       string    `json:"lane,omitempty"`
+	// BatteryDays is how long its battery lasts, as its trend foretells; absent in the first two weeks.
+	BatteryDays *float64 `json:"battery_days,omitempty"`
+	RSSIdBm     *float64 `json:"rssi_dbm,omitempty"`
+	SNRdB       *float64 `json:"snr_db,omitempty"`
+	Lane        string   `json:"lane,omitempty"`
 }
