@@ -14,7 +14,7 @@ import (
 // not named here may import nothing but grid. Thick packages have short lists: an arrow is
 // added by a person who has thought about it, not by the editor.
 var arrows = map[string][]string{
-	"cmd/gridgate": {"configs", "firmware-profiles", "internal/api", "internal/envelope", "internal/gateway", "internal/profile"},
+	"cmd/gridgate": {"configs", "firmware-profiles", "internal/api", "internal/dispatch", "internal/envelope", "internal/gateway", "internal/profile"},
 	"cmd/gridsim":  {"simulator"},
 
 	// The simulator shares no code with what it tests, or the same bug on both ends cancels out.

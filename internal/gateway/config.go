@@ -130,10 +130,11 @@ type DispatchConfig struct {
 	AllowCIDRs []string       `yaml:"allow_cidrs"` // private networks that webhooks may reach; none by default
 	Timeout    time.Duration  `yaml:"timeout"`
 	Retry      dispatch.Retry `yaml:"retry"`
-	Poll       time.Duration  `yaml:"poll"`    // how often a unit that must be asked is asked for its answers
-	Link       string         `yaml:"link"`    // where a person sees a ticket, with {ticket} in it; "" is none
-	CAP        string         `yaml:"cap"`     // file with the table of CAP; "" is the built-in one
-	Open311    string         `yaml:"open311"` // file with the services of /open311/v2; "" is the built-in one
+	Poll       time.Duration  `yaml:"poll"`       // how often a unit that must be asked is asked for its answers
+	Connectors []string       `yaml:"connectors"` // folders of connectors that are data; a later one overrides, all override the built-in
+	Link       string         `yaml:"link"`       // where a person sees a ticket, with {ticket} in it; "" is none
+	CAP        string         `yaml:"cap"`        // file with the table of CAP; "" is the built-in one
+	Open311    string         `yaml:"open311"`    // file with the services of /open311/v2; "" is the built-in one
 }
 
 // LogConfig is what is said on standard error.
@@ -204,6 +205,9 @@ func (c *Config) resolve(dir string) {
 	paths = append(paths, c.CoAP.files()...)
 	for i := range c.Profiles {
 		paths = append(paths, &c.Profiles[i])
+	}
+	for i := range c.Dispatch.Connectors {
+		paths = append(paths, &c.Dispatch.Connectors[i])
 	}
 	for i := range c.Registry {
 		paths = append(paths, &c.Registry[i])

@@ -5,12 +5,15 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"maps"
 	"net/netip"
+	"os"
 	"slices"
 	"strings"
 	"time"
 
+	"gridgate/configs"
 	"gridgate/internal/api"
 	"gridgate/internal/dispatch"
 	"gridgate/internal/grid"
@@ -37,6 +40,9 @@ func (g *Gateway) makeConnectors() error {
 	webhook := dispatch.NewWebhook(dispatch.WebhookConfig{Target: g.target, Allow: reach.Allow})
 	g.connectors = map[string]grid.Connector{"webhook": webhook, "inbox": dispatch.Inbox{}}
 	g.connectors["open311"] = dispatch.NewOpen311(reach)
+	if err := g.makeTemplates(reach); err != nil {
+		return err
+	}
 	if err := g.makeCAP(reach); err != nil {
 		return err
 	}
@@ -47,11 +53,38 @@ func (g *Gateway) makeConnectors() error {
 	return nil
 }
 
+// makeTemplates makes the connectors that are data: the built-in ones, and those of the
+// configured folders over them.
+func (g *Gateway) makeTemplates(reach dispatch.Reach) error {
+	specs, err := dispatch.LoadTemplates(g.cfg.ConnectorDirs()...)
+	if err != nil {
+		return fmt.Errorf("dispatch.connectors: %w", err)
+	}
+	for name, s := range specs {
+		g.connectors[name] = dispatch.NewTemplate(s, reach)
+	}
+	return nil
+}
+
+// ConnectorDirs are the folders of connectors that are data, the built-in one first.
+func (c *Config) ConnectorDirs() []fs.FS {
+	builtIn, err := fs.Sub(configs.FS, "connectors")
+	if err != nil {
+		panic("gateway: " + err.Error()) // it is part of the program
+	}
+	dirs := []fs.FS{builtIn}
+	for _, d := range c.Dispatch.Connectors {
+		dirs = append(dirs, os.DirFS(d))
+	}
+	return dirs
+}
+
 // makePoller makes the worker that asks those units' systems that do not call back.
 func (g *Gateway) makePoller() {
 	askers := map[string]dispatch.Asker{}
 	for name, c := range g.connectors {
-		if a, ok := c.(dispatch.Asker); ok {
+		a, ok := c.(dispatch.Asker)
+		if t, data := c.(*dispatch.Template); ok && (!data || t.Asks()) {
 			askers[name] = a
 		}
 	}
