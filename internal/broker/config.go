@@ -3,6 +3,7 @@ package broker
 import (
 	"time"
 
+	"gridgate/internal/grid"
 	"gridgate/internal/intake"
 )
 
@@ -31,10 +32,12 @@ type Config struct {
 
 	Credentials Credentials `yaml:"-"` // of the registry; nil: users alone
 
-	Identify intake.Identify  `yaml:"-"` // must be set
-	Remember intake.Remember  `yaml:"-"` // may be nil
-	Downlink intake.Downlink  `yaml:"-"` // nil: takes no downlinks
-	Now      func() time.Time `yaml:"-"` // default time.Now
+	Identify intake.Identify `yaml:"-"` // must be set
+	Remember intake.Remember `yaml:"-"` // may be nil
+	Downlink intake.Downlink `yaml:"-"` // nil: takes no downlinks
+	// Listens is told who listens for its downlinks from now on; it must not wait. May be nil.
+	Listens func(grid.Identity) `yaml:"-"`
+	Now     func() time.Time    `yaml:"-"` // default time.Now
 }
 
 // DefaultUplinks are the topics of frames. All other topics are ordinary MQTT between the

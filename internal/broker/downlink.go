@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/url"
 	"slices"
 	"strings"
 	"sync/atomic"
@@ -67,6 +68,16 @@ func (b *Broker) Downlink(ctx context.Context, d *grid.Downlink, way grid.Frame)
 	return grid.Sent{State: grid.DownlinkSent, Ref: ref, Answer: fmt.Sprintf("sent to client %q, on %s", who, topic), NoAck: ref == ""}, nil
 }
 
+// listens tells which device a subscription is of, if it is of one.
+func (b *Broker) listens(filter string) {
+	rest, ok := strings.CutPrefix(unshared(filter), nativeDown)
+	name, _, _ := strings.Cut(rest, "/")
+	device, err := url.PathUnescape(name)
+	if ok && err == nil && b.cfg.Listens != nil && !strings.ContainsAny(name, "+#") {
+		b.cfg.Listens(grid.Identity(device))
+	}
+}
+
 // hearer is a connected client that is subscribed to a downlink's topic.
 type hearer struct {
 	cl  *mochi.Client
@@ -109,11 +120,18 @@ func (b *Broker) hearer(id string, sub packets.Subscription, topic string) (hear
 	return hearer{cl, g.(*guest), sub, min(1, sub.Qos)}, true
 }
 
-// ofDevice leaves those who can speak for a device: the clients of the account that is for
-// it, where there is one; else the one that last spoke as the device; else all, for a
+// ofDevice leaves those who can speak for a device: the clients of the accounts that are for
+// it, where there are any, by the configuration or the registry; else the one that last spoke as the device; else all, for a
 // bridge listens for many.
 func (b *Broker) ofDevice(all []hearer, device grid.Identity) []hearer {
+	_, itself := b.devices.accounts.Load(string(device))
+	if c := b.cfg.Credentials; c != nil && c.Manages(device, grid.MQTTPassword) {
+		itself = true
+	}
 	accounts := map[string]bool{}
+	if itself {
+		accounts[string(device)] = true
+	}
 	for _, u := range b.users {
 		if slices.Contains(u.Identities, device) {
 			accounts[u.Name] = true

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -166,8 +167,14 @@ func TestADeviceThatLeavesBeforeItsPubackMayHaveTheDownlink(t *testing.T) {
 		// Its session is kept, the downlink is not: that is sent again from the outbox.
 		back := dial(t, b, rawConnect{version: version, id: "mute", keepSession: true})
 		go func() {
-			_, err := b.Downlink(context.Background(), toDevice("sn:1", false), grid.Frame{})
-			result <- err
+			for {
+				_, err := b.Downlink(context.Background(), toDevice("sn:1", false), grid.Frame{})
+				if grid.CodeOf(err) != grid.Unavailable || errors.Is(err, grid.ErrMayHaveBeenSent) {
+					result <- err
+					return
+				}
+				time.Sleep(10 * time.Millisecond) // not quite connected yet
+			}
 		}()
 		gatetest.Eventually(t, "the PUBLISH again", func() bool { return len(back.got(3)) >= 1 })
 		p := back.got(3)[0]
@@ -293,6 +300,36 @@ func TestADownlinkEndsWithTheBroker(t *testing.T) {
 	if _, err := b.Downlink(t.Context(), toDevice("sn:1", false), grid.Frame{}); grid.CodeOf(err) != grid.Unavailable {
 		t.Errorf("after the end: got %v", err)
 	}
+}
+
+func TestItIsToldWhoListensForDownlinks(t *testing.T) {
+	var in gatetest.Inbox
+	var mu sync.Mutex
+	var told []grid.Identity
+	cfg := withDownlinks(Config{})
+	cfg.Listens = func(id grid.Identity) { mu.Lock(); defer mu.Unlock(); told = append(told, id) }
+	b, _ := start(t, cfg, &in)
+	c := dial(t, b, rawConnect{id: "dev", keepSession: true})
+	for _, filter := range []string{"gridgate/down/sn:1", "gridgate/down/modbus:a%2F7/#", "gridgate/down/#", "gridgate/up/#", "application/#"} {
+		c.write(t, subscribePacket(filter, 1))
+	}
+	gatetest.Eventually(t, "the SUBACKs", func() bool { return len(c.got(9)) == 5 })
+	says := func(want string) {
+		t.Helper()
+		mu.Lock()
+		defer mu.Unlock()
+		slices.Sort(told)
+		if got := fmt.Sprint(told); got != want {
+			t.Errorf("told of %s, want %s", got, want)
+		}
+		told = nil
+	}
+	says("[modbus:a/7 sn:1]")
+	_ = c.Close()
+	back := dial(t, b, rawConnect{id: "dev", keepSession: true}) // with its subscriptions
+	back.write(t, subscribePacket("x", 1))
+	gatetest.Eventually(t, "the SUBACK", func() bool { return len(back.got(9)) == 1 })
+	says("[modbus:a/7 sn:1]")
 }
 
 func TestDownlinksToManyDevicesAtOnce(t *testing.T) {

@@ -104,6 +104,9 @@ func (h *hook) OnSessionEstablished(cl *mochi.Client, _ packets.Packet) {
 	cl.State.Inflight.ResetSendQuota(0)
 	h.b.enters(cl)
 	h.b.recheck(cl)
+	for filter := range cl.State.Subscriptions.GetAll() { // of a session that it takes up again
+		h.b.listens(filter)
+	}
 }
 
 // OnSubscribe gives QoS 0 to a client that takes fewer messages at a time than we may send,
@@ -129,6 +132,7 @@ func (h *hook) OnSubscribed(_ *mochi.Client, pk packets.Packet, reasons []byte) 
 		if reasons[i] >= packets.ErrUnspecifiedError.Code {
 			continue
 		}
+		h.b.listens(s.Filter)
 		for _, u := range h.b.cfg.Uplinks {
 			if overlap(u, unshared(s.Filter)) {
 				h.b.fanOut.Store(true)

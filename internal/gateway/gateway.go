@@ -422,6 +422,7 @@ func (g *Gateway) makeTransports() error {
 			}
 			b.Users = []broker.User{{Name: "gridgate", Password: password}}
 		}
+		b.Listens = func(id grid.Identity) { g.outbox.Heard(id) } // made later, and before anybody connects
 		g.broker = broker.New(b, g.log)
 	}
 	for _, m := range c.MQTT {
