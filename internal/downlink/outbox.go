@@ -13,6 +13,7 @@ import (
 	"context"
 	"log/slog"
 	"math/rand/v2"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -97,11 +98,13 @@ type Outbox struct {
 	fresh   map[string]grid.Downlink // told and not taken up, as last told
 	behind  bool                     // some were dropped: the store must be read
 	awaited map[grid.Identity]bool   // true: heard since, and not taken up
+	back    []string                 // wires that are up again, and not taken up
 	failing string                   // why outcomes cannot be recorded
 	unsaved int                      // outcomes that cannot be recorded at this moment
 
+	wires map[string]*wire // those of the configuration; what is in them belongs to Run
+
 	// What follows belongs to Run.
-	wires   map[string]*wire
 	streams map[grid.Identity]*stream
 	timers  timers
 	lookup  []*stream // due, their way not known; first come first served
@@ -168,6 +171,19 @@ func (o *Outbox) Heard(id grid.Identity) {
 	if awaited && !heard {
 		o.stir()
 	}
+}
+
+// Up tells that a wire is up again: what it could not take is tried at once.
+func (o *Outbox) Up(path string) {
+	if o.waiting.Load() == 0 || o.wires[path] == nil {
+		return
+	}
+	o.mu.Lock()
+	if !slices.Contains(o.back, path) {
+		o.back = append(o.back, path)
+	}
+	o.mu.Unlock()
+	o.stir()
 }
 
 func (o *Outbox) stir() {

@@ -368,6 +368,31 @@ func TestADeviceThatIsHeardDuringATryIsTriedAgainAtOnce(t *testing.T) {
 	})
 }
 
+func TestWhatAWireCouldNotTakeIsTriedWhenItIsUpAgainAndAtTheStart(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := start(t)
+		r.heard.by("mqtt:city", "sn:1")
+		r.heard.by("serial:panel", "gb26875:1")
+		r.city.set(asleep)
+		r.panel.set(asleep)
+		r.engine.create(r.payload("a", "sn:1"))
+		r.engine.create(r.payload("b", "gb26875:1", duty))
+		time.Sleep(time.Hour)
+		for before := len(r.city.tried()); len(r.city.tried()) == before; { // until a try
+			time.Sleep(time.Second)
+		}
+		r.city.set(nil)
+		r.Up("mqtt:city")
+		r.Up("no:such")
+		r.want(t, "a", grid.DownlinkSent, "")
+		r.want(t, "b", grid.DownlinkQueued, "it sleeps")
+		r.stop()
+		r.panel.set(nil)
+		r.run(t)
+		r.want(t, "b", grid.DownlinkSent, "")
+	})
+}
+
 func TestADeviceThatSpeaksAllTheTimeIsNotTriedAllTheTime(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := start(t)
@@ -668,12 +693,5 @@ func TestHeardCostsNothingWhileNothingWaits(t *testing.T) {
 	o := downlink.New(downlink.Config{}, nil, nil, nil, nil)
 	if n := testing.AllocsPerRun(1000, func() { o.Heard("sn:1") }); n != 0 {
 		t.Errorf("%v allocations", n)
-	}
-}
-
-func BenchmarkHeardWhileNothingWaits(b *testing.B) {
-	o := downlink.New(downlink.Config{}, nil, nil, nil, nil)
-	for b.Loop() {
-		o.Heard("sn:1")
 	}
 }

@@ -27,12 +27,12 @@ type stream struct {
 	back   context.CancelFunc // ends the attempt under way
 	gone   bool               // the first was taken back or expired while busy
 	heard  bool               // the device, since the last attempt began
-	fails  int                // attempts in a row
+	fails  int                // attempts of the first, since the start
 	spoke  time.Time          // the last attempt that was made sooner since it spoke
 	next   time.Time          // the first is not tried before
 	place  int                // in the timers; -1: not there
 
-	wire  *wire // while busy and waiting for it
+	wire  *wire // that it waits for, or was last tried by
 	way   grid.Frame
 	since time.Time
 }
@@ -113,6 +113,7 @@ func (o *Outbox) mergeLoaded(ctx context.Context, wg *sync.WaitGroup, ds []grid.
 				o.record(ctx, d.ID, Step{Failed: true, Way: d.Way, Error: "may have been sent, and is wanted once: the gateway stopped while it was being sent"})
 			})
 		default:
+			d.Next = time.Time{} // this start may have mended what was wrong
 			o.add(d)
 		}
 	}
@@ -129,6 +130,8 @@ func (o *Outbox) take(ctx context.Context, wg *sync.WaitGroup) {
 		fresh, o.fresh = o.fresh, map[string]grid.Downlink{}
 	}
 	behind := o.behind
+	up := o.back
+	o.back = nil
 	var heard []grid.Identity
 	for id, is := range o.awaited {
 		if is {
@@ -150,6 +153,11 @@ func (o *Outbox) take(ctx context.Context, wg *sync.WaitGroup) {
 			o.hasten(s)
 		}
 	}
+	for _, s := range o.streams {
+		if len(up) > 0 && s.wire != nil && slices.Contains(up, s.wire.Path) {
+			o.hasten(s)
+		}
+	}
 	if behind {
 		o.load(ctx, wg)
 	}
@@ -159,7 +167,7 @@ func (o *Outbox) take(ctx context.Context, wg *sync.WaitGroup) {
 func (o *Outbox) add(d grid.Downlink) {
 	s := o.streams[d.Device]
 	if s == nil {
-		s = &stream{device: d.Device, place: -1, fails: d.Attempts}
+		s = &stream{device: d.Device, place: -1}
 		o.streams[d.Device] = s
 		o.await(d.Device)
 	}
@@ -208,7 +216,7 @@ func (o *Outbox) remove(s *stream, at int) {
 	if at == 0 {
 		s.fails, s.next = 0, time.Time{}
 		if len(s.queue) > 0 {
-			s.fails, s.next = s.queue[0].Attempts, s.queue[0].Next
+			s.next = s.queue[0].Next
 		}
 	}
 	o.file(s)
@@ -381,7 +389,7 @@ func (o *Outbox) try(ctx context.Context, wg *sync.WaitGroup, w *wire, s *stream
 func (o *Outbox) settle(e ended) {
 	s := e.stream
 	s.wire.running--
-	s.back, s.wire = nil, nil
+	s.back = nil
 	o.n.trying.Add(-1)
 	if e.took {
 		o.n.sent.Add(1)

@@ -164,6 +164,7 @@ func (g *Gateway) noteDown(ctx context.Context, down map[string]time.Time) {
 			err = g.engine.Down(ctx, source, l.Since, time.Time{})
 		case l.Up && was:
 			delete(down, source)
+			g.outbox.Up(source)
 			err = g.engine.Down(ctx, source, from, l.Since)
 		}
 		if err != nil && ctx.Err() == nil {
