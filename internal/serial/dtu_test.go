@@ -57,6 +57,9 @@ func TestSlavesBehindASerialServerThatCallsUsAreAskedAndWrittenTo(t *testing.T) 
 		p := tr.Peers("")
 		return len(p) == 2 && p[0].Up && p[0].Kind == grid.SlavePeer && p[1].Up && p[1].Kind == grid.ConnectionPeer && p[1].Name == c.LocalAddr().String()
 	})
+	if sent, err := tr.Downlink(t.Context(), modbusOrder("modbus:pits/7", "coil", 1, 1), grid.Frame{}); err != nil || sent.State != grid.DownlinkAcknowledged {
+		t.Errorf("written: %+v, %v", sent, err)
+	}
 	_ = c.Close()
 	gatetest.Eventually(t, "it to be gone", func() bool { p := tr.Peers(""); return len(p) == 1 && !p[0].Up })
 	if !tr.Status().Up || !tr.Links()[0].Up {

@@ -69,6 +69,9 @@ func (b *fieldBus) serve(c net.Conn) {
 			continue
 		}
 		adu := reply(req, data)
+		if req[1] == rtu.FuncCodeWriteSingleCoil {
+			adu = bytes.Clone(req)
+		}
 		pieces := [][]byte{adu}
 		if wrap != nil {
 			pieces = wrap(req[0], adu)
