@@ -234,6 +234,30 @@ func TestOnlyTheDevicesOwnClientSpeaksForIt(t *testing.T) {
 	if _, err := b.Downlink(t.Context(), toDevice("sn:1", false), grid.Frame{}); grid.CodeOf(err) != grid.Unavailable || len(log.got(3)) != 0 {
 		t.Errorf("the device is away, another is there: got %v, %d messages", err, len(log.got(3)))
 	}
+	// The same for a device that logs in by a password of the registry.
+	v := newVault(t)
+	v.give(t, "1", "sn:a", "password of a")
+	cfg.Credentials = v
+	b, _ = start(t, cfg, &in)
+	log = dial(t, b, rawConnect{id: "log", user: "log", pass: "p"})
+	log.write(t, subscribePacket("gridgate/down/#", 1))
+	gatetest.Eventually(t, "the SUBACK", func() bool { return len(log.got(9)) == 1 })
+	if _, err := b.Downlink(t.Context(), toDevice("sn:a", false), grid.Frame{}); grid.CodeOf(err) != grid.Unavailable || len(log.got(3)) != 0 {
+		t.Errorf("the device is away, another is there: got %v, %d messages", err, len(log.got(3)))
+	}
+	own := dial(t, b, rawConnect{id: "own", user: "sn:a", pass: "password of a"})
+	own.write(t, subscribePacket("gridgate/down/sn:a/#", 1))
+	gatetest.Eventually(t, "the SUBACK", func() bool { return len(own.got(9)) == 1 })
+	done := make(chan error, 1)
+	go func() {
+		_, err := b.Downlink(context.Background(), toDevice("sn:a", true), grid.Frame{})
+		done <- err
+	}()
+	gatetest.Eventually(t, "the downlink", func() bool { return len(own.got(3)) == 1 })
+	own.write(t, pubackOf(own.got(3)[0]))
+	if err := <-done; err != nil || len(log.got(3)) != 0 {
+		t.Errorf("got %v, and another has %d messages", err, len(log.got(3)))
+	}
 	// Without an account of its own, the one that last spoke as the device is the device.
 	b, _ = start(t, withDownlinks(Config{}), &in)
 	var device, other heard
