@@ -54,7 +54,7 @@ func TestLinesOfTheSampleConfigurationAreValid(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if len(c.Serial) != 3 || c.Serial[1].Slaves[1].Identity != "sn:pit-4" || c.Serial[2].GBT26875.Commands[1] != 7 {
+	if len(c.Serial) != 4 || c.Serial[1].Slaves[1].Identity != "sn:pit-4" || c.Serial[2].Slaves[0].DTU != "860123456789012" || c.Serial[3].GBT26875.Commands[1] != 7 {
 		t.Errorf("got %+v", c.Serial)
 	}
 	set, err := profile.Load(firmwareprofiles.FS)
@@ -69,6 +69,10 @@ func TestLinesOfTheSampleConfigurationAreValid(t *testing.T) {
 	}
 	s := g.serial[1].Status().Slaves
 	if len(s) != 2 || s[0].Identity != "modbus:riser-3/1" || s[1].Identity != "sn:pit-4" || s[1].Address != 255 {
+		t.Errorf("got %+v", s)
+	}
+
+	if s := g.serial[2].Status().Slaves; len(s) != 1 || s[0].Identity != "modbus:pits/860123456789012/1" {
 		t.Errorf("got %+v", s)
 	}
 
