@@ -1,7 +1,9 @@
 package auth
 
 import (
+	"bytes"
 	"fmt"
+	"runtime"
 	"testing"
 	"time"
 
@@ -195,5 +197,27 @@ func BenchmarkDeviceKeys(b *testing.B) {
 		if len(v.DeviceKeys(grid.Identity(fmt.Sprint("sn:", i%5000)))) != 1 {
 			b.Fatal("no key")
 		}
+	}
+}
+
+// BenchmarkVault is what 100,000 devices with a password and a key take in memory.
+func BenchmarkVault(b *testing.B) {
+	var before, after runtime.MemStats
+	for b.Loop() {
+		v := newVault(b)
+		key, password := v.key(b, "", "", "0123456789abcdef", 0), v.password(b, "", "", "0123456789abcdefghijklmnop")
+		runtime.GC()
+		runtime.ReadMemStats(&before)
+		for i := range 100_000 {
+			key.ID, password.ID = fmt.Sprintf("%026d", i), fmt.Sprintf("%025dp", i)
+			key.Device = grid.Identity(fmt.Sprintf("imei:%015d", i))
+			password.Device = key.Device
+			key.Sealed, password.Sealed = bytes.Clone(key.Sealed), bytes.Clone(password.Sealed)
+			v.Put(key, password)
+		}
+		runtime.GC()
+		runtime.ReadMemStats(&after)
+		b.ReportMetric(float64(after.HeapAlloc-before.HeapAlloc)/200_000, "B/credential")
+		runtime.KeepAlive(v)
 	}
 }
