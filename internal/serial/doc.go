@@ -3,6 +3,7 @@
 //
 //	port ──▶ line (reads) ──▶ stream (cuts frames) ──▶ queue ──▶ Ingest ──▶ answer
 //	modbus: master (asks, by plan) ──▶ changed, or due again? ──▶ queue ──▶ Ingest
+//	Downlink ──▶ master (writes between two polls), Order, or a frame of the line ──▶ line
 //
 // A supervisor opens a port, keeps it to itself, and opens it anew when it is gone. A
 // stream finds its way back after noise. Only GB/T 26875.3 acknowledges: its confirmation

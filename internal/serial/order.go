@@ -29,10 +29,13 @@ type Order struct {
 	Unit    []byte
 }
 
+// clockObject is the object by which the clock of a device is set.
+const clockObject = 90
+
 // setClock sets the clock of a device, in the way its times are written.
 func (t *Transport) setClock(now time.Time) Order {
 	at := t.centre.times.Put(now)
-	return Order{gb26875.Control, append([]byte{90, 1}, at[:]...)}
+	return Order{gb26875.Control, append([]byte{clockObject, 1}, at[:]...)}
 }
 
 // DutyCheck asks whoever is on duty at the device to answer within some minutes. The
@@ -61,6 +64,9 @@ func (t *Transport) Order(ctx context.Context, to grid.Identity, o Order) (gb268
 	defer t.centre.forget(w)
 	for try := range tries {
 		w.frame.Sent = t.centre.times.Put(t.cfg.Now())
+		if o.Command == gb26875.Control && o.Unit[0] == clockObject {
+			w.frame.Unit = t.setClock(t.cfg.Now()).Unit // a clock is not set to the time of the first try
+		}
 		p := t.centre.route(w.key.source)
 		if p == nil {
 			return gb26875.Frame{}, lost(try > 0, grid.Errorf(grid.Unavailable, "%s is not connected", to))

@@ -130,6 +130,31 @@ func TestDeviceThatDoesNotAnswerIsAskedThreeTimes(t *testing.T) {
 	})
 }
 
+func TestClockIsSetToTheTimeOfTheTry(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		tr := New(Config{Name: "a", Protocol: GBT26875}, nil)
+		began := time.Now()
+		var late []time.Duration
+		p := &peer{t: tr, reply: func(b []byte) error {
+			f, err := gb26875.Parse(b)
+			if err != nil {
+				t.Fatal(err)
+			}
+			at, err := tr.centre.times.Time(gb26875.Time(f.Unit[2:8]))
+			if err != nil {
+				t.Fatal(err)
+			}
+			late = append(late, at.Sub(began))
+			return nil
+		}}
+		tr.centre.heard(&gb26875.Frame{Source: 7, Destination: 1}, p)
+		_, _ = tr.Order(t.Context(), "gb26875:7", tr.setClock(time.Now()))
+		if fmt.Sprint(late) != "[0s 10s 20s]" {
+			t.Errorf("set to %v after the order", late)
+		}
+	})
+}
+
 func TestClockThatIsWrongIsSetOnceAnHour(t *testing.T) {
 	for off, want := range map[time.Duration]int{0: 0, 59 * time.Second: 0, -2 * time.Minute: 1, 400 * 24 * time.Hour: 1} {
 		var in gatetest.Inbox

@@ -59,3 +59,21 @@ func TestOrdersAreWrittenToASlaveOfPymodbus(t *testing.T) {
 		t.Errorf("known to be silent: %+v, %v", sent, err)
 	}
 }
+
+func TestTextOfAPortGoesOutBeforeTheDeviceWasHeard(t *testing.T) {
+	c := plug(t)
+	tr, _ := start(t, Config{Name: "panel", Path: c.path, Protocol: Lines}, &gatetest.Inbox{})
+	isUp(t, tr)
+	if got := fmt.Sprintln(tr.Slaves(), tr.Path(), tr.Orders()); got != "[line:panel] serial:panel [payload]\n" {
+		t.Errorf("got %s", got)
+	}
+	gatetest.Eventually(t, "the order to be taken", func() bool {
+		sent, err := tr.Downlink(t.Context(), payloadOrder("line:panel", "reset"), grid.Frame{})
+		return err == nil && sent.NoAck
+	})
+	gatetest.Eventually(t, "the line on the wire", func() bool {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		return string(c.got) == "reset\r\n"
+	})
+}
