@@ -132,9 +132,19 @@ type DispatchConfig struct {
 	Retry      dispatch.Retry `yaml:"retry"`
 	Poll       time.Duration  `yaml:"poll"`       // how often a unit that must be asked is asked for its answers
 	Connectors []string       `yaml:"connectors"` // folders of connectors that are data; a later one overrides, all override the built-in
-	Link       string         `yaml:"link"`       // where a person sees a ticket, with {ticket} in it; "" is none
-	CAP        string         `yaml:"cap"`        // file with the table of CAP; "" is the built-in one
-	Open311    string         `yaml:"open311"`    // file with the services of /open311/v2; "" is the built-in one
+	Mail       MailConfig     `yaml:"mail"`
+	Link       string         `yaml:"link"`    // where a person sees a ticket, with {ticket} in it; "" is none
+	CAP        string         `yaml:"cap"`     // file with the table of CAP; "" is the built-in one
+	Open311    string         `yaml:"open311"` // file with the services of /open311/v2; "" is the built-in one
+}
+
+// MailConfig is the mail server that letters to units are handed to.
+type MailConfig struct {
+	Server       string `yaml:"server"` // host:port; "" is no connector "mail"
+	ImplicitTLS  bool   `yaml:"implicit_tls"`
+	Username     string `yaml:"username"`
+	PasswordFile string `yaml:"password_file"`
+	From         string `yaml:"from"`
 }
 
 // LogConfig is what is said on standard error.
@@ -197,7 +207,7 @@ func (c *Config) parse(b []byte) error {
 
 // resolve makes relative paths relative to dir.
 func (c *Config) resolve(dir string) {
-	paths := []*string{&c.DataDir, &c.HTTP.TokenFile, &c.Credentials.KeyFile, &c.Influx.Bin, &c.Influx.TokenFile, &c.Rules, &c.Tickets, &c.Dispatch.CAP, &c.Dispatch.Open311, &c.Calendars, &c.Broker.TLS.Cert, &c.Broker.TLS.Key, &c.Broker.TLS.ClientCA}
+	paths := []*string{&c.DataDir, &c.HTTP.TokenFile, &c.Credentials.KeyFile, &c.Influx.Bin, &c.Influx.TokenFile, &c.Rules, &c.Tickets, &c.Dispatch.CAP, &c.Dispatch.Open311, &c.Dispatch.Mail.PasswordFile, &c.Calendars, &c.Broker.TLS.Cert, &c.Broker.TLS.Key, &c.Broker.TLS.ClientCA}
 	for i := range c.MQTT {
 		m := &c.MQTT[i]
 		paths = append(paths, &m.PasswordFile, &m.TLS.CA, &m.TLS.Cert, &m.TLS.Key)

@@ -7,9 +7,11 @@ import (
 	"fmt"
 	"io/fs"
 	"maps"
+	"net"
 	"net/netip"
 	"os"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -40,6 +42,9 @@ func (g *Gateway) makeConnectors() error {
 	webhook := dispatch.NewWebhook(dispatch.WebhookConfig{Target: g.target, Allow: reach.Allow})
 	g.connectors = map[string]grid.Connector{"webhook": webhook, "inbox": dispatch.Inbox{}}
 	g.connectors["open311"] = dispatch.NewOpen311(reach)
+	if err := g.makeMail(reach); err != nil {
+		return err
+	}
 	if err := g.makeTemplates(reach); err != nil {
 		return err
 	}
@@ -50,6 +55,34 @@ func (g *Gateway) makeConnectors() error {
 		return err
 	}
 	g.makePoller()
+	return nil
+}
+
+func (g *Gateway) makeMail(reach dispatch.Reach) error {
+	c := &g.cfg.Dispatch.Mail
+	if c.Server == "" {
+		return nil
+	}
+	host, port, err := net.SplitHostPort(c.Server)
+	if err != nil {
+		return fmt.Errorf("dispatch.mail.server: %w", err)
+	}
+	m := dispatch.MailConfig{Host: host, Implicit: c.ImplicitTLS, Username: c.Username, From: c.From}
+	if m.Port, err = strconv.Atoi(port); err != nil {
+		return fmt.Errorf("dispatch.mail.server: port is %q: want a number", port)
+	}
+	if c.PasswordFile != "" {
+		password, err := os.ReadFile(c.PasswordFile)
+		if err != nil {
+			return fmt.Errorf("dispatch.mail.password_file: %w", err)
+		}
+		m.Password = string(trimmed(password))
+	}
+	connector, err := dispatch.NewMail(m, reach)
+	if err != nil {
+		return fmt.Errorf("dispatch.mail: %w", err)
+	}
+	g.connectors["mail"] = connector
 	return nil
 }
 
