@@ -3,6 +3,7 @@ package gatetest_test
 import (
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -169,6 +170,40 @@ func TestASleepingDeviceAtAnotherBrokerIsToldThroughItInOrder(t *testing.T) {
 	}
 }
 
+func TestADownlinkWaitsForABrokerThatIsAwayAndGoesWhenItIsBack(t *testing.T) {
+	m := newMosquitto(t)
+	m.start(t)
+	g := newGateway(t, "mqtt: [{name: city, url: mqtt://"+m.addr+", client_id: g, topics: [gridgate/up/#]}]")
+	g.knows(t, brokersRegistry)
+	g.start(t)
+	eventually(t, 20*time.Second, "the device to be heard", func() error {
+		connect(t, m.addr).send(t, "gridgate/up/sn:door", []byte(`{"door.open":true,"seq":1}`))
+		frames, err := g.api.Frames(t.Context(), "sn:door", "", time.Time{}, 1)
+		if err == nil && len(frames.Items) == 0 {
+			err = fmt.Errorf("not yet")
+		}
+		return err
+	})
+	m.Stop(t)
+	d := g.tell(t, "sn:door", payloadOrder("aa"))
+	eventually(t, 20*time.Second, "two tries in vain", func() error {
+		now, err := g.api.Downlink(t.Context(), d.ID)
+		if err != nil || now.State != grid.DownlinkQueued || now.Attempts < 2 || !strings.Contains(now.Error, "not connected to broker") {
+			return fmt.Errorf("%+v, %v", now, err)
+		}
+		return nil
+	})
+	m.start(t)
+	device := listen(t, m.addr, "gridgate/down/sn:door")
+	g.becomes(t, d.ID, grid.DownlinkSent, 30*time.Second)
+	eventually(t, 20*time.Second, "it to arrive", func() error {
+		if n := device.count("gridgate/down/sn:door aa"); n != 1 {
+			return fmt.Errorf("it came %d times", n)
+		}
+		return nil
+	})
+}
+
 // The gateway is killed while downlinks are made and sent: each that the API accepted
 // reaches its device, and one that is wanted once does so once, or has failed with the
 // word that it may have.
@@ -233,4 +268,44 @@ func TestNoAcceptedDownlinkIsLostOverKillsAndNoneWantedOnceComesTwice(t *testing
 		t.Errorf("%d downlinks came to their end: too few to say anything", sure)
 	}
 	t.Logf("%d downlinks over %d kills: %d acknowledged, %d wanted once that may have been sent", len(accepted), rounds, sure, failed)
+}
+
+// BenchmarkDownlinksToTheEmbeddedBroker measures from the call of the API until the PUBACK
+// is on disk: 50 programs, each with a device of its own, tell it one thing after the other.
+func BenchmarkDownlinksToTheEmbeddedBroker(b *testing.B) {
+	const devices, each = 50, 40
+	registry := "points:\n  - {id: door-1, name: a door, kind: door}\ndevices:\n"
+	for i := range devices {
+		registry += fmt.Sprintf("  - {identity: \"sn:%d\", profile: gridgate/json}\n", i)
+	}
+	g := newGateway(b)
+	g.start(b)
+	g.put(b, registry)
+	listen(b, g.broker, "gridgate/down/#")
+	for b.Loop() {
+		took := make([]time.Duration, devices*each)
+		began := time.Now()
+		var wg sync.WaitGroup
+		for i := range devices {
+			wg.Go(func() {
+				for n := range each {
+					at := time.Now()
+					d, err := g.api.SendDownlink(b.Context(), grid.Identity(fmt.Sprint("sn:", i)), payloadOrder("ff"), "")
+					for ; err == nil && !d.Ended(); time.Sleep(25 * time.Millisecond) {
+						d, err = g.api.Downlink(b.Context(), d.ID)
+					}
+					if err != nil || d.State != grid.DownlinkAcknowledged {
+						b.Errorf("%+v, %v", d, err)
+						return
+					}
+					took[i*each+n] = time.Since(at)
+				}
+			})
+		}
+		wg.Wait()
+		b.ReportMetric(devices*each/time.Since(began).Seconds(), "downlinks/s")
+		slices.Sort(took)
+		b.ReportMetric(took[len(took)/2].Seconds()*1e3, "ms-p50")
+		b.ReportMetric(took[len(took)*99/100].Seconds()*1e3, "ms-p99")
+	}
 }
