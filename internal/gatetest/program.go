@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"net"
 	"os"
 	"os/exec"
@@ -53,15 +54,27 @@ func FindPeer(t testing.TB, name, env string, optional bool) string {
 	return ""
 }
 
-// FreeAddr is a loopback address that nobody listens on.
+// FreeAddr is a loopback address that nobody listens on, by TCP or UDP. It is below the ports
+// that systems hand out: one of those would be somebody's outgoing connection by the time that
+// a program is there to listen, or is started again.
 func FreeAddr(t testing.TB) string {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
+	for range 100 {
+		addr := fmt.Sprintf("127.0.0.1:%d", 12_000+rand.IntN(20_000))
+		l, err := net.Listen("tcp", addr)
+		if err != nil {
+			continue
+		}
+		defer l.Close()
+		c, err := net.ListenPacket("udp", addr)
+		if err != nil {
+			continue
+		}
+		defer c.Close()
+		return addr
 	}
-	defer l.Close()
-	return l.Addr().String()
+	t.Fatal("no port is free")
+	return ""
 }
 
 // Program is a child process of a test: one of our own programs, or a real peer. It may
