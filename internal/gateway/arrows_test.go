@@ -24,12 +24,13 @@ var arrows = map[string][]string{
 	"internal/engine": {
 		"internal/alarm", "internal/envelope", "internal/influx", "internal/profile", "internal/registry", "internal/state", "internal/ticket",
 	},
-	"internal/profile": {"internal/gb26875"},
-	"internal/api":     {"internal/profile", "internal/state"}, // the shapes of what it reads
-	"internal/broker":  {"internal/intake"},
-	"internal/coap":    {"internal/intake"},
-	"internal/mqtt":    {"internal/intake"},
-	"internal/serial":  {"internal/gb26875", "internal/intake"},
+	"internal/profile":  {"internal/gb26875"},
+	"internal/api":      {"internal/profile", "internal/state"}, // the shapes of what it reads
+	"internal/broker":   {"internal/intake"},
+	"internal/coap":     {"internal/intake"},
+	"internal/mqtt":     {"internal/intake"},
+	"internal/serial":   {"internal/gb26875", "internal/intake"},
+	"internal/dispatch": {"internal/gb26875"}, // its frames, up to a higher centre
 	"internal/gateway": {
 		"configs", "firmware-profiles",
 		"internal/alarm", "internal/api", "internal/auth", "internal/broker", "internal/calendar", "internal/coap", "internal/dispatch", "internal/downlink", "internal/engine", "internal/envelope",

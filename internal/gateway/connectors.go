@@ -41,7 +41,7 @@ func (g *Gateway) makeConnectors() error {
 	}
 	webhook := dispatch.NewWebhook(dispatch.WebhookConfig{Target: g.target, Allow: reach.Allow})
 	g.connectors = map[string]grid.Connector{"webhook": webhook, "inbox": dispatch.Inbox{}}
-	g.connectors["open311"] = dispatch.NewOpen311(reach)
+	g.connectors["open311"], g.connectors["gbt26875"] = dispatch.NewOpen311(reach), dispatch.NewGBT26875(reach)
 	if err := g.makeMail(reach); err != nil {
 		return err
 	}
