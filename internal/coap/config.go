@@ -43,7 +43,7 @@ type Config struct {
 // DTLS is the secured listener.
 type DTLS struct {
 	Listen   string        // host:port; "" is off
-	KeysFile string        // see docs/configuration.md; "" is none
+	KeysFile string        // see docs/coap.md; "" is none
 	Cert     string        // PEM; the server's certificate; "" : pre-shared keys alone
 	Key      string        // PEM
 	ClientCA string        // PEM; who signs the certificates of devices; "" : no certificates are taken

@@ -13,6 +13,8 @@
 //   - an upload in blocks is one frame, whole or not at all;
 //   - over DTLS a device speaks for itself alone, and one that has a key cannot be spoken for
 //     without it;
+//   - an order is sent to a peer that may speak for its device at that moment, and to no
+//     other; what the device answers is its outcome, silence that it may have arrived;
 //   - a NON message cannot be refused. It waits in a bounded buffer while the journal fails,
 //     and past that is counted as lost.
 //

@@ -106,7 +106,7 @@ func (s *lwm2m) health(reg *registration, now time.Time) grid.LinkHealth {
 			observed++
 		}
 	}
-	said = append(said, fmt.Sprintf("lifetime %d s, ends in %d s", reg.lifetime, max(0, int(reg.expires().Sub(now).Seconds()))),
+	said = append(said, fmt.Sprintf("lifetime %d s, offline in %d s", reg.lifetime, max(0, int(reg.expires().Sub(now).Seconds()))),
 		fmt.Sprintf("observed %d", observed), fmt.Sprintf("waiting requests %d", len(reg.asks)))
 	h.Detail = strings.Join(said, "; ")
 	return h

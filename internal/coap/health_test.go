@@ -93,11 +93,11 @@ func TestRegistrationsAreLinesOfTheHealthView(t *testing.T) {
 	if h.Name != "urn:imei:490154203237518" || h.Device != "imei:490154203237518" || !h.Up || h.Address != d.conn.LocalAddr().String() || h.Frames != 1 || h.LastFrame.IsZero() || h.Since.IsZero() || h.Transport != "coap" || h.Source != "coap" {
 		t.Errorf("%+v", h)
 	}
-	if want := "LwM2M 1.1; sleeps between its reports; listens; lifetime 600 s, ends in "; !strings.HasPrefix(h.Detail, want) || !strings.HasSuffix(h.Detail, "; observed 0; waiting requests 0") {
+	if want := "LwM2M 1.1; sleeps between its reports; listens; lifetime 600 s, offline in "; !strings.HasPrefix(h.Detail, want) || !strings.HasSuffix(h.Detail, "; observed 0; waiting requests 0") {
 		t.Errorf("detail %q, want %s…", h.Detail, want)
 	}
 	clock.move(awakeFor + time.Second)
-	if h = one("coap.udp"); !strings.Contains(h.Detail, "; asleep; lifetime 600 s, ends in 7") || !h.Up {
+	if h = one("coap.udp"); !strings.Contains(h.Detail, "; asleep; lifetime 600 s, offline in 7") || !h.Up {
 		t.Errorf("detail %q", h.Detail)
 	}
 	if h = one("coap.tcp"); h.Name != "sn:2" || !strings.Contains(h.Detail, "LwM2M 1.0; listens;") {

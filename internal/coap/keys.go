@@ -180,9 +180,9 @@ func (k *keyring) parse(files map[string][]byte) (*keyTable, error) {
 func withoutSource(err error) string {
 	var y yaml.Error
 	if errors.As(err, &y) && y.GetToken() != nil && y.GetToken().Position != nil {
-		return fmt.Sprintf("line %d cannot be read: want only device, also, psk_identity, psk, certificate, as in docs/configuration.md", y.GetToken().Position.Line)
+		return fmt.Sprintf("line %d cannot be read: want only device, also, psk_identity, psk, certificate, as in docs/coap.md", y.GetToken().Position.Line)
 	}
-	return "cannot be read: want YAML as in docs/configuration.md"
+	return "cannot be read: want YAML as in docs/coap.md"
 }
 
 func (k *keyring) add(t *keyTable, e keyEntry) error {
