@@ -3,6 +3,7 @@ package engine
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -25,6 +26,23 @@ func (e *Engine) PutCredential(ctx context.Context, c grid.Credential, grace tim
 		key = "credential/" + key
 	}
 	return as[grid.Credential](e.do(ctx, &command{name: "credential.put", key: key, do: func(b *batch) (any, error) { return b.putCredential(c, grace) }}))
+}
+
+// errSound rolls a check back.
+var errSound = errors.New("it is sound")
+
+// CheckCredential says what PutCredential would, and leaves no trace.
+func (e *Engine) CheckCredential(ctx context.Context, c grid.Credential, grace time.Duration) error {
+	_, err := e.do(ctx, &command{name: "credential.check", do: func(b *batch) (any, error) {
+		if _, err := b.putCredential(c, grace); err != nil {
+			return nil, err
+		}
+		return nil, errSound
+	}})
+	if errors.Is(err, errSound) {
+		return nil
+	}
+	return err
 }
 
 func (b *batch) putCredential(c grid.Credential, grace time.Duration) (any, error) {

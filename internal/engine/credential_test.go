@@ -163,6 +163,21 @@ func TestKeyCommandsAreIdempotent(t *testing.T) {
 	}
 }
 
+func TestCheckedCredentialLeavesNoTrace(t *testing.T) {
+	k := newKeyRig(t)
+	k.give("a", time.Hour)
+	c := grid.Credential{ID: "b", Device: lockDevice, Kind: grid.CoAPKey, By: keyMaker}
+	if err := k.engine.CheckCredential(t.Context(), c, time.Hour); err != nil {
+		t.Error("one that is sound: ", err)
+	}
+	c.Device = "sn:nobody"
+	if err := k.engine.CheckCredential(t.Context(), c, time.Hour); grid.CodeOf(err) != grid.NotFound {
+		t.Errorf("of an unknown device: %v: want not_found", err)
+	}
+	k.settle()
+	k.states("a holds")
+}
+
 func TestCertificateIsOfOneDevice(t *testing.T) {
 	k := newKeyRig(t)
 	k.place(grid.Door, "door-2", "sn:lock-2")

@@ -187,11 +187,7 @@ func (c *credentials) Add(ctx context.Context, n api.NewCredential) (api.Credent
 	}
 	if n.DryRun {
 		made.CredentialView = c.view(row)
-		d, err := c.g.store.Device(ctx, id)
-		if err == nil && d.State == grid.Retired {
-			err = grid.Errorf(grid.Conflict, "device %s is retired: want one that is in use", id)
-		}
-		return made, err
+		return made, c.g.engine.CheckCredential(ctx, row, grace)
 	}
 	got, err := c.g.engine.PutCredential(ctx, row, grace, n.Key)
 	if err != nil {
