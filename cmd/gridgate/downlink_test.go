@@ -111,3 +111,31 @@ func TestDownlinkCommandsAgainstARealGateway(t *testing.T) {
 		t.Errorf("show printed %q", out)
 	}
 }
+
+// TestDownlinkCommandsOfTheDocsAreUnderstood types in what the pages show, where no gateway is.
+func TestDownlinkCommandsOfTheDocsAreUnderstood(t *testing.T) {
+	c := cli{T: t, environ: []string{"GRIDGATE_API=http://127.0.0.1:1", "GRIDGATE_TOKEN=x"}}
+	commands := 0
+	for _, page := range []string{"downlinks.md", "serial.md", "mqtt.md", "../README.md"} {
+		b, err := os.ReadFile(filepath.Join("../../docs", page))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for line := range strings.Lines(string(b)) {
+			line, _, _ = strings.Cut(strings.TrimSpace(line), " #")
+			if command, is := strings.CutPrefix(strings.TrimPrefix(line, "bin/"), "gridgate downlink "); is {
+				c.run(3, append([]string{"downlink"}, strings.Fields(command)...)...)
+				commands++
+			}
+		}
+		for _, cell := range strings.Split(string(b), "`") {
+			if strings.HasPrefix(cell, "--") && strings.Contains(cell, " ") {
+				c.run(3, append([]string{"downlink", "send", "sn:1"}, strings.Fields(cell)...)...)
+				commands++
+			}
+		}
+	}
+	if commands < 10 {
+		t.Errorf("%d commands", commands)
+	}
+}
