@@ -36,8 +36,11 @@ func (o *Outbox) attempt(ctx, taken context.Context, d grid.Downlink, w *wire, w
 	sent, err := o.send(taken, d, w, way)
 	s := outcome(&d, sent, err, time.Now().Add(pause))
 	s.Way = w.Path
-	if s.Error != "" {
-		o.log.Debug("downlink not sent", "err", s.Error, "device", d.Device, "downlink", d.ID)
+	switch {
+	case s.Failed:
+		o.log.Warn("downlink failed", "err", s.Error, "device", d.Device, "transport", w.Path, "downlink", d.ID)
+	case s.Sent == nil:
+		o.log.Debug("downlink not sent", "err", s.Error, "device", d.Device, "transport", w.Path, "downlink", d.ID)
 	}
 	if ctx.Err() != nil && s.Sent == nil && bare(err) { // cut off by us: says nothing about the device
 		return ended{}
