@@ -1,5 +1,6 @@
 // Package auth says who shows a bearer token: the one administrator, whose token is made
-// at the first start, or a unit, whose token stands in its registration.
+// at the first start, or a unit, whose token stands in its registration. It also keeps what
+// devices show (Vault), sealed under a key file (Keys).
 package auth
 
 import (
