@@ -122,17 +122,30 @@ func TestADownlinkThatWasAcceptedBeforeAKillIsSentAfterTheRestart(t *testing.T) 
 	g := newGateway(t)
 	g.knows(t, brokersRegistry)
 	g.start(t)
-	waits := g.tell(t, "sn:door", payloadOrder("01"))
-	if d := g.becomes(t, waits.ID, grid.DownlinkQueued, 10*time.Second); d.Ended() {
-		t.Fatalf("it has ended: %+v", d)
-	}
+	person := gatetest.NewProgram(t, "send", program(t, "gridgate"), "--config", g.config, "downlink", "send", "sn:door", "--hex", "01", "--wait", "60s")
+	person.Start(t)
+	var made []grid.Downlink
+	eventually(t, 20*time.Second, "the downlink to be made", func() error {
+		if made = all[grid.Downlink](t, g, "downlinks", api.Query{State: "open"}); len(made) != 1 {
+			return fmt.Errorf("%d are open", len(made))
+		}
+		return nil
+	})
 	g.Kill()
+	eventually(t, 20*time.Second, "who waits to be told", func() error {
+		if out := person.Output(t); !strings.Contains(out, "the gateway does not answer") {
+			return fmt.Errorf("it printed %q", out)
+		}
+		return nil
+	})
 	g.start(t)
-	door := listen(t, g.broker, "gridgate/down/sn:door")
-	connect(t, g.broker).send(t, "gridgate/up/sn:door", []byte(`{"door.open":true,"seq":1}`)) // heard: it goes now
-	d := g.becomes(t, waits.ID, grid.DownlinkAcknowledged, 30*time.Second)
+	door := listen(t, g.broker, "gridgate/down/sn:door") // it goes now
+	d := g.becomes(t, made[0].ID, grid.DownlinkAcknowledged, 30*time.Second)
 	if n := door.count("gridgate/down/sn:door 01"); n != 1 || d.By.Name == "" || d.SentAt.IsZero() {
 		t.Errorf("the device has it %d times: %+v", n, d)
+	}
+	if err := person.Wait(30 * time.Second); err != nil || !strings.Contains(person.Output(t), d.ID+" is acknowledged") {
+		t.Errorf("who waited was told %q, %v", person.Output(t), err)
 	}
 }
 
