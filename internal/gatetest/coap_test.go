@@ -14,6 +14,7 @@ import (
 	"github.com/plgd-dev/go-coap/v3/udp/coder"
 
 	"gridgate/internal/gatetest"
+	"gridgate/internal/grid"
 )
 
 const coapRegistry = `
@@ -107,5 +108,47 @@ func TestSameCoAPMessageByAnyWayIsOneEvent(t *testing.T) {
 	processed, duplicate, _, quarantined, _ := sum(g.balanced(t))
 	if processed != 1 || duplicate != 2 || quarantined != 0 {
 		t.Errorf("%d processed, %d duplicate, %d quarantined: want 1 (the alarm), 2 (another port, another life), 0", processed, duplicate, quarantined)
+	}
+}
+
+func TestAValueInEveryContentFormatOfCoAPBecomesAReading(t *testing.T) {
+	addr := gatetest.FreeAddr(t)
+	g := newGateway(t, "coap: {listen: "+addr+"}")
+	g.start(t)
+	g.put(t, lwm2mRegistry)
+	d := newLwM2MDevice(message.TextPlain, nil)
+	d.connect(t, addr)
+	for i, c := range []struct {
+		device, path, point string
+		format              message.MediaType
+		payload             string
+	}{
+		{"imei:867723030000017", "/3/0/9", "smoke-1", message.TextPlain, "80"},
+		{"imei:867723030000017", "/3/0/9", "smoke-1", message.AppCBOR, "\x18\x51"},
+		{"imei:867723030000017", "", "smoke-1", message.AppSenmlJSON, `[{"bn":"/3/0/","n":"9","v":82}]`},
+		{"imei:867723030000017", "", "smoke-1", message.AppSenmlCbor, "\x81\xa3\x21\x65/3/0/\x00\x619\x02\x18\x53"},
+		{"imei:867723030000017", "/3/0", "smoke-1", message.AppLwm2mTLV, "\xc1\x09\x54"},
+		{"imei:867723030000017", "", "smoke-1", message.AppLwm2mJSON, `{"bn":"/3/0/","e":[{"n":"9","v":85}]}`},
+		{"ep:kitchen", "", "smoke-2", message.AppJSON, `{"battery.level":86}`},
+		{"ep:kitchen", "/19/0/0", "smoke-2", message.AppOctets, `{"battery.level":87}`},
+	} {
+		var query message.Options
+		if c.path != "" {
+			query = append(query, message.Option{ID: message.URIQuery, Value: []byte("path=" + c.path)})
+		}
+		got, err := d.conn.Post(t.Context(), "/up/"+c.device, c.format, strings.NewReader(c.payload), query...)
+		if err != nil || got.Code() != codes.Changed {
+			t.Fatalf("%v: %v %v", c.format, got, err)
+		}
+		eventually(t, 20*time.Second, fmt.Sprintf("the value in format %d", c.format), func() error {
+			v, err := g.live(t, c.point, grid.BatteryLevel)
+			if err == nil && v.Value != float64(80+i) {
+				err = fmt.Errorf("battery is %v, want %d", v.Value, 80+i)
+			}
+			return err
+		})
+	}
+	if _, duplicate, ignored, quarantined, _ := sum(g.balanced(t)); duplicate+ignored+quarantined != 0 {
+		t.Errorf("%d duplicate, %d ignored, %d quarantined", duplicate, ignored, quarantined)
 	}
 }
