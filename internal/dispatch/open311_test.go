@@ -483,6 +483,20 @@ func TestPollerAsksAUnitThatDoesNotAnswerLessAndLess(t *testing.T) {
 	})
 }
 
+func TestPollerAfterARestartSaysNothingTwice(t *testing.T) {
+	d := delivered("D1", "ticket.opened")
+	k := newDesk(grid.TicketDispatched)
+	for _, verb := range []grid.Verb{grid.VerbAccept, grid.VerbResolve} {
+		m := &mute{word: &dispatch.Word{Verb: verb, Said: "a word"}}
+		for range 3 {
+			pollerOf(k, m, grid.Unit{}, &d).Round(t.Context(), time.Now()) // a new one each time
+		}
+	}
+	if got := k.said(); len(got) != 3 {
+		t.Errorf("moves %v, want accept, arrive and resolve", got)
+	}
+}
+
 func TestPollerTriesAMoveAgainThatCouldNotBeRecorded(t *testing.T) {
 	m := &mute{word: &dispatch.Word{Verb: grid.VerbAccept, Said: "yes", SeenBy: "duty phone"}}
 	d := delivered("D1", "ticket.opened")

@@ -212,9 +212,11 @@ func (p *Poller) bring(ctx context.Context, t grid.Ticket, w Word, now time.Time
 	}
 	move := grid.Move{Ticket: t.ID, Assignment: w.Delivery.Assignment, Attempt: b.Attempt, By: grid.Actor{Role: grid.RoleUnit, Name: w.Delivery.Unit, Unit: w.Delivery.Unit},
 		At: now.UTC(), Reason: w.Said, Finding: w.Finding}
-	for _, verb := range way(t, w) {
-		move.Verb = verb
-		move.Key = grid.NewID(time.Time{}, w.Delivery.ID+"/"+string(verb)+"/"+w.Said, 0)
+	verbs := way(t, w)
+	for i, verb := range verbs {
+		// The last step has the word's own key: after a restart, when the assignment is
+		// already there and the way is a mere note, it is known all the same.
+		move.Verb, move.Key = verb, grid.NewID(time.Time{}, w.Delivery.ID+"/"+string(w.Verb)+"/"+w.Said, len(verbs)-1-i)
 		if _, err := p.cfg.Move(ctx, move); err != nil {
 			refused := grid.CodeOf(err) != grid.Unavailable && grid.CodeOf(err) != grid.Internal
 			p.cfg.Log.Info("answer of a unit was not taken", "unit", w.Delivery.Unit, "ticket", t.ID, "err", err)
