@@ -29,7 +29,7 @@ type Config struct {
 	Unacked       int           // NON frames that wait while the journal fails; default 8192
 	GiveUp        time.Duration // after this long without a durable journal the answer is 5.03; default 30 s
 	RetryAfter    time.Duration // Max-Age of 5.03 and 4.29, whole seconds; default 30 s
-	Wake          time.Duration // a downlink waits so long for a device that sleeps, before it is given back; default 3 s
+	Wake          time.Duration // a downlink waits so long for a device that is just waking up; default 3 s
 	BlockTimeout  time.Duration // longest pause between two blocks of an upload; default 60 s
 	UploadBytes   int           // of unfinished uploads of all peers; default 16 MiB
 	UploadsOfPeer int           // unfinished uploads of one peer; default 4

@@ -11,6 +11,7 @@ import (
 	"github.com/plgd-dev/go-coap/v3/message"
 	"github.com/plgd-dev/go-coap/v3/message/codes"
 
+	"gridgate/internal/gatetest"
 	"gridgate/internal/grid"
 )
 
@@ -75,6 +76,15 @@ func (d *device) registers(query string, links string) {
 	got := d.ask(msg{typ: message.Confirmable, code: codes.POST, id: 1, token: "r", path: "rd", query: strings.Split(query, "&"), payload: links}, codes.Created)
 	d.place, _ = got.Options.LocationPath()
 	d.place = strings.TrimPrefix(d.place, "/")
+}
+
+// wakes sends an update while the journal is slow, and returns once the gateway has it.
+func (d *device) wakes(tr *Transport, in *gatetest.Inbox) (release func()) {
+	release = in.Stall()
+	before := tr.Status().Waiting
+	d.send(msg{typ: message.Confirmable, code: codes.POST, id: 2, token: "u", path: d.place})
+	gatetest.Eventually(d.t, "the update", func() bool { return tr.Status().Waiting > before })
+	return release
 }
 
 // shape is a request in short: PUT /19/1/0 ?port=1 ct=42 payload.

@@ -251,7 +251,7 @@ func TestASleepingDeviceGetsItsDownlinkWhenItWakes(t *testing.T) {
 	for _, terms := range []string{"lwm2m=1.0&b=UQ", "lwm2m=1.1&b=U&Q"} {
 		var in gatetest.Inbox
 		clock := newClock()
-		tr := serveLwM2M(t, Config{Now: clock.now, Wake: 20 * time.Millisecond}, &in)
+		tr := serveLwM2M(t, Config{Now: clock.now, Wake: time.Hour}, &in)
 		d := lamp(t, tr, "lt=86400&"+terms)
 		clock.move(awakeFor + time.Second)
 		out := outcomeOf(t, tell(t, tr, lwm2mOrder("sn:1", "write", "/1/0/1", "60")))
@@ -279,14 +279,16 @@ func TestASleepingDeviceGetsItsDownlinkWhenItWakes(t *testing.T) {
 // What wakes the order wakes the outbox too, and it may be there before the device is known
 // to listen.
 func TestAnOrderWaitsAWhileForADeviceThatIsJustWakingUp(t *testing.T) {
+	var in gatetest.Inbox
 	clock := newClock()
-	tr := serveLwM2M(t, Config{Now: clock.now, Wake: time.Minute}, &gatetest.Inbox{})
+	tr := serveLwM2M(t, Config{Now: clock.now, Wake: time.Minute}, &in)
 	d := lamp(t, tr, "lwm2m=1.0&b=UQ")
 	clock.move(awakeFor + time.Second)
+	release := d.wakes(tr, &in)
 	got := tell(t, tr, lwm2mOrder("sn:1", "execute", "/3/0/4", ""))
 	gatetest.Eventually(t, "the order to wait", func() bool { r, _ := tr.Registration("sn:1"); return r.Waiting == 1 })
 	d.silent()
-	d.send(msg{typ: message.Confirmable, code: codes.POST, id: 2, token: "u", path: d.place})
+	release()
 	if m := d.asked(); m.Code != codes.Changed {
 		t.Fatalf("update: %v", m)
 	}
@@ -327,10 +329,12 @@ func TestADeviceThatIsSilentMayHaveHeardItsOrder(t *testing.T) {
 }
 
 func TestAnOrderThatIsTakenBackIsNotSent(t *testing.T) {
+	var in gatetest.Inbox
 	clock := newClock()
-	tr := serveLwM2M(t, Config{Now: clock.now, Wake: time.Minute}, &gatetest.Inbox{})
+	tr := serveLwM2M(t, Config{Now: clock.now, Wake: time.Minute}, &in)
 	d := lamp(t, tr, "b=UQ")
 	clock.move(awakeFor + time.Second)
+	release := d.wakes(tr, &in)
 	ctx, cancel := context.WithCancel(t.Context())
 	got := tellFor(ctx, tr, lwm2mOrder("sn:1", "execute", "/3/0/4", ""))
 	gatetest.Eventually(t, "the order to wait", func() bool { r, _ := tr.Registration("sn:1"); return r.Waiting == 1 })
@@ -338,7 +342,10 @@ func TestAnOrderThatIsTakenBackIsNotSent(t *testing.T) {
 	if out := outcomeOf(t, got); grid.CodeOf(out.err) != grid.Unavailable || errors.Is(out.err, grid.ErrMayHaveBeenSent) {
 		t.Errorf("%v", out.err)
 	}
-	d.ask(msg{typ: message.Confirmable, code: codes.POST, id: 2, token: "u", path: d.place}, codes.Changed)
+	release()
+	if m := d.asked(); m.Code != codes.Changed {
+		t.Fatalf("update: %v", m)
+	}
 	d.silent()
 
 	ctx, cancel = context.WithCancel(t.Context())
@@ -465,7 +472,7 @@ func TestAnOrderForADeviceThatIsNotThereWaits(t *testing.T) {
 }
 
 func TestADownlinkAfterARestartReachesADeviceThatUpdates(t *testing.T) {
-	cfg := Config{UDP: freeUDP(t), Wake: 20 * time.Millisecond, LwM2M: LwM2M{On: true, StateFile: filepath.Join(t.TempDir(), "lwm2m.json")}}
+	cfg := Config{UDP: freeUDP(t), LwM2M: LwM2M{On: true, StateFile: filepath.Join(t.TempDir(), "lwm2m.json")}}
 	tr, stop := start(t, cfg, &gatetest.Inbox{})
 	d := lamp(t, tr, "b=UQ")
 	stop()

@@ -77,6 +77,7 @@ type registration struct {
 	peer         *peer                   // where it spoke last; nil: not since we started
 	control      *coapnet.ControlMessage // to which of our addresses
 	asleep       bool                    // it did not answer
+	stirs        time.Time               // an update of it came, which is on its way to the journal
 	asks         []*asked                // waiting, the first may be on its way
 	observed     map[string]*observation
 	refused      map[string]bool // paths that it will not have observed
@@ -290,7 +291,13 @@ func (s *lwm2m) find(x *exchange, r *request) (*registration, *reply) {
 	if reg == nil {
 		return nil, refuse(codes.NotFound, "no such registration: register again")
 	}
-	return reg, s.permit(x.p, reg.identity)
+	if bad := s.permit(x.p, reg.identity); bad != nil {
+		return nil, bad
+	}
+	s.mu.Lock()
+	reg.stirs = s.t.cfg.Now()
+	s.mu.Unlock()
+	return reg, nil
 }
 
 func (s *lwm2m) permit(p *peer, id grid.Identity) *reply {

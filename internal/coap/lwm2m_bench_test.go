@@ -47,13 +47,14 @@ func BenchmarkLwM2M(b *testing.B) {
 		for _, reg := range s.byName { // each device answers the three questions
 			for range 3 {
 				s.mu.Lock()
-				o := reg.asks[0].obs
+				o, id := reg.asks[0].obs, reg.asks[0].key.id
 				p := reg.peer
 				s.mu.Unlock()
 				m := pool.NewMessage(b.Context())
 				m.SetType(message.Acknowledgement)
 				m.SetCode(codes.Content)
 				m.SetToken([]byte(o.token))
+				m.SetMessageID(int32(id))
 				m.SetObserve(1)
 				s.hear(p, m)
 			}

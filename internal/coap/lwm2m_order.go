@@ -63,8 +63,9 @@ func (o *order) fill(q *question) {
 	q.part, q.inParts, q.size = part, part.more || o.at > 0, len(o.body)
 }
 
-// give puts an order before a device and waits for its outcome. Unless the device listens
-// within a while, which is when it has just spoken, it is not sent.
+// give puts an order before a device and waits for its outcome. One for a device that does
+// not listen is given back at once, or after a while if it is just waking up: that its word is
+// in the journal is known to others before it is known here.
 func (s *lwm2m) give(ctx context.Context, reg *registration, path string, o *order) (grid.Sent, error) {
 	if err := s.hearsAlone(reg); err != nil {
 		return grid.Sent{}, err
@@ -74,6 +75,9 @@ func (s *lwm2m) give(ctx context.Context, reg *registration, path string, o *ord
 		return grid.Sent{}, err
 	}
 	s.pump(reg)
+	if why := s.deaf(a); why != "" {
+		return s.takeBack(a, why)
+	}
 	patience := time.NewTicker(s.t.cfg.Wake)
 	defer patience.Stop()
 	for {
@@ -128,9 +132,9 @@ func (s *lwm2m) line(reg *registration, path string, o *order) (*asked, error) {
 func (s *lwm2m) deaf(a *asked) string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	reg := a.obs.reg
+	reg, now := a.obs.reg, s.t.cfg.Now()
 	switch {
-	case a.order.sent || reg.listens(s.t.cfg.Now()):
+	case a.order.sent || len(a.order.done) > 0 || reg.listens(now) || now.Sub(reg.stirs) < s.t.cfg.Wake:
 		return ""
 	case reg.peer == nil:
 		return "it has not spoken since the gateway started; it is told when it does"

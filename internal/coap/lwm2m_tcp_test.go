@@ -243,7 +243,7 @@ func TestDownlinksGoOverTCP(t *testing.T) {
 }
 
 func TestAnOrderForADeviceWhoseConnectionHasEndedWaits(t *testing.T) {
-	tr := serveLwM2M(t, Config{TCP: "127.0.0.1:0", Wake: 20 * time.Millisecond}, &gatetest.Inbox{})
+	tr := serveLwM2M(t, Config{TCP: "127.0.0.1:0"}, &gatetest.Inbox{})
 	c := call(t, tr.Addr("tcp"))
 	c.registers("ep=sn:1&b=T", "</19/1>")
 	_ = c.conn.Close()
