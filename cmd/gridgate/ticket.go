@@ -101,7 +101,7 @@ func (a *app) printTicket(t grid.Ticket, moves []grid.MoveRecord) {
 
 var verbs = []grid.Verb{
 	grid.VerbVerify, grid.VerbAccept, grid.VerbArrive, grid.VerbResolve, grid.VerbReturn, grid.VerbSuspend, grid.VerbResume,
-	grid.VerbConfirm, grid.VerbAssign, grid.VerbCancel, grid.VerbForceClose, grid.VerbMerge, grid.VerbNote,
+	grid.VerbConfirm, grid.VerbAssign, grid.VerbCancel, grid.VerbForceClose, grid.VerbMerge, grid.VerbSplit, grid.VerbDone, grid.VerbNote,
 }
 
 func (a *app) ticketMove() *cobra.Command {
@@ -137,7 +137,8 @@ func (a *app) ticketMove() *cobra.Command {
 	f.StringVar(&finding, "finding", "", "of verify: `true`, false or unable")
 	f.StringVar(&m.Unit, "unit", "", "the `unit` proposed (return) or named (assign)")
 	f.StringVar(&m.Into, "into", "", "the `ticket` to merge into")
-	f.StringVar(&m.Second, "second", "", "second `person` of a forced close")
+	f.StringVar(&m.Alarm, "alarm", "", "of split: the `episode`")
+	f.IntVar(&m.Task, "task", 0, "of done: the `number` of the task")
 	f.StringVar(&m.Source, "source", "", "where a finding from afar comes from")
 	f.StringVar(&m.Evidence, "evidence", "", "a photo's link, or words")
 	f.BoolVar(&m.OnSite, "on-site", false, "said by a person who is there")

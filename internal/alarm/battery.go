@@ -39,7 +39,7 @@ func (b Battery) Hear(level float64, at time.Time) (next Battery, news bool) {
 		fade *= batteryDecay
 	}
 	next = Battery{Day: day, First: b.First}
-	next.xy = fade*(b.xy-gap*b.y)
+	next.xy = fade * (b.xy - gap*b.y)
 	next.xx = fade * (b.xx - 2*gap*b.x + gap*gap*b.n)
 	next.x = fade * (b.x - gap*b.n)
 	next.n, next.y = fade*b.n+1, fade*b.y+float32(level)

@@ -76,7 +76,20 @@ type correlation struct {
 	raised []Raised
 
 	protection Protection
+	suspect    Suspect
 }
+
+// Suspect says when a detector has raised so many false alarms that it is not believed at
+// once: Event is raised for it then. The zero Suspect never is.
+type Suspect struct {
+	Of          grid.EventType `yaml:"of"`
+	FalseAlarms int            `yaml:"false_alarms"`
+	Within      time.Duration  `yaml:"within"`
+	Event       grid.EventType `yaml:"event"`
+}
+
+// Suspect is what the rules say of it.
+func (c *correlation) Suspect() Suspect { return c.suspect }
 
 // Protection says when a building counts as without smoke detection: so many of its
 // points, or so many percent of them, are blind. Both zero: it never does.
@@ -141,6 +154,12 @@ func (rs *Rules) correlate(f *fileYAML) error {
 			return fmt.Errorf("protection is %d points, %d percent: want 0 or more, at most 100 percent, and protection.lost under events", p.Points, p.Percent)
 		}
 		rs.protection = *p
+	}
+	if s := f.Suspect; s != nil {
+		if rs.bare[s.Of] == nil || rs.bare[s.Event] == nil || s.FalseAlarms < 2 || s.Within <= 0 {
+			return fmt.Errorf("suspect is {of: %q, false_alarms: %d, within: %s, event: %q}: want two of those under events, 2 or more, and more than 0s", s.Of, s.FalseAlarms, s.Within, s.Event)
+		}
+		rs.suspect = *s
 	}
 	for i, y := range f.Raised {
 		r, err := y.rule(rs)

@@ -62,6 +62,7 @@ type fileYAML struct {
 
 	Incidents  map[string]groupYAML `yaml:"incidents"`
 	Raised     []raisedYAML         `yaml:"raised"`
+	Suspect    *Suspect             `yaml:"suspect"`
 	Protection *Protection          `yaml:"protection"`
 
 	calendars *calendar.Calendars

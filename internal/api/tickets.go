@@ -62,7 +62,8 @@ type Move struct {
 	Finding    grid.Verification `json:"finding,omitempty" enum:"true,false,unable"`
 	Unit       string            `json:"unit,omitempty" doc:"The unit proposed (return) or named (assign)."`
 	Into       string            `json:"into,omitempty" doc:"The ticket to merge into."`
-	Second     string            `json:"second,omitempty" doc:"The second person of a forced close."`
+	Alarm      string            `json:"alarm,omitempty" doc:"Of split: the episode."`
+	Task       int               `json:"task,omitempty" doc:"Of done: the number of the task."`
 	Source     string            `json:"source,omitempty" doc:"Where a finding from afar comes from."`
 	OnSite     bool              `json:"on_site,omitempty" doc:"Said by a person who is there."`
 	Evidence   string            `json:"evidence,omitempty" maxLength:"4000" doc:"A photo's link, or words."`
@@ -84,7 +85,7 @@ func (s *Server) move(ctx context.Context, by grid.Actor, in *moveInput) (*body[
 	t, err := s.Engine.Move(ctx, grid.Move{
 		Key: scopedKey(by, in.Key), Ticket: in.ID, Assignment: m.Assignment, Attempt: m.Attempt, Verb: m.Verb,
 		By: m.By.actor(by), At: s.Now().UTC(), Reason: m.Reason, Finding: m.Finding, Unit: m.Unit, Into: m.Into,
-		Second: m.Second, Source: m.Source, OnSite: m.OnSite, Evidence: m.Evidence, Until: m.Until,
+		Alarm: m.Alarm, Task: m.Task, Source: m.Source, OnSite: m.OnSite, Evidence: m.Evidence, Until: m.Until,
 	})
 	return &body[grid.Ticket]{t}, err
 }

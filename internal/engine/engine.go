@@ -50,6 +50,8 @@ type Store interface {
 	Ticket(ctx context.Context, id string) (grid.Ticket, error)
 	Alarm(ctx context.Context, id string) (grid.Alarm, error)
 	Incident(ctx context.Context, id string) (grid.Incident, error)
+	File(ctx context.Context, id string) (grid.EvidenceFile, error)
+	FalseAlarms(ctx context.Context, point string, typ grid.EventType, since time.Time, but string) (int, error)
 	Delivery(ctx context.Context, id string) (grid.Delivery, error)
 	Quarantined(ctx context.Context, id string) (grid.QuarantinedFrame, error)
 	ListQuarantine(ctx context.Context, q state.Query) (state.Page[grid.QuarantinedFrame], error)

@@ -219,6 +219,16 @@ func (b *batch) stirred(ep *grid.Alarm, n int) {
 	b.settleIncident(in)
 }
 
+// settleIncidents settles the incidents that a ticket is the work for: more than one after
+// a merge.
+func (b *batch) settleIncidents(t *grid.Ticket) {
+	for _, ep := range b.e.episodesOf(t) {
+		if in := b.e.incidents[ep.Incident]; in != nil && in.Ticket == t.ID && t.State.Ended() == in.Ended.IsZero() {
+			b.settleIncident(b.changeIncident(in.ID))
+		}
+	}
+}
+
 // settleIncident ends an incident whose ticket has ended and whose members are all normal,
 // and opens it again when that is no longer so.
 func (b *batch) settleIncident(in *grid.Incident) {

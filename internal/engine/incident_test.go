@@ -279,9 +279,7 @@ func TestAMemberAfterAForcedCloseHasATicketOfItsOwn(t *testing.T) {
 	r.detectors(2, "s", 0, 0)
 	r.smoke("sn:s0", 1, true)
 	first := r.theTicket().ID
-	if _, err := r.move(grid.Move{Ticket: first, Verb: grid.VerbForceClose, By: grid.Actor{Role: grid.RoleSupervisor, Name: "sv1"}, Second: "sv2", Reason: "detector is broken"}); err != nil {
-		t.Fatal(err)
-	}
+	r.forceClose(first)
 	r.smoke("sn:s1", 1, true)
 	all := r.tickets()
 	if len(all) != 2 || all[1].Point != "s1" || all[1].State.Ended() {

@@ -303,3 +303,13 @@ func (r *rig) move(m grid.Move) (grid.Ticket, error) {
 }
 
 func byUnit(unit string) grid.Actor { return grid.Actor{Role: grid.RoleUnit, Name: unit, Unit: unit} }
+
+// forceClose ends a ticket by the word of two supervisors.
+func (r *rig) forceClose(id string) {
+	r.t.Helper()
+	for _, name := range []string{"sv1", "sv2"} {
+		if _, err := r.move(grid.Move{Ticket: id, Verb: grid.VerbForceClose, By: grid.Actor{Role: grid.RoleSupervisor, Name: name}, Reason: "drill"}); err != nil {
+			r.t.Fatal(err)
+		}
+	}
+}

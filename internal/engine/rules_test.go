@@ -531,10 +531,7 @@ func TestLateAnswerOnAClosedTicketIsRefused(t *testing.T) {
 	r := smokeRig(t)
 	r.say(smokeDev, `{"smoke.alarm":true,"seq":1}`)
 	id := r.theTicket().ID
-	two := grid.Move{Ticket: id, Verb: grid.VerbForceClose, By: grid.Actor{Role: grid.RoleSupervisor, Name: "a"}, Second: "b", Reason: "drill"}
-	if _, err := r.move(two); err != nil {
-		t.Fatal(err)
-	}
+	r.forceClose(id)
 	_, err := r.move(grid.Move{Ticket: id, Verb: grid.VerbAccept, By: byUnit("u-micro_fire_station")})
 	if grid.CodeOf(err) != grid.Conflict {
 		t.Errorf("answer on a closed ticket gave %v: want a conflict", err)
@@ -671,7 +668,7 @@ func TestEpisodesThatAreLongOverLeaveMemoryAndStayInTheStore(t *testing.T) {
 		return n
 	}
 	tk := r.theTicket()
-	must[grid.Ticket](t)(r.move(grid.Move{Ticket: tk.ID, Verb: grid.VerbForceClose, By: grid.Actor{Role: grid.RoleSupervisor, Name: "a"}, Second: "b", Reason: "drill"}))
+	r.forceClose(tk.ID)
 	for range 50 {
 		r.after(time.Hour)
 	}

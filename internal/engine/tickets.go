@@ -31,7 +31,7 @@ func (b *batch) openTicket(s site, ep *grid.Alarm, d *decoded) {
 		ID: id, Case: caseNumber(b.now, id), Type: ep.Type, Priority: ep.Priority, Mode: ep.Mode,
 		Scope: ep.Scope, Cell: ep.Cell, Point: ep.Point, Device: ep.Device, Alarm: ep.ID,
 		Title: s.rule.TitleZH + " / " + s.rule.TitleEN, Place: placeInWords(&p), Detail: s.detail, At: b.now,
-		Incident: ep.Incident, Urgent: isUrgent(ep) || e.Rules.MayBeUrgent(ep.Type),
+		Incident: ep.Incident, Urgent: isUrgent(ep) || e.Rules.MayBeUrgent(ep.Type), Component: p.Component, Suspect: e.suspected(s, ep),
 	}
 	for _, a := range e.hindrances(ep) {
 		if o.Related = append(o.Related, e.memberAt(a)); len(o.Related) == grid.MaxMembers {
@@ -94,8 +94,9 @@ func (b *batch) ticketChanged(t *grid.Ticket, res ticket.Result) {
 		wake = time.Time{}
 	}
 	b.wakeTicket(t.ID, wake)
-	if in := e.incidents[t.Incident]; in != nil && in.Ticket == t.ID && t.State.Ended() == in.Ended.IsZero() {
-		b.settleIncident(b.changeIncident(in.ID))
+	b.settleIncidents(t)
+	if res.Changed {
+		b.repaired(t)
 	}
 	if res.Changed && t.State.Ended() {
 		e.log.Info("ticket ended", "ticket", t.ID, "point", t.Point)
@@ -165,6 +166,7 @@ func (e *Engine) context(t *grid.Ticket) ticket.Context {
 	c := ticket.Context{Units: e.unitList()}
 	for _, ep := range e.episodesOf(t) {
 		c.Active = c.Active || ep.Active
+		c.Episodes = append(c.Episodes, ep.ID)
 	}
 	if t.Point != "" && strings.HasPrefix(string(t.Type), "smoke.") {
 		if pt, ok := e.memory.Point(t.Point); ok {
@@ -380,13 +382,18 @@ func (b *batch) move(m grid.Move) (any, error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := b.mayMove(t, &m); err != nil {
+		return nil, err
+	}
 	row := b.changeTicket(t.ID)
 	res, err := ticket.Apply(row, m, plan, e.context(row))
 	if err != nil {
 		return nil, err
 	}
 	b.ticketChanged(row, res)
-	b.confirmedBy(row, &m)
+	if res.Changed {
+		b.followMove(row, &m)
+	}
 	b.now = later(b.time, m.At)
 	b.check(t.ID) // also after a move that changes nothing: the check has a clock of its own
 	return *e.tickets[t.ID], nil

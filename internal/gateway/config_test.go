@@ -53,7 +53,7 @@ func TestConfigErrorsNameTheKeyAndTheWish(t *testing.T) {
 		"two influx":             {"influx: {url: \"http://x:8086\"}\n", "want one of the two"},
 		"open CoAP":              {"coap: {listen: \"0.0.0.0:5683\"}\n", `coap.listen is "0.0.0.0:5683": want coap.open true`},
 		"long grace":             {"credentials: {grace: 3000h}\n", "credentials.grace is 3000h0m0s: want 0s to 2160h0m0s"},
-		"LwM2M nowhere":          {"coap: {lwm2m: true}\n", "coap.lwm2m is true: want coap.listen or coap.dtls.listen"},
+		"LwM2M nowhere":          {"coap: {lwm2m: true}\n", "coap.lwm2m is true: want coap.listen, coap.tcp or coap.dtls.listen"},
 		"LwM2M is no word":       {"coap: {lwm2m: maybe}\n", "lwm2m"},
 		"unknown CoAP key":       {"coap: {dtls: {keyfile: x}}\n", `unknown field "keyfile"`},
 		"unknown envelope":       {"broker: {envelopes: [{topic: x/#, envelope: pigeon}]}\n", `broker.envelopes[0].envelope is "pigeon": want chirpstack, thethings`},

@@ -11,6 +11,7 @@ const (
 	EventSmokeConfirmed   EventType = "smoke.confirmed"
 	EventSmokeLate        EventType = "smoke.late"
 	EventSafetyUnreadable EventType = "safety.unreadable"
+	EventSmokeSuspect     EventType = "smoke.suspect"
 	EventSmokeFault       EventType = "smoke.fault"
 	EventManholeOpen      EventType = "manhole.open"
 	EventManholeTilted    EventType = "manhole.tilted"
@@ -104,4 +105,6 @@ type AlarmDetail struct {
 	Changes []time.Time `json:"changes,omitempty"`
 	// Quiet: it flaps; nobody is told of its turns until then.
 	Quiet time.Time `json:"quiet,omitzero"`
+	// Cover is the window that covers it, or did.
+	Cover *Cover `json:"cover,omitempty"`
 }

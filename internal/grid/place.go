@@ -110,8 +110,9 @@ type Unit struct {
 	// Settings is what else the connector asks for, by its own strict list of keys. Nothing
 	// secret stands in it.
 	Settings map[string]string `json:"settings,omitempty" yaml:"settings,omitempty"`
-	Secret   string            `json:"-" yaml:"secret,omitempty"` // whsec_…, for the signature
-	Token    string            `json:"-" yaml:"token,omitempty"`  // what the unit shows to our API
+	Secret   string            `json:"-" yaml:"secret,omitempty"`              // whsec_…, for the signature
+	Token    string            `json:"-" yaml:"token,omitempty"`               // what the unit shows to our API
+	Phone    string            `json:"phone,omitempty" yaml:"phone,omitempty"` // of its duty desk, for the operator
 	// Entry is how a fire unit lets tickets in: auto, confirmed_only or operator (default).
 	Entry string `json:"entry,omitempty" yaml:"entry,omitempty"`
 }

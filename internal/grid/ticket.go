@@ -80,7 +80,13 @@ type Ticket struct {
 	Place        string       `json:"place"` // the place in words
 	Assignments  []Assignment `json:"assignments"`
 	Clocks       []Clock      `json:"clocks,omitempty"`
-	Moves        int          `json:"moves"` // how many moves its history has
+	Tasks        []Task       `json:"tasks,omitempty"`     // what people at the desk must do, and have done
+	Asked        *Asked       `json:"asked,omitempty"`     // a move that waits for a second person
+	Suspect      string       `json:"suspect,omitempty"`   // why its detector is not believed at once
+	Category     string       `json:"category,omitempty"`  // component or event (GB/T 30428)
+	Class        string       `json:"class,omitempty"`     // its class code in the grid, 4 digits
+	Condition    string       `json:"condition,omitempty"` // why it is filed, coded
+	Moves        int          `json:"moves"`               // how many moves its history has
 	Revision     int          `json:"revision"`
 }
 
@@ -113,6 +119,39 @@ type Clock struct {
 	Fired    bool      `json:"fired,omitempty"`
 }
 
+// TaskKind says how a task is done.
+type TaskKind string
+
+const (
+	TaskCall   TaskKind = "call"   // call a unit that takes no messages by itself; done when somebody answered
+	TaskAssign TaskKind = "assign" // name a unit; done by assign
+	TaskWord   TaskKind = "word"   // ask on site; done by confirm
+	TaskDecide TaskKind = "decide" // decide and say why
+)
+
+// Task is what a person at the operator's desk must do for a ticket. It stays in sight
+// until it is done: nobody can dismiss it.
+type Task struct {
+	N      int       `json:"n"` // within the ticket, from 1
+	Kind   TaskKind  `json:"kind"`
+	Text   string    `json:"text"`
+	Unit   string    `json:"unit,omitempty"`   // of a call: whom
+	Number string    `json:"number,omitempty"` // of a call: by which number
+	Script string    `json:"script,omitempty"` // of a call: what to say
+	Opened time.Time `json:"opened"`
+	Done   time.Time `json:"done,omitzero"`
+	By     Actor     `json:"by,omitzero"`
+	Note   string    `json:"note,omitempty"`
+}
+
+// Asked is a move that one person has asked for and a second has to agree to.
+type Asked struct {
+	Verb   Verb      `json:"verb"`
+	By     Actor     `json:"by"`
+	At     time.Time `json:"at"`
+	Reason string    `json:"reason"`
+}
+
 // Verb is what someone wants to do to a ticket or an assignment.
 type Verb string
 
@@ -127,8 +166,10 @@ const (
 	VerbConfirm    Verb = "confirm"     // a person on site says it is done, with evidence
 	VerbAssign     Verb = "assign"      // operator names a unit
 	VerbCancel     Verb = "cancel"      // false alarm, by a person on site or a named source
-	VerbForceClose Verb = "force_close" // supervisor, reason, second person
+	VerbForceClose Verb = "force_close" // supervisor and reason; done when a second one agrees
 	VerbMerge      Verb = "merge"       // into another ticket of the same cause
+	VerbSplit      Verb = "split"       // an episode out of it, into a ticket of its own
+	VerbDone       Verb = "done"        // a task of the operator's is done
 	VerbNote       Verb = "note"        // adds a word, moves nothing
 )
 
@@ -160,9 +201,10 @@ type Move struct {
 	At         time.Time    `json:"at"` // when it reached us
 	Reason     string       `json:"reason,omitempty"`
 	Finding    Verification `json:"finding,omitempty"`
-	Unit       string       `json:"unit,omitempty"` // proposed or named unit
-	Into       string       `json:"into,omitempty"` // merge target
-	Second     string       `json:"second,omitempty"`
+	Unit       string       `json:"unit,omitempty"`   // proposed or named unit
+	Into       string       `json:"into,omitempty"`   // merge target
+	Alarm      string       `json:"alarm,omitempty"`  // the episode to split off
+	Task       int          `json:"task,omitempty"`   // the task that is done
 	Source     string       `json:"source,omitempty"` // named source of a finding
 	OnSite     bool         `json:"on_site,omitempty"`
 	Evidence   string       `json:"evidence,omitempty"`

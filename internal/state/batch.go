@@ -32,6 +32,7 @@ type Batch struct {
 	Quarantine []grid.QuarantinedFrame // the copy of a frame is written once; discarding frees it
 
 	Evidence   []Evidence
+	Files      []grid.EvidenceFile
 	Commands   []Applied
 	Down       []DownSpan // by Source and From
 	InfluxMark InfluxMark // zero: unchanged
@@ -43,6 +44,8 @@ type Batch struct {
 	Downlinks  []grid.Downlink
 
 	Credentials []grid.Credential
+	Windows     []grid.Window
+	Postures    []grid.Posture
 }
 
 // Evidence is one frame that stands behind a P1 or P2 event, kept with its case.

@@ -241,6 +241,7 @@ func (w *writer) batch(b *Batch, e engineRow) {
 	put(w, &attemptTable, b.Attempts...)
 	put(w, &quarantineTable, b.Quarantine...)
 	put(w, &evidenceTable, b.Evidence...)
+	put(w, &fileTable, b.Files...)
 	put(w, &appliedTable, b.Commands...)
 	put(w, &downTable, b.Down...)
 	for _, s := range b.Suspects {
@@ -258,6 +259,8 @@ func (w *writer) batch(b *Batch, e engineRow) {
 	put(w, &rolloutTable, b.Rollouts...)
 	put(w, &credentialTable, b.Credentials...)
 	put(w, &downlinkTable, b.Downlinks...)
+	put(w, &windowTable, b.Windows...)
+	put(w, &postureTable, b.Postures...)
 }
 
 // The scope of an installation is that of its point, and a device is seen by whoever sees

@@ -128,6 +128,7 @@ var (
 		filters: map[string]string{
 			"id": "id = ?", "ticket": "id = ?", "cell": "cell = ?", "kind": pointOfKind, "type": "type = ?",
 			"point": "point = ?", "device": "device = ?", "state": "state = ?", "state=open": "ended = 0", "state=ended": "ended = 1",
+			"state=tasks": "tasks > 0 AND ended = 0",
 		},
 	}
 	deliveryList = list{

@@ -33,6 +33,8 @@ func lists(s *Store) map[string]func(context.Context, Query) ([]string, error) {
 		"quarantine":    ids(s.ListQuarantine, func(q grid.QuarantinedFrame) string { return q.ID }),
 		"audit":         ids(s.ListAudit, func(a Audit) string { return a.ID }),
 		"downlinks":     ids(s.ListDownlinks, func(d grid.Downlink) string { return d.ID }),
+		"windows":       ids(s.ListWindows, func(w grid.Window) string { return w.ID }),
+		"postures":      ids(s.ListPostures, func(p grid.Posture) string { return p.ID }),
 		"event stream": func(ctx context.Context, q Query) ([]string, error) {
 			events, err := s.EventsAfterFor(ctx, "", q)
 			return ids(func(context.Context, Query) (Page[grid.Event], error) { return Page[grid.Event]{Items: events}, err },
@@ -72,6 +74,8 @@ func inScope(name string, sc grid.Scope) *Batch {
 	b.Quarantine = []grid.QuarantinedFrame{{ID: name, Scope: sc, State: "waiting", Frame: grid.Frame{Identity: grid.Identity(name)}}}
 	b.Audit = []Audit{{ID: name, Scope: sc}}
 	b.Downlinks = []grid.Downlink{{ID: name, Device: grid.Identity(name), Created: t0}}
+	b.Windows = []grid.Window{{ID: name, Holder: name, Scope: sc, From: t0}}
+	b.Postures = []grid.Posture{{ID: name, Scope: sc, From: t0}}
 	return b
 }
 

@@ -155,20 +155,20 @@ var installationTable = table[grid.Installation]{
 // unit without one leaves the stored hash.
 var unitTable = table[grid.Unit]{
 	name: "units", key: "id",
-	cols:  "id, name, kind, tier, " + scopeCols + ", mode, connector, url, secret, entry, settings, token_hash",
-	reads: "id, name, kind, tier, " + scopeCols + ", mode, connector, url, secret, entry, settings",
+	cols:  "id, name, kind, tier, " + scopeCols + ", mode, connector, url, secret, entry, settings, phone, token_hash",
+	reads: "id, name, kind, tier, " + scopeCols + ", mode, connector, url, secret, entry, settings, phone",
 	sets:  map[string]string{"token_hash": "CASE excluded.token_hash WHEN '' THEN token_hash ELSE excluded.token_hash END"},
 	bind: func(a *args, u *grid.Unit) {
 		a.text(u.ID, u.Name, string(u.Kind))
 		a.num(int64(u.Tier))
 		a.scope(u.Scope)
-		a.text(string(u.Mode), u.Connector, u.URL, u.Secret, u.Entry, settingsText(u.Settings), tokenHash(u.Token))
+		a.text(string(u.Mode), u.Connector, u.URL, u.Secret, u.Entry, settingsText(u.Settings), u.Phone, tokenHash(u.Token))
 	},
 	scan: func(r *row) grid.Unit {
 		return grid.Unit{
 			ID: r.text(), Name: r.text(), Kind: grid.UnitKind(r.text()), Tier: int(r.num()), Scope: r.scope(),
 			Mode: grid.Mode(r.text()), Connector: r.text(), URL: r.text(), Secret: r.text(), Entry: r.text(),
-			Settings: settingsOf(r.text()),
+			Settings: settingsOf(r.text()), Phone: r.text(),
 		}
 	},
 }
@@ -265,7 +265,7 @@ var alarmTable = table[grid.Alarm]{
 var ticketTable = table[grid.Ticket]{
 	name: "tickets", key: "id",
 	cols: "id, case_no, type, priority, " + allScope +
-		", unit, point, device, alarm, state, ended, tier, opened, closed, due, overdue, title, place, doc",
+		", unit, point, device, alarm, state, ended, tier, opened, closed, due, overdue, title, place, tasks, doc",
 	reads: "doc",
 	bind: func(a *args, t *grid.Ticket) {
 		a.text(t.ID, t.Case, string(t.Type))
@@ -279,6 +279,7 @@ var ticketTable = table[grid.Ticket]{
 		a.time(t.Due)
 		a.flag(t.Overdue)
 		a.text(t.Title, t.Place)
+		a.num(int64(openTasks(t)))
 		bare := *t
 		bare.Assignments = nil
 		a.doc(bare)
@@ -289,6 +290,15 @@ var ticketTable = table[grid.Ticket]{
 		}
 		return t
 	},
+}
+
+func openTasks(t *grid.Ticket) (n int) {
+	for i := range t.Tasks {
+		if t.Tasks[i].Done.IsZero() {
+			n++
+		}
+	}
+	return n
 }
 
 func leadUnit(t *grid.Ticket) string {

@@ -124,6 +124,13 @@ func (w *wish) repeated(e *entry, state grid.TicketState) bool {
 		return w.m.Finding == w.t.Verification && w.m.Finding != grid.Unverified && !w.t.State.Ended()
 	case grid.VerbConfirm:
 		return slices.Contains(reported, state) && w.t.Confirmed != "" && !asked(w.t) && (w.m.Evidence == "" || w.m.Evidence == w.t.Evidence)
+	case grid.VerbDone:
+		k := w.task()
+		return k != nil && !k.Done.IsZero()
+	case grid.VerbForceClose:
+		if a := w.t.Asked; a != nil && a.Verb == w.m.Verb && a.By.Name == w.m.By.Name && w.m.At.Sub(a.At) <= agreeWithin {
+			return true
+		}
 	case grid.VerbAssign:
 		return !w.t.State.Ended() && slices.ContainsFunc(w.t.Assignments, func(a grid.Assignment) bool {
 			return a.Unit == w.m.Unit && (busy(&a) || a.Lead && has(&a))

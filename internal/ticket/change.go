@@ -56,9 +56,38 @@ func (ch *change) say(verb string, l grid.MoveRecord) {
 	ch.line(verb, ch.t.State, ch.t.State, l)
 }
 
-// task writes down that a person at the operator's desk must act.
-func (ch *change) task(format string, args ...any) {
-	ch.say(verbTask, grid.MoveRecord{By: bySystem, Detail: fmt.Sprintf(format, args...)})
+// task gives a person at the operator's desk something to do. The same again, while it is
+// not done, is no second one.
+func (ch *change) task(k grid.Task) {
+	if slices.ContainsFunc(ch.t.Tasks, func(o grid.Task) bool {
+		return o.Done.IsZero() && o.Kind == k.Kind && o.Unit == k.Unit && o.Text == k.Text
+	}) {
+		return
+	}
+	k.N, k.Opened = len(ch.t.Tasks)+1, ch.now
+	ch.t.Tasks = append(slices.Clip(ch.t.Tasks), k)
+	ch.say(verbTask, grid.MoveRecord{By: bySystem, Detail: k.Text})
+}
+
+// taskDone ends the tasks that pick picks.
+func (ch *change) taskDone(note string, pick func(*grid.Task) bool) {
+	var tasks []grid.Task
+	for i := range ch.t.Tasks {
+		if k := &ch.t.Tasks[i]; !k.Done.IsZero() || !pick(k) {
+			continue
+		}
+		if tasks == nil {
+			tasks = slices.Clone(ch.t.Tasks)
+		}
+		tasks[i].Done, tasks[i].By, tasks[i].Note = ch.now, ch.by, note
+	}
+	if tasks != nil {
+		ch.t.Tasks = tasks
+	}
+}
+
+func decide(format string, args ...any) grid.Task {
+	return grid.Task{Kind: grid.TaskDecide, Text: fmt.Sprintf(format, args...)}
 }
 
 // tell tells a unit; the same message twice in one change is one.
@@ -118,6 +147,9 @@ func (ch *change) assign(verb string, u *grid.Unit, tier int, asLead bool, l gri
 	ch.t.Assignments = append(ch.t.Assignments, a)
 	ch.t.Tier = max(ch.t.Tier, tier)
 	l.Assignment, l.Detail = a.ID, u.Name
+	ch.taskDone("assigned to "+u.ID, func(k *grid.Task) bool {
+		return k.Kind == grid.TaskCall && k.Unit == u.ID || k.Kind == grid.TaskAssign && (asLead || k.Unit == "")
+	})
 	if asLead {
 		ch.to(verb, grid.TicketDispatched, l)
 		ch.stop(ClockDispatch)
@@ -132,7 +164,8 @@ func (ch *change) assign(verb string, u *grid.Unit, tier int, asLead bool, l gri
 // work is done.
 func (ch *change) end(verb string, s grid.TicketState, l grid.MoveRecord) {
 	ch.to(verb, s, l)
-	ch.t.Closed = ch.now
+	ch.t.Closed, ch.t.Asked = ch.now, nil
+	ch.taskDone("the ticket has ended", func(*grid.Task) bool { return true })
 	for i := range ch.t.Clocks {
 		if c := &ch.t.Clocks[i]; c.Stopped.IsZero() {
 			c.Stopped = ch.now

@@ -143,11 +143,24 @@ func isTierClock(name string) bool { return strings.HasPrefix(name, "tier") }
 // held reports whether the automatic call of the next tier stands still: someone found
 // the cause false, and only one detector is in alarm.
 func held(t *grid.Ticket, c Context) bool {
-	return t.Verification == grid.VerifiedFalse && !c.Second
+	return !c.Second && (t.Verification == grid.VerifiedFalse || suspected(t))
+}
+
+// suspected reports whether the detector has cried wolf too often for the next tier to be
+// called by it alone: that takes the operator or a second detector.
+func suspected(t *grid.Ticket) bool {
+	return t.Suspect != "" && t.Verification != grid.VerifiedTrue
 }
 
 func (ch *change) tierDue(cl grid.Clock) {
-	if ch.now.Before(cl.Due) || held(ch.t, ch.c) {
+	if ch.now.Before(cl.Due) {
+		return
+	}
+	if held(ch.t, ch.c) {
+		if suspected(ch.t) && cl.Warned == 0 {
+			findClock(ch.t, cl.Name).Warned = 100
+			ch.task(decide("%s is due, and the detector is suspect (%s): call it, or say why not", cl.Name, ch.t.Suspect))
+		}
 		return
 	}
 	for tier := 1; tier <= 4; tier++ {
@@ -222,7 +235,7 @@ func (ch *change) overdue(name string) {
 		ch.upOneTier()
 		return
 	}
-	ch.task("%s is overdue: act for it", name)
+	ch.task(decide("%s is overdue: act for it", name))
 }
 
 // wake is when the clocks of a ticket have something to say next.
@@ -234,7 +247,7 @@ func wake(t *grid.Ticket, c Context) (next time.Time) {
 		switch {
 		case !cl.Stopped.IsZero() || cl.Due.IsZero():
 		case isTierClock(cl.Name):
-			if !held(t, c) {
+			if !held(t, c) || suspected(t) && cl.Warned == 0 {
 				next = earliest(next, cl.Due)
 			}
 		case cl.Name == clockSuspend || cl.Name == clockTell:

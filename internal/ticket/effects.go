@@ -2,7 +2,9 @@ package ticket
 
 import (
 	"fmt"
+	"slices"
 	"strings"
+	"time"
 
 	"gridgate/internal/grid"
 )
@@ -37,7 +39,7 @@ func (w *wish) words() grid.MoveRecord {
 	add("finding: %s", string(w.m.Finding))
 	add("unit: %s", w.m.Unit)
 	add("into: %s", w.m.Into)
-	add("second person: %s", w.m.Second)
+	add("episode: %s", w.m.Alarm)
 	add("source: %s", w.m.Source)
 	if w.m.OnSite {
 		d = append(d, "on site")
@@ -146,17 +148,17 @@ func giveBack(ch *change, w *wish) {
 	leads := ch.leads(w.a)
 	ch.moveAssignment(w.a, w.m.Verb, grid.TicketReturned, w.words())
 	if !leads {
-		ch.task("%s does not help: it proposes %s", w.a.Unit, w.m.Unit)
+		ch.task(grid.Task{Kind: grid.TaskAssign, Text: fmt.Sprintf("%s does not help: it proposes %s", w.a.Unit, w.m.Unit)})
 		return
 	}
 	ch.t.Returns++
 	ch.stop(ClockAccept, ClockArrive, ClockHandle)
 	ch.start(ClockDispatch)
 	if ch.t.Returns >= 2 {
-		ch.task("returned %d times: the supervisor assigns it; %s proposes %s and stays responsible until another accepts", ch.t.Returns, w.a.Unit, w.m.Unit)
+		ch.task(grid.Task{Kind: grid.TaskAssign, Text: fmt.Sprintf("returned %d times: the supervisor assigns it; %s proposes %s and stays responsible until another accepts", ch.t.Returns, w.a.Unit, w.m.Unit)})
 		return
 	}
-	ch.task("assign another unit: %s proposes %s and stays responsible until another accepts", w.a.Unit, w.m.Unit)
+	ch.task(grid.Task{Kind: grid.TaskAssign, Text: fmt.Sprintf("assign another unit: %s proposes %s and stays responsible until another accepts", w.a.Unit, w.m.Unit)})
 }
 
 func suspend(ch *change, w *wish) {
@@ -186,6 +188,7 @@ func confirm(ch *change, w *wish) {
 		ch.t.Evidence = w.m.Reason
 	}
 	ch.stop(clockWord)
+	ch.taskDone("confirmed", func(k *grid.Task) bool { return k.Kind == grid.TaskWord })
 	ch.say(string(w.m.Verb), w.words())
 }
 
@@ -203,6 +206,44 @@ func tierOf(u *grid.Unit) int {
 		return 3
 	}
 	return u.Tier
+}
+
+// forceClose needs two persons: the first asks, another agrees within agreeWithin.
+func forceClose(ch *change, w *wish) {
+	if a := ch.t.Asked; a == nil || a.Verb != w.m.Verb || a.By.Name == w.m.By.Name || ch.now.Sub(a.At) > agreeWithin {
+		ch.t.Asked = &grid.Asked{Verb: w.m.Verb, By: w.m.By, At: ch.now, Reason: w.m.Reason}
+		l := w.words()
+		l.Detail = strings.TrimPrefix(l.Detail+"; a second supervisor has to agree", "; ")
+		ch.say(verbAsk, l)
+		return
+	}
+	first := ch.t.Asked
+	finish(ch, w)
+	l := &ch.res.Moves[len(ch.res.Moves)-1]
+	l.Detail = strings.TrimPrefix(fmt.Sprintf("%s; asked by %s: %s", l.Detail, first.By.Name, first.Reason), "; ")
+}
+
+// agreeWithin is how long a move waits for its second person.
+const agreeWithin = 30 * time.Minute
+
+// taskIsDone: a call that somebody answered gives the unit its part.
+func taskIsDone(ch *change, w *wish) {
+	k := *w.task()
+	ch.taskDone(w.m.Reason+w.m.Source, func(o *grid.Task) bool { return o.N == k.N })
+	for i := range ch.c.Units {
+		if u := &ch.c.Units[i]; k.Kind == grid.TaskCall && u.ID == k.Unit && !ch.assigned(u.ID) {
+			ch.assign(string(w.m.Verb), u, tierOf(u), lead(ch.t) == nil && ch.t.State == grid.TicketFiled, w.words())
+			return
+		}
+	}
+	ch.say(string(w.m.Verb), w.words())
+}
+
+// split is done by the caller too: it opens the ticket of the episode.
+func split(ch *change, w *wish) {
+	ch.t.Members = slices.DeleteFunc(slices.Clone(ch.t.Members), func(m grid.Member) bool { return m.Alarm == w.m.Alarm })
+	ch.say(string(w.m.Verb), w.words())
+	ch.tellAll(MessageUpdated, "")
 }
 
 func finish(ch *change, w *wish) {

@@ -70,7 +70,7 @@ func Silent(t *grid.Ticket, p *Plan, why string, now time.Time, c Context) Resul
 		ch.say(verbRaise, grid.MoveRecord{Reason: why, Detail: fmt.Sprintf("%s → %s", t.Priority, t.Priority-1)})
 		t.Priority--
 	}
-	ch.task("%s: the sensor cannot tell any more, ask a person on site", why)
+	ch.task(decide("%s: the sensor cannot tell any more, ask a person on site", why))
 	ch.tellAll(MessageEscalated, "")
 	return ch.done()
 }

@@ -23,13 +23,15 @@ type Opening struct {
 	Device grid.Identity
 	Alarm  string
 	// Incident that it is the work for; Related is what stands in its way.
-	Incident string
-	Related  []grid.Member
-	Urgent   bool // its messages go by the safety lane
-	Title    string
-	Place    string
-	Detail   string    // a sentence on what was reported, for the history
-	At       time.Time // received time of the alarm
+	Incident  string
+	Related   []grid.Member
+	Component string // the point's 16-digit component code, if it has one
+	Suspect   string // why its detector is not believed at once
+	Urgent    bool   // its messages go by the safety lane
+	Title     string
+	Place     string
+	Detail    string    // a sentence on what was reported, for the history
+	At        time.Time // received time of the alarm
 }
 
 // Open makes a ticket and calls the units that are called at once, all in one go:
@@ -39,7 +41,8 @@ type Opening struct {
 func Open(o Opening, p *Plan, units []grid.Unit) (grid.Ticket, Result) {
 	t := grid.Ticket{
 		ID: o.ID, Case: o.Case, Type: o.Type, Priority: o.Priority, Mode: o.Mode, Scope: o.Scope,
-		Cell: o.Cell, Point: o.Point, Device: o.Device, Alarm: o.Alarm, Incident: o.Incident, Related: o.Related, Urgent: o.Urgent, Title: o.Title,
+		Cell: o.Cell, Point: o.Point, Device: o.Device, Alarm: o.Alarm, Incident: o.Incident, Related: o.Related, Urgent: o.Urgent, Suspect: o.Suspect, Title: o.Title,
+		Category: p.Class.Category, Class: p.Class.of(o.Component), Condition: p.Class.Condition,
 		Place: o.Place, Verification: grid.Unverified, Opened: o.At,
 	}
 	ch := begin(&t, p, Context{Units: units}, bySystem, o.At)
@@ -101,7 +104,7 @@ func (ch *change) upOneTier() {
 		}
 	}
 	if next == 0 {
-		ch.task("no tier above %d in the plan: decide whom to call", ch.t.Tier)
+		ch.task(decide("no tier above %d in the plan: decide whom to call", ch.t.Tier))
 		return
 	}
 	ch.callTier(next)
@@ -111,14 +114,17 @@ func (ch *change) upOneTier() {
 func (ch *change) call(c *Call) {
 	u := choose(ch.c.Units, c.Units, ch.t)
 	if u == nil {
-		ch.task("tier %d: no unit of kind %s for this place: call one and assign it", c.Tier, kindsText(c.Units))
+		ch.task(grid.Task{Kind: grid.TaskAssign, Text: fmt.Sprintf("tier %d: no unit of kind %s for this place: call one and assign it", c.Tier, kindsText(c.Units))})
 		return
 	}
 	if ch.assigned(u.ID) {
 		return // tiers add; nobody is called twice
 	}
 	if why := withheld(u, ch.t); why != "" {
-		ch.task("tier %d: %s (%s) %s: call it and record it with assign", c.Tier, u.Name, u.ID, why)
+		ch.task(grid.Task{
+			Kind: grid.TaskCall, Unit: u.ID, Number: u.Phone, Script: script(ch.t),
+			Text: fmt.Sprintf("tier %d: %s (%s) %s: call it and say who answered (done)", c.Tier, u.Name, u.ID, why),
+		})
 		return
 	}
 	if lead(ch.t) == nil && c.Tier >= ch.p.leadTier() && ch.t.State == grid.TicketFiled {
@@ -126,6 +132,24 @@ func (ch *change) call(c *Call) {
 		return
 	}
 	ch.assign(verbCall, u, c.Tier, false, grid.MoveRecord{By: bySystem})
+}
+
+// script is what the operator says on the phone: what, where, and how sure it is.
+func script(t *grid.Ticket) string {
+	s := fmt.Sprintf("%s. %s.", t.Title, t.Place)
+	if n := len(t.Members); n > 0 {
+		s += fmt.Sprintf(" %d detectors.", n+1)
+	}
+	switch t.Verification {
+	case grid.VerifiedTrue:
+		s += " 已核实 / verified."
+	default:
+		s += " 未核实 / not verified."
+	}
+	for _, r := range t.Related {
+		s += fmt.Sprintf(" 注意 / mind: %s %s.", r.Type, r.Place)
+	}
+	return s + " " + t.Case
 }
 
 func (ch *change) assigned(unit string) bool {

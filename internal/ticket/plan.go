@@ -9,6 +9,7 @@ import (
 	"maps"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/goccy/go-yaml"
@@ -23,6 +24,14 @@ type Plan struct {
 	Calls  []Call
 	Limits map[string]Limit // by clock name
 	Check  Proof
+	Class  Class
+}
+
+// Class is where the grid files a ticket (GB/T 30428): a component of the city or an event.
+type Class struct {
+	Category  string `yaml:"category"`  // component or event
+	Code      string `yaml:"code"`      // 4 digits; of a component with a code of its own, that one's class
+	Condition string `yaml:"condition"` // why it is filed
 }
 
 // Limit is how long something may take.
@@ -97,6 +106,7 @@ type planYAML struct {
 	Calls  []callYAML           `yaml:"calls"`
 	Clocks map[string]limitYAML `yaml:"clocks"`
 	Check  checkYAML            `yaml:"check"`
+	Class  Class                `yaml:"class"`
 }
 
 type callYAML struct {
@@ -162,7 +172,7 @@ func ParsePlans(name string, data []byte, calendars *calendar.Calendars) (*Plans
 }
 
 func (y planYAML) plan(t grid.EventType, calendars *calendar.Calendars) (*Plan, error) {
-	p := &Plan{Type: t, Limits: map[string]Limit{}, Check: Proof(y.Check)}
+	p := &Plan{Type: t, Limits: map[string]Limit{}, Check: Proof(y.Check), Class: y.Class}
 	for name, l := range y.Clocks {
 		if !slices.Contains(limitNames, name) {
 			return nil, fmt.Errorf("clocks: %q is unknown: want one of %v", name, limitNames)
@@ -186,6 +196,9 @@ func (y planYAML) plan(t grid.EventType, calendars *calendar.Calendars) (*Plan, 
 	if err := p.checkCalls(); err != nil {
 		return nil, err
 	}
+	if err := p.Class.check(); err != nil {
+		return nil, err
+	}
 	if p.Check.Normal == nil && !p.Check.Person {
 		return nil, errors.New("check asks nobody: want normal (the sensor), person: true, or both")
 	}
@@ -193,6 +206,26 @@ func (y planYAML) plan(t grid.EventType, calendars *calendar.Calendars) (*Plan, 
 		return nil, errors.New("check has a negative time: want 0s or more")
 	}
 	return p, nil
+}
+
+func (c Class) check() error {
+	if c == (Class{}) {
+		return nil
+	}
+	digits := strings.Trim(c.Code, "0123456789") == ""
+	if c.Category != "component" && c.Category != "event" || len(c.Code) != 4 || !digits || c.Condition == "" {
+		return fmt.Errorf("class is {category: %q, code: %q, condition: %q}: want component or event, 4 digits and a condition", c.Category, c.Code, c.Condition)
+	}
+	return nil
+}
+
+// of gives the class code of a point: a component's own stands in its 16 digits after
+// those of the county.
+func (c Class) of(component string) string {
+	if c.Category == "component" && len(component) == 16 {
+		return component[6:10]
+	}
+	return c.Code
 }
 
 func compareBool(a, b bool) int {

@@ -8,10 +8,11 @@ import (
 
 // Context is what a change may look at beside the ticket.
 type Context struct {
-	Units  []grid.Unit // all units; those of other places and modes are left out here
-	Active bool        // the sensor, as last heard, still says so
-	Second bool        // a second detector of the building alarms
-	Quiet  time.Time   // the condition flaps: nobody is told of its coming back until then; zero: it does not
+	Units    []grid.Unit // all units; those of other places and modes are left out here
+	Episodes []string    // of the ticket
+	Active   bool        // the sensor, as last heard, still says so
+	Second   bool        // a second detector of the building alarms
+	Quiet    time.Time   // the condition flaps: nobody is told of its coming back until then; zero: it does not
 }
 
 // Result is what a change did to a ticket.
@@ -58,6 +59,7 @@ const (
 	verbJoin     = "join"   // another episode of the same incident
 	verbRelate   = "relate" // something that stands in the way
 	verbRaise    = "raise"  // the priority goes up
+	verbAsk      = "ask"    // a move waits for a second person
 	verbTell     = "tell"   // what was gathered is told
 )
 

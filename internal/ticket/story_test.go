@@ -342,7 +342,7 @@ func TestRepeatingAMoveIsANoOp(t *testing.T) {
 	repeat(operator, grid.VerbAssign, names("fire"))
 	repeat(unitActor("urban"), grid.VerbResolve)
 	repeat(unitActor("urban"), grid.VerbConfirm, onSite, withPhoto)
-	repeat(supervisor, grid.VerbForceClose, because, func(m *grid.Move) { m.Second = "sv2" })
+	repeat(supervisor, grid.VerbForceClose, because) // it waits for another
 }
 
 func TestLateWordOnAnEarlierAttemptIsRefused(t *testing.T) {
@@ -475,17 +475,23 @@ func (s *story) resolvedHelper(unit string) {
 
 func TestForceCloseNeedsASecondPerson(t *testing.T) {
 	s := begun(t, grid.EventDoorHeldOpen, 3, units)
-	for name, f := range map[string]func(*grid.Move){
-		"nobody": func(m *grid.Move) {}, "the same person": func(m *grid.Move) { m.Second = "sv1" },
-	} {
-		if err := s.try(supervisor, grid.VerbForceClose, at(minute), because, f); grid.CodeOf(err) != grid.Invalid {
-			t.Errorf("second person is %s: %v, want invalid", name, err)
-		}
+	s.move(supervisor, grid.VerbForceClose, at(minute), because)
+	s.wantState(grid.TicketDispatched)
+	if a := s.tk.Asked; a == nil || a.By.Name != "sv1" || a.Reason == "" {
+		t.Fatalf("what is asked is %+v", a)
 	}
-	s.move(supervisor, grid.VerbForceClose, at(minute), because, func(m *grid.Move) { m.Second = "op1" })
+	s.move(supervisor, grid.VerbForceClose, at(2*minute), because) // the same person again is nobody
+	s.wantState(grid.TicketDispatched)
+	if err := s.try(operator, grid.VerbForceClose, at(2*minute), because); grid.CodeOf(err) != grid.Forbidden {
+		t.Errorf("an operator agrees: %v, want forbidden", err)
+	}
+	other := grid.Actor{Role: grid.RoleSupervisor, Name: "sv2"}
+	s.move(other, grid.VerbForceClose, at(40*minute), because) // too late: that is a new question
+	s.wantState(grid.TicketDispatched)
+	s.move(supervisor, grid.VerbForceClose, at(41*minute), because)
 	s.wantState(grid.TicketForcedClose)
-	if got := s.last.Moves[0].Detail; !strings.Contains(got, "still in alarm") || !strings.Contains(got, "op1") {
-		t.Errorf("history says %q, want the second person and the sensor", got)
+	if got := s.last.Moves[0].Detail; !strings.Contains(got, "still in alarm") || !strings.Contains(got, "asked by sv2") {
+		t.Errorf("history says %q, want who asked and the sensor", got)
 	}
 }
 

@@ -58,8 +58,10 @@ var table = []entry{
 	{verb: grid.VerbAssign, who: desk, of: theTicket, from: led, needs: []need{named}, do: assignHelp},
 
 	{verb: grid.VerbCancel, who: people, of: theTicket, from: open, to: grid.TicketCancelled, needs: []need{byTheLead, reason, present, calm}, do: finish},
-	{verb: grid.VerbForceClose, who: topDesk, of: theTicket, from: open, to: grid.TicketForcedClose, needs: []need{reason, second}, do: finish},
+	{verb: grid.VerbForceClose, who: topDesk, of: theTicket, from: open, to: grid.TicketForcedClose, needs: []need{reason}, do: forceClose},
 	{verb: grid.VerbMerge, who: desk, of: theTicket, from: open, to: grid.TicketMerged, needs: []need{reason, into}, do: finish},
+	{verb: grid.VerbSplit, who: desk, of: theTicket, from: open, needs: []need{reason, member}, do: split},
+	{verb: grid.VerbDone, who: desk, of: theTicket, from: open, needs: []need{openTask, spoken}, do: taskIsDone},
 	{verb: grid.VerbNote, who: all, of: theTicket, from: open, needs: []need{reason}, do: note},
 }
 
@@ -172,9 +174,42 @@ func byTheLead(w *wish) error {
 	return nil
 }
 
-func second(w *wish) error {
-	if w.m.Second == "" || w.m.Second == w.m.By.Name {
-		return invalid("second is %q: want the second person, not the one who asks", w.m.Second)
+// member: an episode that joined the ticket; the one it was opened for stays.
+func member(w *wish) error {
+	if w.m.Alarm == "" || !slices.Contains(w.c.Episodes, w.m.Alarm) || w.m.Alarm == w.t.Alarm {
+		return invalid("alarm is %q: want an episode that joined ticket %s, not the one it was opened for", w.m.Alarm, w.t.ID)
+	}
+	return nil
+}
+
+func (w *wish) task() *grid.Task {
+	for i := range w.t.Tasks {
+		if w.t.Tasks[i].N == w.m.Task {
+			return &w.t.Tasks[i]
+		}
+	}
+	return nil
+}
+
+func openTask(w *wish) error {
+	k := w.task()
+	switch {
+	case k == nil:
+		return grid.Errorf(grid.NotFound, "task is %d: ticket %s has %d", w.m.Task, w.t.ID, len(w.t.Tasks))
+	case k.Kind == grid.TaskAssign:
+		return invalid("task %d is done by assign", k.N)
+	case k.Kind == grid.TaskWord:
+		return invalid("task %d is done by confirm", k.N)
+	}
+	return nil
+}
+
+// spoken: a call is done when somebody answered it, a decision when there is one.
+func spoken(w *wish) error {
+	if k := w.task(); k.Kind == grid.TaskCall && w.m.Source == "" {
+		return invalid("source is missing: want who answered the call to %s", k.Unit)
+	} else if k.Kind == grid.TaskDecide && w.m.Reason == "" {
+		return invalid("reason is missing: want what was decided on task %d", k.N)
 	}
 	return nil
 }

@@ -25,7 +25,9 @@ var everyRole = []grid.Role{grid.RoleUnit, grid.RoleOperator, grid.RoleSuperviso
 
 // inState is a ticket that stands in a state, with its lead where it stands then.
 func inState(s grid.TicketState) grid.Ticket {
-	tk := grid.Ticket{ID: "T", Type: grid.EventDoorHeldOpen, Priority: 3, Scope: street, State: s, Verification: grid.Unverified, Opened: t0}
+	tk := grid.Ticket{ID: "T", Type: grid.EventDoorHeldOpen, Priority: 3, Scope: street, State: s, Verification: grid.Unverified, Opened: t0, Alarm: "A1",
+		Tasks: []grid.Task{{N: 1, Kind: grid.TaskDecide, Text: "decide", Opened: t0}},
+		Asked: &grid.Asked{Verb: grid.VerbForceClose, By: grid.Actor{Role: grid.RoleSupervisor, Name: "another"}, At: at(0)}}
 	lead := grid.Assignment{ID: "T.1", Ticket: "T", Unit: "property", Lead: true, Tier: 2, Attempt: 1, State: s}
 	switch s {
 	case grid.TicketReported, grid.TicketVerifying, grid.TicketFiled, grid.TicketNotFiled:
@@ -42,7 +44,7 @@ func inState(s grid.TicketState) grid.Ticket {
 // whole is a move with everything that any verb may need.
 func whole(v grid.Verb, r grid.Role, f grid.Verification) grid.Move {
 	m := grid.Move{Verb: v, At: at(minute), By: grid.Actor{Role: r, Name: "someone"}, Finding: f, Reason: "because", Unit: "urban",
-		Into: "T2", Second: "another", Source: "a name", OnSite: true, Evidence: "photo", Until: at(time.Hour)}
+		Into: "T2", Alarm: "A2", Task: 1, Source: "a name", OnSite: true, Evidence: "photo", Until: at(time.Hour)}
 	if r == grid.RoleUnit {
 		m.By.Unit = "property"
 	}
@@ -106,7 +108,7 @@ func lineOf(lines []string, i int) string {
 func outcome(t *testing.T, p *Plan, s grid.TicketState, m grid.Move) string {
 	t.Helper()
 	tk := inState(s)
-	r, err := Apply(&tk, m, p, Context{Units: units})
+	r, err := Apply(&tk, m, p, Context{Units: units, Episodes: []string{"A1", "A2"}})
 	switch {
 	case err != nil && (r.Changed || tk.State != s || tk.Moves != 0):
 		t.Errorf("%s in %s: refused and yet changed", m.Verb, s)
@@ -151,7 +153,7 @@ func TestEveryLineOfTheTableIsWhole(t *testing.T) {
 		}
 	}
 	for _, v := range []grid.Verb{grid.VerbVerify, grid.VerbAccept, grid.VerbArrive, grid.VerbResolve, grid.VerbReturn, grid.VerbSuspend, grid.VerbResume,
-		grid.VerbConfirm, grid.VerbAssign, grid.VerbCancel, grid.VerbForceClose, grid.VerbMerge, grid.VerbNote} {
+		grid.VerbConfirm, grid.VerbAssign, grid.VerbCancel, grid.VerbForceClose, grid.VerbMerge, grid.VerbSplit, grid.VerbDone, grid.VerbNote} {
 		if !slices.Contains(verbs(), v) {
 			t.Errorf("%s is not in the table", v)
 		}
@@ -175,7 +177,9 @@ func TestWhatIsMissingIsNamed(t *testing.T) {
 		{grid.VerbConfirm, grid.TicketChecking, grid.RoleUnit, func(m *grid.Move) { m.OnSite = false }, "on_site is false: want a person on site to confirm"},
 		{grid.VerbConfirm, grid.TicketChecking, grid.RoleUnit, func(m *grid.Move) { m.Evidence, m.Reason = "", "" }, "want a photo or a word"},
 		{grid.VerbAssign, grid.TicketFiled, grid.RoleOperator, func(m *grid.Move) { m.Unit = "nosuch" }, `unit is "nosuch": want a registered unit`},
-		{grid.VerbForceClose, grid.TicketFiled, grid.RoleSupervisor, func(m *grid.Move) { m.Second = "" }, "want the second person"},
+		{grid.VerbForceClose, grid.TicketFiled, grid.RoleSupervisor, func(m *grid.Move) { m.Reason = "" }, "reason is missing"},
+		{grid.VerbSplit, grid.TicketFiled, grid.RoleOperator, func(m *grid.Move) { m.Alarm = "A1" }, `alarm is "A1": want an episode that joined`},
+		{grid.VerbDone, grid.TicketFiled, grid.RoleOperator, func(m *grid.Move) { m.Reason = "" }, "reason is missing: want what was decided on task 1"},
 		{grid.VerbMerge, grid.TicketFiled, grid.RoleOperator, func(m *grid.Move) { m.Into = "T" }, `into is "T": want the ticket of the same cause`},
 		{grid.VerbNote, grid.TicketFiled, grid.RoleOperator, func(m *grid.Move) { m.Reason = "" }, "reason is missing"},
 		{grid.VerbNote, grid.TicketFiled, grid.RoleOperator, func(m *grid.Move) { m.Ticket = "other" }, `ticket is "other": want T`},
@@ -184,7 +188,7 @@ func TestWhatIsMissingIsNamed(t *testing.T) {
 		tk := inState(c.state)
 		m := whole(c.verb, c.role, grid.VerifiedTrue)
 		c.strip(&m)
-		_, err := Apply(&tk, m, builtIn(t, grid.EventDoorHeldOpen), Context{Units: units})
+		_, err := Apply(&tk, m, builtIn(t, grid.EventDoorHeldOpen), Context{Units: units, Episodes: []string{"A1", "A2"}})
 		if grid.CodeOf(err) != grid.Invalid || !strings.Contains(fmt.Sprint(err), c.want) {
 			t.Errorf("%s: %v, want invalid: %s", c.verb, err, c.want)
 		}

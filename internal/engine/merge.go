@@ -1,0 +1,172 @@
+package engine
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+
+	"gridgate/internal/alarm"
+	"gridgate/internal/grid"
+	"gridgate/internal/registry"
+	"gridgate/internal/ticket"
+)
+
+// What some moves of a ticket mean beyond the ticket itself: a merge takes its episodes
+// along, a split opens another ticket, a false alarm may make a detector suspect.
+
+// mayMove holds what package ticket cannot see: the other ticket, and files.
+func (b *batch) mayMove(t *grid.Ticket, m *grid.Move) error {
+	e := b.e
+	switch m.Verb {
+	case grid.VerbMerge:
+		into := e.tickets[m.Into]
+		switch {
+		case into == nil || into.State.Ended():
+			return grid.Errorf(grid.Conflict, "ticket %q is not open: want an open one to merge into", m.Into)
+		case isLive(into.Mode) != isLive(t.Mode):
+			return grid.Errorf(grid.Conflict, "ticket %s is %s and %s is %s: want both of one mode", t.ID, t.Mode, into.ID, into.Mode)
+		case into.Priority > t.Priority || isUrgent(e.alarms[t.Alarm]) && into.Type != t.Type:
+			return grid.Errorf(grid.Conflict, "ticket %s is %s %s and %s is %s %s: want one as urgent to merge into", t.ID, t.Priority, t.Type, into.ID, into.Priority, into.Type)
+		}
+	case grid.VerbNote:
+	}
+	if id, isFile := strings.CutPrefix(m.Evidence, grid.EvidencePrefix); isFile {
+		f, err := e.store.File(context.Background(), id)
+		if err != nil {
+			return err
+		}
+		if f.Ticket != t.ID {
+			return grid.Errorf(grid.Invalid, "evidence is file %s of ticket %s: want one of %s", id, f.Ticket, t.ID)
+		}
+	}
+	return nil
+}
+
+// followMove does what a move leads to beside the ticket.
+func (b *batch) followMove(t *grid.Ticket, m *grid.Move) {
+	switch m.Verb {
+	case grid.VerbMerge:
+		b.merge(t, b.e.tickets[m.Into])
+	case grid.VerbSplit:
+		b.split(t, m)
+	case grid.VerbVerify:
+		b.confirmedBy(t, m)
+		b.criedWolf(t)
+	case grid.VerbCancel:
+		b.criedWolf(t)
+	}
+}
+
+// merge gives the episodes of a ticket to the one it was merged into: it is closed only
+// when they are normal too.
+func (b *batch) merge(t, into *grid.Ticket) {
+	e := b.e
+	episodes := e.episodesOf(t)
+	for _, ep := range episodes {
+		row := b.changeAlarm(ep.ID)
+		row.Ticket = into.ID
+		b.addMember(into.ID, ep.ID)
+		plan, err := e.Plans.For(into.Type)
+		if err != nil {
+			continue
+		}
+		to := b.changeTicket(into.ID)
+		b.ticketChanged(to, ticket.Join(to, plan, e.memberAt(row), b.now, e.context(to)))
+	}
+	if old := e.incidents[t.Incident]; old != nil && old.Ticket == t.ID {
+		in := b.changeIncident(old.ID)
+		in.Ticket = into.ID
+		b.settleIncident(in)
+	}
+}
+
+// split opens a ticket of its own for an episode.
+func (b *batch) split(t *grid.Ticket, m *grid.Move) {
+	e := b.e
+	old := e.alarms[m.Alarm]
+	pt, ok := e.memory.Point(old.Point)
+	if !ok {
+		return
+	}
+	set(b, e.members, t.ID, slices.DeleteFunc(slices.Clone(e.members[t.ID]), func(id string) bool { return id == old.ID }))
+	ep := b.changeAlarm(old.ID)
+	if in := e.incidents[ep.Incident]; in != nil {
+		left := b.changeIncident(in.ID)
+		left.Members--
+		if ep.Active {
+			left.Active--
+		}
+	}
+	ep.Incident = ""
+	rule := e.ruleOf(pt, ep.Type)
+	if rule == nil {
+		rule = e.Rules.Bare(ep.Type)
+	}
+	b.openTicket(site{point: pt, where: ep.Point, rule: rule, detail: "split off " + t.ID + ": " + m.Reason}, ep, nil)
+}
+
+func (e *Engine) ruleOf(pt registry.PointNo, typ grid.EventType) *alarm.Rule {
+	for _, r := range e.rulesOf(pt) {
+		if r.Type == typ {
+			return r
+		}
+	}
+	return nil
+}
+
+// suspected says why a detector is not believed at once; "" when it is.
+func (e *Engine) suspected(s site, ep *grid.Alarm) string {
+	r := e.Rules.Suspect()
+	if r.Event == "" || r.Of != ep.Type {
+		return ""
+	}
+	if is := e.episode(s.where, r.Event); is != nil && is.Active {
+		return fmt.Sprintf("%d false alarms within %s", r.FalseAlarms, r.Within)
+	}
+	return ""
+}
+
+// criedWolf counts the false alarms of a ticket's point. After too many its detector is
+// suspect: it still sounds and calls who is near, and a technician comes.
+func (b *batch) criedWolf(t *grid.Ticket) {
+	e := b.e
+	r := e.Rules.Suspect()
+	pt, known := e.memory.Point(t.Point)
+	if r.Event == "" || r.Of != t.Type || !known || !isFalse(t) {
+		return
+	}
+	if is := e.episode(t.Point, r.Event); is != nil && is.Active {
+		return
+	}
+	n, err := e.store.FalseAlarms(context.Background(), t.Point, t.Type, b.now.Add(-r.Within), t.ID)
+	if err != nil {
+		e.log.Error("false alarms of a point cannot be counted", "point", t.Point, "err", err)
+		return
+	}
+	if n+1 < r.FalseAlarms {
+		return
+	}
+	rule := e.bare(r.Event)
+	b.raise(site{point: pt, where: t.Point, rule: rule, detail: fmt.Sprintf("%d false alarms within %s", n+1, r.Within)}, nil, b.now)
+}
+
+// isFalse reports whether a ticket was for nothing, by somebody's word.
+func isFalse(t *grid.Ticket) bool {
+	return t.Verification == grid.VerifiedFalse || t.State == grid.TicketCancelled || t.State == grid.TicketNotFiled
+}
+
+// repaired ends the suspicion of a detector when the technician's ticket has ended.
+func (b *batch) repaired(t *grid.Ticket) {
+	e := b.e
+	if r := e.Rules.Suspect(); t.Type != r.Event || !t.State.Ended() {
+		return
+	}
+	ep := e.alarms[t.Alarm]
+	pt, known := e.memory.Point(cmp.Or(t.Point, "-"))
+	if ep == nil || !ep.Active || !known {
+		return
+	}
+	b.clear(site{point: pt, where: t.Point, rule: e.bare(t.Type)}, ep, alarm.Input{Since: b.now, Heard: b.now}, nil)
+}

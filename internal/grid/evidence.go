@@ -1,0 +1,23 @@
+package grid
+
+import "time"
+
+// EvidenceFile is a photo or document behind a ticket. The bytes lie under their hash; the
+// row never changes.
+type EvidenceFile struct {
+	ID     string `json:"id"`
+	Ticket string `json:"ticket"`
+	Scope
+	Cell   string    `json:"cell,omitempty"`
+	Mode   Mode      `json:"mode"`
+	SHA256 string    `json:"sha256"` // hexadecimal
+	Bytes  int64     `json:"bytes"`
+	Type   string    `json:"type"`            // media type, as its content says
+	Shows  string    `json:"shows,omitempty"` // near, far, reference, before or after
+	Note   string    `json:"note,omitempty"`
+	By     Actor     `json:"by"`
+	At     time.Time `json:"at"`
+}
+
+// EvidencePrefix begins a move's Evidence that is a file of its ticket: "file:<id>".
+const EvidencePrefix = "file:"
