@@ -22,6 +22,9 @@ func (d *Dispatcher) attempt(ctx context.Context, dl grid.Delivery) ended {
 	if err != nil && ctx.Err() != nil {
 		return ended{outcome: Outcome{Error: err.Error()}} // cut off by us: says nothing about the unit
 	}
+	if full, ok := errors.AsType[*fullError](err); ok { // not tried: no attempt, and no failure of the unit's
+		return ended{outcome: Outcome{State: grid.DeliveryPending, Next: time.Now().Add(full.wait)}, deferred: true}
+	}
 	a := grid.Attempt{Delivery: dl.ID, N: dl.Attempts + 1, At: at.UTC(), Took: time.Since(at),
 		Status: receipt.Status, Detail: receipt.Detail}
 	out := d.cfg.Retry.outcome(time.Now(), dl, receipt, err)

@@ -67,8 +67,9 @@ func alertOf(t *testing.T, d grid.Delivery, earlier []grid.Delivery) []byte {
 func reach(u grid.Unit) dispatch.Reach {
 	u.ID, u.Mode = "fire-1", grid.Simulated
 	return dispatch.Reach{Allow: loopback, Unit: func(_ context.Context, id string) (grid.Unit, error) {
-		u.ID = id
-		return u, nil
+		one := u
+		one.ID = id
+		return one, nil
 	}}
 }
 

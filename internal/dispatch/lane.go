@@ -65,6 +65,7 @@ type ended struct {
 	outcome  Outcome
 	answered bool // the unit's system gave an answer, be it a refusal
 	recorded bool // false: we are stopping, or the delivery is gone
+	deferred bool // not tried: it waits for its turn, in memory alone
 }
 
 func newLane(d *Dispatcher, id grid.Lane) *lane {
@@ -280,6 +281,11 @@ func (l *lane) settle(e ended, now time.Time) {
 	u.running--
 	l.free++
 	l.n.running.Add(-1)
+	if e.deferred {
+		s.queue[0].Next = e.outcome.Next
+		l.file(s, now)
+		return
+	}
 	l.watch(u, e, now)
 	if e.recorded && e.outcome.State == grid.DeliveryPending {
 		s.queue[0].Attempts++

@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"mime"
 	"mime/quotedprintable"
 	"net"
@@ -81,13 +82,16 @@ func newPost(t *testing.T, change ...func(*post)) *post {
 func (p *post) session(c net.Conn) {
 	defer c.Close()
 	c.SetDeadline(time.Now().Add(20 * time.Second))
+	p.mu.Lock()
+	stall, answers := p.stall, maps.Clone(p.answers)
+	p.mu.Unlock()
 	secure := p.implicit
 	if secure {
 		c = tls.Server(c, p.tls)
 	}
 	in := bufio.NewReader(c)
 	say := func(format string, args ...any) { fmt.Fprintf(c, format+"\r\n", args...) }
-	if p.stall == "GREETING" {
+	if stall == "GREETING" {
 		<-p.done
 		return
 	}
@@ -104,11 +108,11 @@ func (p *post) session(c net.Conn) {
 			p.clear = append(p.clear, line)
 			p.mu.Unlock()
 		}
-		if verb == p.stall {
+		if verb == stall {
 			<-p.done
 			return
 		}
-		if a, ok := p.answers[verb]; ok {
+		if a, ok := answers[verb]; ok {
 			say("%s", a)
 			continue
 		}
@@ -137,7 +141,7 @@ func (p *post) session(c net.Conn) {
 			if err != nil {
 				return
 			}
-			if a, ok := p.answers["."]; ok {
+			if a, ok := answers["."]; ok {
 				say("%s", a)
 				continue
 			}
@@ -211,8 +215,8 @@ func TestMailKeepsThePromiseOfAConnector(t *testing.T) {
 				p := newPost(t, func(p *post) { p.implicit = implicit })
 				return gatetest.ConnectorRig{
 					Connector: mailTo(t, p, nil), Unit: "fire-1", Received: p.ids,
-					Refuse: func() { p.answers["."] = "451 4.3.0 disk full" },
-					Hang:   func() { p.stall = "DATA" },
+					Refuse: func() { p.mu.Lock(); defer p.mu.Unlock(); p.answers["."] = "451 4.3.0 disk full" },
+					Hang:   func() { p.mu.Lock(); defer p.mu.Unlock(); p.stall = "DATA" },
 				}
 			})
 		})

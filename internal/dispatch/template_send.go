@@ -87,9 +87,7 @@ func (t *Template) Deliver(ctx context.Context, d grid.Delivery) (grid.Receipt, 
 		return grid.Receipt{}, fmt.Errorf("%w: connector %s does not send %s", ErrWithheld, t.spec.Name, d.Type)
 	}
 	if err := t.turn(cmp.Or(u.URL, u.ID), d.Priority); err != nil { // the limit is the room's, not the name's
-		var full *fullError
-		errors.As(err, &full)
-		return grid.Receipt{RetryHint: full.wait}, fmt.Errorf("%w: unit %s: %w", errOurs, u.ID, err)
+		return grid.Receipt{}, fmt.Errorf("%w: unit %s: %w", errOurs, u.ID, err)
 	}
 	v, err := t.spec.values(u, d, t.now(), t.nonce())
 	if err != nil {
