@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"strings"
+	"reflect"
 	"testing"
 	"time"
 
@@ -142,7 +143,7 @@ func TestRegistryIsYAMLInTheWordsOfGrid(t *testing.T) {
 		}
 	}
 	for i, u := range got.Units {
-		if u != r.Units[i] {
+		if !reflect.DeepEqual(u, r.Units[i]) {
 			t.Errorf("unit %d is %+v, want %+v", i, u, r.Units[i])
 		}
 	}
