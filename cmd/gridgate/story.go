@@ -93,7 +93,7 @@ func (s *story) move(r grid.MoveRecord) {
 
 func (s *story) delivery(d grid.Delivery) {
 	switch {
-	case d.State == grid.DeliveryReceived && !s.sent[d.ID]:
+	case (d.State == grid.DeliverySent || d.State == grid.DeliveryReceived || d.State == grid.DeliverySeen) && !s.sent[d.ID]:
 		s.sent[d.ID] = true
 		s.say("delivery", "%s of %s: delivered to %s", d.Type, d.Ticket, d.Unit)
 	case d.State == grid.DeliveryPending && d.Error != "":
