@@ -44,6 +44,9 @@ type Batch struct {
 	Downlinks  []grid.Downlink
 
 	Credentials []grid.Credential
+	Contacts    []grid.Contact
+	Rosters     []grid.Roster
+	Shifts      []grid.Shift
 	Windows     []grid.Window
 	Postures    []grid.Posture
 }

@@ -27,6 +27,7 @@ type Query struct {
 	Device   string
 	Ticket   string
 	Incident string // of alarms: the members of this one
+	Of       string // of contacts, rosters and shifts: whose
 	Type     string // of event, alarm, ticket or delivery; quarantine: the reason; audit: the action
 	Text     string // contained in the names, ids and details a person looks for
 
@@ -297,7 +298,7 @@ func (q Query) where(l *list) (where, error) {
 func (q Query) filters(l *list, w *where) error {
 	for _, f := range []struct{ name, value string }{
 		{"id", q.ID}, {"cell", q.Cell}, {"kind", q.Kind}, {"state", q.State}, {"point", q.Point},
-		{"device", q.Device}, {"ticket", q.Ticket}, {"incident", q.Incident}, {"type", q.Type}, {"profile", q.Profile},
+		{"device", q.Device}, {"ticket", q.Ticket}, {"incident", q.Incident}, {"type", q.Type}, {"profile", q.Profile}, {"of", q.Of},
 	} {
 		if f.value == "" {
 			continue
