@@ -13,7 +13,7 @@ func Opened(r *Rule, id string, p grid.Point, device grid.Identity, at, received
 	ep := grid.Alarm{
 		ID: id, Type: r.Type, Point: p.ID, Device: device, Priority: r.Priority, Mode: p.Mode,
 		Scope: p.Scope, Cell: p.Cell, Building: p.Building, Active: true, Raised: received, At: at, Count: 1,
-		Late: r.From == FromLate,
+		Late: r.From == FromLate, AlarmDetail: grid.AlarmDetail{Latch: r.Latch, Revision: 1},
 	}
 	if previous != nil {
 		ep.Previous = previous.ID
@@ -23,7 +23,8 @@ func Opened(r *Rule, id string, p grid.Point, device grid.Identity, at, received
 
 // Rejoined is the episode after its condition came back: active, and to be acknowledged anew.
 func Rejoined(ep grid.Alarm) grid.Alarm {
-	ep.Active, ep.Acked, ep.Returned = true, false, time.Time{}
+	ep.Active, ep.Returned = true, time.Time{}
+	AskAgain(&ep)
 	ep.Count++
 	return ep
 }

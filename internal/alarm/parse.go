@@ -25,6 +25,10 @@ type Rules struct {
 	sets map[string]map[grid.Kind][]*Rule
 	bare map[grid.EventType]*Rule
 	correlation
+
+	changes  map[grid.PostureName]map[grid.EventType]change
+	postures map[grid.PostureName]*Rules
+	Policy
 }
 
 // For gives the rules of a point: those of the named set ("" is the default) for its
@@ -60,10 +64,16 @@ type fileYAML struct {
 	Every  []ruleYAML                          `yaml:"every"`
 	Sets   map[string]map[grid.Kind][]ruleYAML `yaml:"sets"`
 
+	Postures map[grid.PostureName]postureYAML `yaml:"postures"`
+
 	Incidents  map[string]groupYAML `yaml:"incidents"`
 	Raised     []raisedYAML         `yaml:"raised"`
 	Suspect    *Suspect             `yaml:"suspect"`
 	Protection *Protection          `yaml:"protection"`
+
+	Acknowledge map[string]time.Duration `yaml:"acknowledge"`
+	Flood       *Flood                   `yaml:"flood"`
+	Health      *Health                  `yaml:"health"`
 
 	calendars *calendar.Calendars
 }
@@ -85,6 +95,7 @@ type ruleYAML struct {
 	ReAlarm   time.Duration  `yaml:"re_alarm"`
 	Moment    bool           `yaml:"moment"`
 	Ticket    *bool          `yaml:"ticket"`
+	Latch     bool           `yaml:"latch"`
 	LateAfter time.Duration  `yaml:"late_after"`
 	MaxAge    time.Duration  `yaml:"max_age"`
 	Flapping  *flappingYAML  `yaml:"flapping"`
@@ -135,6 +146,10 @@ func (rs *Rules) build(f *fileYAML) error {
 		}
 		rs.bare[t] = &Rule{Type: t, Kind: ev.Kind, Priority: priority, TitleZH: ev.TitleZH, TitleEN: ev.TitleEN}
 	}
+	var err error
+	if rs.Policy, err = f.policy(); err != nil {
+		return err
+	}
 	every, err := f.rules("every", f.Every)
 	if err != nil {
 		return err
@@ -162,7 +177,10 @@ func (rs *Rules) build(f *fileYAML) error {
 			return fmt.Errorf("sets.%s.%s is missing: want rules for every kind", DefaultSet, kind)
 		}
 	}
-	return rs.correlate(f)
+	if err := rs.correlate(f); err != nil {
+		return err
+	}
+	return rs.posture(f)
 }
 
 // others are the rules of every point that a set does not give itself.
@@ -216,7 +234,7 @@ func (f *fileYAML) rule(key string, y *ruleYAML) (*Rule, error) {
 	r := &Rule{
 		Type: y.Type, Kind: ev.Kind, TitleZH: ev.TitleZH, TitleEN: ev.TitleEN, From: y.From,
 		OnDelay: y.OnDelay, OffDelay: y.OffDelay, ReAlarm: y.ReAlarm, Moment: y.Moment,
-		Ticket: y.Ticket == nil || *y.Ticket, LateAfter: y.LateAfter, MaxAge: y.MaxAge,
+		Ticket: y.Ticket == nil || *y.Ticket, Latch: y.Latch, LateAfter: y.LateAfter, MaxAge: y.MaxAge,
 	}
 	if r.From == "" {
 		r.From = FromSignal
@@ -313,7 +331,7 @@ func (r *Rule) check() error {
 	if !r.Hours.Always() && (r.From != FromSignal || r.Moment) {
 		return errors.New("during or except is set: want it for a lasting state of a signal alone")
 	}
-	if err := r.checkSource(); err != nil {
+	if err := errors.Join(r.checkSource(), r.checkLatch()); err != nil {
 		return err
 	}
 	return r.checkSmoke()

@@ -46,6 +46,7 @@ type Rule struct {
 
 	Moment   bool      // not a lasting state: each reading that says so is an event by itself, without an episode
 	Ticket   bool      // opens a ticket
+	Latch    bool      // once returned it stays in the queue until acknowledged
 	Flapping *Flapping // holds back notifications, never the state; never on smoke
 
 	// FromLate only: a smoke alarm that was on its way for longer than LateAfter is

@@ -105,6 +105,21 @@ type AlarmDetail struct {
 	Changes []time.Time `json:"changes,omitempty"`
 	// Quiet: it flaps; nobody is told of its turns until then.
 	Quiet time.Time `json:"quiet,omitzero"`
+	// Acknowledged by whom, when, and until when it holds while the alarm is active. Once it
+	// has expired or something new has come, they still tell of the last one.
+	AckedBy  string    `json:"acked_by,omitempty"`
+	AckedAt  time.Time `json:"acked_at,omitzero"`
+	AckUntil time.Time `json:"ack_until,omitzero"`
+	Comment  string    `json:"comment,omitempty"` // the newest; the audit has all
+	// Latch: once returned it stays in the queue until acknowledged.
+	Latch bool `json:"latch,omitempty"`
+	// Revision counts what a person has to see: raised, back again, lifted, acknowledgement
+	// expired. Who acknowledges many says which one was shown.
+	Revision int `json:"revision,omitempty"`
 	// Cover is the window that covers it, or did.
 	Cover *Cover `json:"cover,omitempty"`
 }
+
+// InQueue reports whether an episode stands in the queue of operators: active, or latched
+// and not acknowledged.
+func (a *Alarm) InQueue() bool { return a.Active || a.Latch && !a.Acked }
