@@ -159,10 +159,10 @@ func read(d grid.Delivery) (bodyData, error) {
 	if b.Ticket == "" {
 		b.Ticket = d.Ticket
 	}
-	if b.Title == "" {
-		b.Title = d.Type
+	if strings.TrimSpace(b.Title) == "" {
+		b.Title = cmp.Or(d.Type, "ticket")
 	}
-	if b.Place.Words == "" {
+	if strings.TrimSpace(b.Place.Words) == "" {
 		b.Place.Words = cmp.Or(b.Place.Building, b.Place.Cell, b.Place.Community, b.Place.Street, "?")
 	}
 	if b.Priority == "" {
@@ -174,7 +174,7 @@ func read(d grid.Delivery) (bodyData, error) {
 // languages takes a title apart, which is written "中文 / English".
 func languages(title string) (zh, en string) {
 	zh, en, both := strings.Cut(title, " / ")
-	if !both {
+	if !both || strings.TrimSpace(zh) == "" || strings.TrimSpace(en) == "" {
 		return title, title
 	}
 	return zh, en

@@ -6,10 +6,13 @@ import (
 	"context"
 	"encoding/xml"
 	"fmt"
+	"math"
 	"net/http"
+	"net/url"
 	"strconv"
 	"strings"
 	"time"
+	"unicode"
 
 	webhooks "github.com/standard-webhooks/standard-webhooks/libraries/go"
 
@@ -248,7 +251,7 @@ func capSaid(d grid.Delivery, b bodyData, t *CAPTable, language, title string) c
 	line := t.event(b.Event)
 	i := capInfo{
 		Language: language, Category: line.Category, Event: title, Response: line.Response, Urgency: line.Urgency, Severity: line.Severity,
-		Certainty: line.Certainty, SenderName: t.SenderName, Headline: title + ", " + b.Place.Words, Web: b.Link, Contact: t.Contact,
+		Certainty: line.Certainty, SenderName: t.SenderName, Headline: title + ", " + b.Place.Words, Web: webLink(b.Link), Contact: t.Contact,
 		Area: capWhere(b.Place, line, t),
 	}
 	switch b.Verification {
@@ -260,12 +263,7 @@ func capSaid(d grid.Delivery, b bodyData, t *CAPTable, language, title string) c
 	if capOver(d.Type) {
 		i.Urgency, i.Response = "Past", []string{"AllClear"}
 	}
-	if !b.Times.Opened.IsZero() {
-		i.Onset = b.Times.Opened.In(t.zone).Format(capTime)
-	}
-	if !b.Times.Due.IsZero() {
-		i.Expires = b.Times.Due.In(t.zone).Format(capTime)
-	}
+	i.Onset, i.Expires = t.stamp(b.Times.Opened), t.stamp(b.Times.Due)
 	said := []string{title, b.Place.Words, b.Priority, strings.TrimPrefix(d.Type, "ticket."), string(b.State)}
 	if b.Note != "" {
 		said = append(said, b.Note)
@@ -275,6 +273,22 @@ func capSaid(d grid.Delivery, b bodyData, t *CAPTable, language, title string) c
 	i.Parameter = values("Ticket", b.Ticket, "Case", b.Case, "Assignment", b.Assignment, "Attempt", number(b.Attempt),
 		"Priority", b.Priority, "Message", d.Type, "CallbackURL", b.CallbackURL)
 	return i
+}
+
+// stamp is a time as CAP writes it, "" for none, or one that CAP cannot write.
+func (t *CAPTable) stamp(at time.Time) string {
+	if at = at.In(t.zone); at.Year() < 1 || at.Year() > 9999 || at.IsZero() {
+		return ""
+	}
+	return at.Format(capTime)
+}
+
+// webLink is a link that an element of type anyURI may hold.
+func webLink(s string) string {
+	if u, err := url.Parse(s); err != nil || u.Scheme != "http" && u.Scheme != "https" || strings.ContainsFunc(s, unicode.IsSpace) {
+		return ""
+	}
+	return s
 }
 
 func number(n int) string {
@@ -297,7 +311,7 @@ func values(pairs ...string) (out []capValue) {
 // capWhere is a circle where the position is known, else the polygon of the area.
 func capWhere(p bodyPlace, line CAPEvent, t *CAPTable) capArea {
 	a := capArea{Desc: p.Words, Geocode: values("UnitGrid", p.Cell, "Community", p.Community, "Street", p.Street)}
-	if p.Lat != nil && p.Lon != nil {
+	if p.Lat != nil && p.Lon != nil && math.Abs(*p.Lat) <= 90 && math.Abs(*p.Lon) <= 180 {
 		a.Circle = fmt.Sprintf("%.6f,%.6f %g", *p.Lat, *p.Lon, line.RadiusKM)
 	} else {
 		a.Polygon = t.polygon(p)

@@ -306,9 +306,11 @@ func (l *lane) settle(e ended, now time.Time) {
 
 // watch counts the result and keeps the unit's breaker.
 func (l *lane) watch(u *unit, e ended, now time.Time) {
-	if e.outcome.Error == "" {
+	switch {
+	case e.outcome.State == grid.DeliveryWithheld: // by rule: neither
+	case e.outcome.Error == "":
 		l.n.delivered.Add(1)
-	} else {
+	default:
 		l.n.failed.Add(1)
 	}
 	if e.outcome.State == grid.DeliveryDead {
