@@ -13,7 +13,7 @@ func Opened(r *Rule, id string, p grid.Point, device grid.Identity, at, received
 	ep := grid.Alarm{
 		ID: id, Type: r.Type, Point: p.ID, Device: device, Priority: r.Priority, Mode: p.Mode,
 		Scope: p.Scope, Cell: p.Cell, Building: p.Building, Active: true, Raised: received, At: at, Count: 1,
-		Late: r.From == FromLate, AlarmDetail: grid.AlarmDetail{Latch: r.Latch, Revision: 1},
+		Late: r.From == FromLate, AlarmDetail: grid.AlarmDetail{Latch: r.Latch},
 	}
 	if previous != nil {
 		ep.Previous = previous.ID

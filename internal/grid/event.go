@@ -101,6 +101,8 @@ type Alarm struct {
 
 // AlarmDetail is what most episodes have nothing of.
 type AlarmDetail struct {
+	// Filed is the word of the person who reported it; nil: a sensor, or its silence, did.
+	Filed *Filing `json:"filed,omitempty"`
 	// Changes are received times of its newest turns, oldest first, for the flapping guard.
 	Changes []time.Time `json:"changes,omitempty"`
 	// Quiet: it flaps; nobody is told of its turns until then.
@@ -113,9 +115,9 @@ type AlarmDetail struct {
 	Comment  string    `json:"comment,omitempty"` // the newest; the audit has all
 	// Latch: once returned it stays in the queue until acknowledged.
 	Latch bool `json:"latch,omitempty"`
-	// Revision counts what a person has to see: raised, back again, lifted, acknowledgement
-	// expired. Who acknowledges many says which one was shown.
-	Revision int `json:"revision,omitempty"`
+	// Revision counts what a person has to see beyond the first alarm: back again, lifted,
+	// acknowledgement expired. Who acknowledges many says which one was shown.
+	Revision int `json:"revision"`
 	// Cover is the window that covers it, or did.
 	Cover *Cover `json:"cover,omitempty"`
 }

@@ -115,6 +115,10 @@ type Unit struct {
 	Phone    string            `json:"phone,omitempty" yaml:"phone,omitempty"` // of its duty desk, for the operator
 	// Entry is how a fire unit lets tickets in: auto, confirmed_only or operator (default).
 	Entry string `json:"entry,omitempty" yaml:"entry,omitempty"`
+	// Quiet names the hours in which its messages of P3 and P4 wait: a calendar, or "except"
+	// and one. Digest: it gets one list of them at each change of shift instead.
+	Quiet  string `json:"quiet,omitempty" yaml:"quiet,omitempty"`
+	Digest bool   `json:"digest,omitempty" yaml:"digest,omitempty"`
 }
 
 // Discovered is an identity that is heard and not registered. Its frames wait in

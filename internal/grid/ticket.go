@@ -243,6 +243,8 @@ const (
 	DeliverySeen     DeliveryState = "seen_by_person"
 	DeliveryDead     DeliveryState = "dead"     // given up; visible, can be sent again
 	DeliveryWithheld DeliveryState = "withheld" // not live work for a live endpoint: never sent
+	DeliveryHeld     DeliveryState = "held"     // waits for the digest of its unit, at Next
+	DeliveryDigested DeliveryState = "digested" // stands in the digest that Ref names
 )
 
 // Delivery is one message of a ticket to one unit by one connector, with its own

@@ -28,7 +28,7 @@ type Loaded struct {
 	Progress
 
 	Units     []grid.Unit     // with secrets, without tokens
-	Alarms    []grid.Alarm    // active, returned within KeepReturned of the engine's time, or behind an open ticket
+	Alarms    []grid.Alarm    // active or latched, returned within KeepReturned of the engine's time, or behind an open ticket
 	Tickets   []grid.Ticket   // that have not ended, with their assignments
 	Incidents []grid.Incident // that have not ended
 
@@ -109,7 +109,7 @@ func (l *Loaded) rest(ctx context.Context, c driver.Conn) (err error) {
 	if l.Units, err = all(ctx, c, &unitTable, "ORDER BY id"); err != nil {
 		return err
 	}
-	l.Alarms, err = all(ctx, c, &alarmTable, "WHERE active = 1 OR active = 0 AND returned >= ? "+
+	l.Alarms, err = all(ctx, c, &alarmTable, "WHERE queued = 1 OR active = 0 AND returned >= ? "+
 		"OR ticket IN (SELECT id FROM tickets WHERE ended = 0) ORDER BY id", keep)
 	if err != nil {
 		return err

@@ -155,20 +155,22 @@ var installationTable = table[grid.Installation]{
 // unit without one leaves the stored hash.
 var unitTable = table[grid.Unit]{
 	name: "units", key: "id",
-	cols:  "id, name, kind, tier, " + scopeCols + ", mode, connector, url, secret, entry, settings, phone, token_hash",
-	reads: "id, name, kind, tier, " + scopeCols + ", mode, connector, url, secret, entry, settings, phone",
+	cols:  "id, name, kind, tier, " + scopeCols + ", mode, connector, url, secret, entry, settings, phone, quiet, digest, token_hash",
+	reads: "id, name, kind, tier, " + scopeCols + ", mode, connector, url, secret, entry, settings, phone, quiet, digest",
 	sets:  map[string]string{"token_hash": "CASE excluded.token_hash WHEN '' THEN token_hash ELSE excluded.token_hash END"},
 	bind: func(a *args, u *grid.Unit) {
 		a.text(u.ID, u.Name, string(u.Kind))
 		a.num(int64(u.Tier))
 		a.scope(u.Scope)
-		a.text(string(u.Mode), u.Connector, u.URL, u.Secret, u.Entry, settingsText(u.Settings), u.Phone, tokenHash(u.Token))
+		a.text(string(u.Mode), u.Connector, u.URL, u.Secret, u.Entry, settingsText(u.Settings), u.Phone, u.Quiet)
+		a.flag(u.Digest)
+		a.text(tokenHash(u.Token))
 	},
 	scan: func(r *row) grid.Unit {
 		return grid.Unit{
 			ID: r.text(), Name: r.text(), Kind: grid.UnitKind(r.text()), Tier: int(r.num()), Scope: r.scope(),
 			Mode: grid.Mode(r.text()), Connector: r.text(), URL: r.text(), Secret: r.text(), Entry: r.text(),
-			Settings: settingsOf(r.text()), Phone: r.text(),
+			Settings: settingsOf(r.text()), Phone: r.text(), Quiet: r.text(), Digest: r.flag(),
 		}
 	},
 }
@@ -227,7 +229,8 @@ var eventTable = table[grid.Event]{
 
 var alarmTable = table[grid.Alarm]{
 	name: "alarms", key: "id",
-	cols: "id, type, point, device, priority, " + allScope + ", active, acked, raised, at, returned, count, ticket, previous, late, incident, building, detail",
+	cols:  "id, type, point, device, priority, " + allScope + ", active, acked, raised, at, returned, count, ticket, previous, late, incident, building, detail, queued",
+	reads: "id, type, point, device, priority, " + allScope + ", active, acked, raised, at, returned, count, ticket, previous, late, incident, building, detail",
 	bind: func(a *args, al *grid.Alarm) {
 		a.text(al.ID, string(al.Type), al.Point, string(al.Device))
 		a.num(int64(al.Priority))
@@ -243,6 +246,7 @@ var alarmTable = table[grid.Alarm]{
 		a.flag(al.Late)
 		a.text(al.Incident, al.Building)
 		a.detail(al.AlarmDetail)
+		a.flag(al.InQueue())
 	},
 	scan: func(r *row) grid.Alarm {
 		al := grid.Alarm{
