@@ -253,7 +253,7 @@ func hostile(t *testing.T) map[string]*httptest.Server {
 	return map[string]*httptest.Server{
 		"500":              serve(t, status(500)),
 		"404":              serve(t, status(404)),
-		"redirect inwards": serve(t, func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, inner.URL, 307) }),
+		"redirect inwards": serve(t, func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, inner.URL, http.StatusTemporaryRedirect) }),
 		"hang-up":          serve(t, func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }),
 		"endless headers":  serve(t, func(w http.ResponseWriter, _ *http.Request) { w.Header().Set("X-Junk", strings.Repeat("x", 64<<10)) }),
 	}
