@@ -42,6 +42,7 @@ type Batch struct {
 	Versions   []grid.ProfileVersion // of firmware profiles; one that is there already stays as it is
 	Rollouts   []grid.RolloutStep    // new steps
 	Downlinks  []grid.Downlink
+	Hotspots   []grid.Hotspot
 
 	Credentials []grid.Credential
 	Contacts    []grid.Contact

@@ -262,6 +262,8 @@ func (w *writer) batch(b *Batch, e engineRow) {
 	put(w, &rosterTable, b.Rosters...)
 	put(w, &shiftTable, b.Shifts...)
 	put(w, &downlinkTable, b.Downlinks...)
+	put(w, &hotspotTable, b.Hotspots...)
+	w.marks(b)
 	put(w, &windowTable, b.Windows...)
 	put(w, &postureTable, b.Postures...)
 }

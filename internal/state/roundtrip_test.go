@@ -36,7 +36,11 @@ func fill(v reflect.Value, n *int) {
 			v.SetBytes([]byte(strconv.Itoa(*n))) // is also JSON
 		}
 	case reflect.Map:
-		v.Set(reflect.ValueOf(map[string]string{"key": "v" + strconv.Itoa(*n)}))
+		key, value := reflect.New(v.Type().Key()).Elem(), reflect.New(v.Type().Elem()).Elem()
+		fill(key, n)
+		fill(value, n)
+		v.Set(reflect.MakeMap(v.Type()))
+		v.SetMapIndex(key, value)
 	case reflect.String:
 		v.SetString("v" + strconv.Itoa(*n))
 	case reflect.Bool:
