@@ -74,6 +74,7 @@ type Raised struct {
 type correlation struct {
 	groups map[grid.EventType]*Group
 	raised []Raised
+	urgent map[grid.EventType]bool // that some posture raises to P1
 
 	protection Protection
 	suspect    Suspect
@@ -114,7 +115,7 @@ func (c *correlation) Raised() []Raised { return c.raised }
 
 // MayBeUrgent reports whether tickets of an event type may become P1 later.
 func (c *correlation) MayBeUrgent(t grid.EventType) bool {
-	return slices.ContainsFunc(c.raised, func(r Raised) bool { return r.Type == t && r.Priority == 1 })
+	return c.urgent[t] || slices.ContainsFunc(c.raised, func(r Raised) bool { return r.Type == t && r.Priority == 1 })
 }
 
 type groupYAML struct {
