@@ -311,12 +311,13 @@ func TestOpen311CheckNamesWhatIsMissing(t *testing.T) {
 
 // desk is the engine as the poller sees it.
 type desk struct {
-	mu    sync.Mutex
-	moves []string
-	t     grid.Ticket
-	keys  map[string]bool
-	fail  error
-	seen  []string
+	mu     sync.Mutex
+	moves  []string
+	t      grid.Ticket
+	keys   map[string]bool
+	fail   error
+	failOf grid.Verb // "": of any
+	seen   []string
 }
 
 func newDesk(state grid.TicketState) *desk {
@@ -326,7 +327,7 @@ func newDesk(state grid.TicketState) *desk {
 func (k *desk) move(_ context.Context, m grid.Move) (grid.Ticket, error) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	if k.fail != nil {
+	if k.fail != nil && (k.failOf == "" || k.failOf == m.Verb) {
 		return k.t, k.fail
 	}
 	if k.keys[m.Key] {
@@ -494,6 +495,19 @@ func TestPollerAfterARestartSaysNothingTwice(t *testing.T) {
 	}
 	if got := k.said(); len(got) != 3 {
 		t.Errorf("moves %v, want accept, arrive and resolve", got)
+	}
+}
+
+func TestPollerGoesOnWhereItsWayWasCutOff(t *testing.T) {
+	m := &mute{word: &dispatch.Word{Verb: grid.VerbResolve, Said: "done"}}
+	d := delivered("D1", "ticket.opened")
+	k := newDesk(grid.TicketAccepted)
+	k.fail, k.failOf = grid.Errorf(grid.Unavailable, "gateway is stopping"), grid.VerbResolve
+	pollerOf(k, m, grid.Unit{}, &d).Round(t.Context(), time.Now())
+	k.fail = nil
+	pollerOf(k, m, grid.Unit{}, &d).Round(t.Context(), time.Now()) // after a restart
+	if got := k.said(); len(got) != 2 || !strings.HasPrefix(got[0], "arrive") || !strings.HasPrefix(got[1], "resolve") {
+		t.Errorf("moves %v, want arrive and resolve", got)
 	}
 }
 
