@@ -32,7 +32,7 @@ func (e *Engine) forgetOld() {
 	}
 	e.lastForgot = e.engineTime
 	for id, a := range e.alarms {
-		if a.Active || e.engineTime.Sub(a.Returned) <= state.KeepReturned || e.tickets[a.Ticket] != nil {
+		if a.InQueue() || e.engineTime.Sub(a.Returned) <= state.KeepReturned || e.tickets[a.Ticket] != nil {
 			continue
 		}
 		delete(e.alarms, id)
@@ -165,6 +165,7 @@ type site struct {
 	detail string
 	mode   grid.Mode  // for what has no point
 	at     grid.Point // for what has no point of its own but a place: a building
+	opened time.Time  // when its ticket counts from; zero: now
 }
 
 func (s site) hasPoint() bool { return s.point != registry.PointNo(registry.None) }
@@ -197,10 +198,11 @@ func (b *batch) raise(s site, d *decoded, at time.Time) {
 	ep := b.changeAlarm(id)
 	*ep = alarm.Opened(s.rule, id, b.row(s), b.deviceOf(s, d), at, b.now, previous)
 	s.rule.Turned(ep, b.now)
+	held := b.covered(&s, ep, d)
 	set(b, e.episodes, key, id)
 	b.burns(ep, +1)
 	b.countWhile(ep, +1)
-	if s.rule.Ticket {
+	if s.rule.Ticket && !held {
 		b.work(s, ep, d)
 	}
 	b.tell(s, "raised", ep, d, at)
@@ -236,6 +238,9 @@ func (b *batch) clear(s site, old *grid.Alarm, in alarm.Input, d *decoded) {
 func (b *batch) burns(ep *grid.Alarm, n int) {
 	if ep.Type == grid.EventSmokeAlarm && ep.Building != "" {
 		set(b, b.e.burning, ep.Building, b.e.burning[ep.Building]+n)
+	}
+	if n > 0 {
+		b.witnessed(ep)
 	}
 }
 
@@ -358,7 +363,8 @@ func (b *batch) unreadable(s site, d *decoded, why string, fire bool) {
 		return // the operator knows already
 	case ep != nil && ep.Active:
 		up := b.changeAlarm(ep.ID)
-		up.Priority, up.Acked = 1, false
+		up.Priority = 1
+		alarm.AskAgain(up)
 		up.Count++
 		b.tell(s, "repeated", up, d, b.now)
 		return

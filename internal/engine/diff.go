@@ -96,7 +96,7 @@ func (e *Engine) compare(ctx context.Context, former, candidate *profile.Profile
 		return profile.Diff{}, err
 	}
 	c.of.Store(int64(r.Last))
-	return p.compare(ctx, e.Rules, former, candidate, r)
+	return p.compare(ctx, e.Config.Rules, former, candidate, r)
 }
 
 // Files are what a gateway that does not run has left.

@@ -64,6 +64,10 @@ type Store interface {
 	ListDevices(ctx context.Context, q state.Query) (state.Page[grid.Device], error)
 	Versions(ctx context.Context) ([]grid.ProfileVersion, []grid.RolloutStep, error)
 	WaitingOf(ctx context.Context, profile string) ([]state.Waiting, error)
+	Window(ctx context.Context, id string) (grid.Window, error)
+	OpenWindows(ctx context.Context) ([]grid.Window, error)
+	OpenPosture(ctx context.Context) ([]grid.Posture, error)
+	EvidenceOf(ctx context.Context, ticket string) ([]state.Evidence, error)
 	Credential(ctx context.Context, id string) (grid.Credential, error)
 	Credentials(ctx context.Context, device grid.Identity) ([]grid.Credential, error)
 	CredentialsOf(ctx context.Context, fingerprint string) ([]grid.Credential, error)
@@ -120,6 +124,7 @@ type Config struct {
 	SeriesLost      bool          // part of the InfluxDB queue is gone: the points of all that the journal keeps are made anew
 	Home            grid.Scope    // of what has no place: the district
 	Guard           Guard         // ends a roll-out that reads worse
+	SessionSilent   time.Duration // a technician's session that is silent for so long is gone; 0: 2 min
 	Now             func() time.Time
 	Log             *slog.Logger
 }
@@ -170,6 +175,7 @@ type Engine struct {
 	expiries    deadlines                  // of downlinks
 	early       map[grid.Identity][]earlyAnswer
 	due         deadlines      // next clock of each ticket, real time
+	acks        deadlines      // ends of acknowledgements, real time
 	burning     map[string]int // active smoke alarms by building
 	unitCache   []grid.Unit
 	awaited     map[registry.DeviceNo]string // tickets closed by the next word of a device
@@ -181,6 +187,10 @@ type Engine struct {
 	replays     replays
 	trials      map[string]*trialCount // of the newest roll-out of each profile
 	commandNo   uint64                 // of commands without a key, since the start
+
+	windows windows
+	posture *grid.Posture // nil: the normal one
+	Rules   *alarm.Rules  // those in force, by the posture; Config.Rules are the normal ones
 
 	ruleCache map[ruleKey]*ruleSet
 	smokeOf   map[string][]registry.PointNo // smoke points by building; nil: to be worked out
@@ -235,6 +245,9 @@ func New(c Config) (*Engine, error) {
 		c.QuarantineBytes = 1 << 30
 	}
 	c.Guard = c.Guard.complete()
+	if c.SessionSilent <= 0 {
+		c.SessionSilent = alarm.SessionGone
+	}
 	if c.GapRoom <= 0 {
 		c.GapRoom = 64 << 20
 	}
@@ -249,11 +262,11 @@ func New(c Config) (*Engine, error) {
 		alarms: map[string]*grid.Alarm{}, episodes: map[episodeKey]string{}, tickets: map[string]*grid.Ticket{},
 		members: map[string][]string{}, incidents: map[string]*grid.Incident{}, incidentAt: map[incidentKey]string{}, while: map[whileKey][]string{}, hindering: map[whileKey][]string{},
 		deliveries: map[string]*grid.Delivery{}, units: map[string]*grid.Unit{},
-		due: newDeadlines(), burning: map[string]int{}, awaited: map[registry.DeviceNo]string{}, suspects: map[grid.Pos]int{}, discovered: discovered,
+		due: newDeadlines(), acks: newDeadlines(), burning: map[string]int{}, awaited: map[registry.DeviceNo]string{}, suspects: map[grid.Pos]int{}, discovered: discovered,
 		ruleCache: map[ruleKey]*ruleSet{}, gapSeen: map[grid.Identity]*deviceSoft{}, replayed: map[registry.PointNo]*decoded{},
 		trials:    map[string]*trialCount{},
 		downlinks: map[string]*grid.Downlink{}, downlinksOf: map[grid.Identity][]string{}, expiries: newDeadlines(),
-		early: map[grid.Identity][]earlyAnswer{},
+		early: map[grid.Identity][]earlyAnswer{}, windows: newWindows(), Rules: c.Rules,
 	}
 	e.dec = &decoder{profiles: e.profiles, profileOf: e.memory.ProfileOf}
 	e.unreadableRule = firstFrom(c.Rules, grid.Smoke, grid.EventSafetyUnreadable)

@@ -131,6 +131,12 @@ func (e *Engine) untilNext() time.Duration {
 	if t := e.due.next(); !t.IsZero() && t.Before(next) {
 		next = t
 	}
+	if t := e.acks.next(); !t.IsZero() && t.Before(next) {
+		next = t
+	}
+	if t := e.windows.due.next(); !t.IsZero() && t.Before(next) {
+		next = t
+	}
 	if t := e.expiries.next(); !t.IsZero() && t.Before(next) {
 		next = t
 	}
@@ -189,7 +195,7 @@ func (e *Engine) finish(ctx context.Context, b *batch) error {
 	for lane, pos := range e.cursors {
 		e.journal.Release(grid.Lane(lane), e.needed(grid.Lane(lane), pos.Seq))
 	}
-	if e.Committed != nil && len(b.rows.Events)+len(b.rows.Moves)+len(b.rows.Deliveries)+len(b.rows.Downlinks)+len(b.rows.Rollouts) > 0 {
+	if e.Committed != nil && len(b.rows.Events)+len(b.rows.Moves)+len(b.rows.Deliveries)+len(b.rows.Downlinks)+len(b.rows.Rollouts)+len(b.rows.Windows)+len(b.rows.Postures) > 0 {
 		e.Committed(&b.rows)
 	}
 	return nil
@@ -295,6 +301,8 @@ func (b *batch) fireTimers(t *turn) {
 		b.time = now
 	}
 	b.ticketClocks(wall)
+	b.windowClocks(wall)
+	b.expireAcks(wall)
 	b.expire(now)
 	for n := maxTimers; n > 0; {
 		tick, entries := e.timers.due(now, n)

@@ -55,6 +55,9 @@ func (e *Engine) liftedBy(a *grid.Alarm) []whileKey {
 // countWhile keeps count of who lifts, and who is lifted, when an episode becomes active
 // (+1) or normal (-1).
 func (b *batch) countWhile(a *grid.Alarm, n int) {
+	if n > 0 && a.InQuestion() {
+		return
+	}
 	e := b.e
 	for _, key := range e.lifting(a) {
 		set(b, e.while, key, with(e.while[key], a.ID, n))
@@ -65,6 +68,9 @@ func (b *batch) countWhile(a *grid.Alarm, n int) {
 }
 
 func (e *Engine) loadWhile(a *grid.Alarm) {
+	if a.InQuestion() {
+		return
+	}
 	for _, key := range e.lifting(a) {
 		e.while[key] = with(e.while[key], a.ID, +1)
 	}
@@ -102,7 +108,7 @@ func (e *Engine) hindrances(ep *grid.Alarm) (out []*grid.Alarm) {
 // lift raises priorities when an episode has become active: its own, if what lifts it is
 // active, and that of others that it lifts.
 func (b *batch) lift(s site, ep *grid.Alarm) {
-	if !s.hasPoint() {
+	if !s.hasPoint() || ep.InQuestion() {
 		return
 	}
 	e := b.e
@@ -123,13 +129,20 @@ func (b *batch) lift(s site, ep *grid.Alarm) {
 
 // liftOne raises one episode and its ticket.
 func (b *batch) liftOne(id string, r *alarm.Raised) {
+	b.liftTo(id, r.Priority, fmt.Sprintf("%s is active in the same %s", r.While, r.Within))
+}
+
+func (b *batch) liftTo(id string, p grid.Priority, why string) {
 	e := b.e
-	if e.alarms[id].Priority <= r.Priority {
+	if e.alarms[id].Priority <= p {
 		return
 	}
-	why := fmt.Sprintf("%s is active in the same %s", r.While, r.Within)
 	a := b.changeAlarm(id)
-	a.Priority, a.Acked = r.Priority, false
+	a.Priority = p
+	alarm.AskAgain(a)
+	if b.unshelve(id, why) {
+		return
+	}
 	if rule := e.Rules.Bare(a.Type); rule != nil {
 		ev := rule.Event(b.id(), "noted", a, b.now, b.now)
 		ev.Detail = why
@@ -142,7 +155,7 @@ func (b *batch) liftOne(id string, r *alarm.Raised) {
 	}
 	if plan, err := e.Plans.For(t.Type); err == nil {
 		row := b.changeTicket(t.ID)
-		b.ticketChanged(row, ticket.Raise(row, plan, r.Priority, why, b.now, e.context(row)))
+		b.ticketChanged(row, ticket.Raise(row, plan, p, why, b.now, e.context(row)))
 	}
 }
 

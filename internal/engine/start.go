@@ -79,6 +79,9 @@ func (e *Engine) load(ctx context.Context, l *state.Loaded) error {
 		e.tickets[l.Tickets[i].ID] = &l.Tickets[i]
 	}
 	e.loadIncidents(l.Incidents)
+	if err := e.loadWindows(ctx); err != nil {
+		return err
+	}
 	e.down = l.Down
 	for _, s := range l.Suspects {
 		e.suspects[s.Pos] = s.Crashes
@@ -388,6 +391,7 @@ func (e *Engine) armAll() {
 	for id := range e.tickets {
 		e.due.set(id, e.Now())
 	}
+	e.loadAcks()
 	e.soft.forget()
 }
 

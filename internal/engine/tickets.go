@@ -30,7 +30,7 @@ func (b *batch) openTicket(s site, ep *grid.Alarm, d *decoded) {
 	o := ticket.Opening{
 		ID: id, Case: caseNumber(b.now, id), Type: ep.Type, Priority: ep.Priority, Mode: ep.Mode,
 		Scope: ep.Scope, Cell: ep.Cell, Point: ep.Point, Device: ep.Device, Alarm: ep.ID,
-		Title: s.rule.TitleZH + " / " + s.rule.TitleEN, Place: placeInWords(&p), Detail: s.detail, At: b.now,
+		Title: s.rule.TitleZH + " / " + s.rule.TitleEN, Place: placeInWords(&p), Detail: s.detail, At: s.openedAt(b.now),
 		Incident: ep.Incident, Urgent: isUrgent(ep) || e.Rules.MayBeUrgent(ep.Type), Component: p.Component, Suspect: e.suspected(s, ep),
 	}
 	for _, a := range e.hindrances(ep) {
@@ -190,6 +190,9 @@ func (e *Engine) unitList() []grid.Unit {
 // ticket that was ended otherwise than by its closing stays so: a new episode is raised.
 func (b *batch) cameBack(s site, old *grid.Alarm, d *decoded, at time.Time) {
 	e := b.e
+	if b.cameBackCovered(s, old, d, at) {
+		return
+	}
 	if !s.rule.Ticket {
 		b.rejoin(s, old, d)
 		return

@@ -108,7 +108,7 @@ func TestUnitSeesItsOwnTicketsOnly(t *testing.T) {
 	s := openTest(t, filepath.Join(t.TempDir(), "state.db"))
 	commit(t, s, inScope("ours", yuyuan))
 	commit(t, s, inScope("theirs", yuyuan)) // same scope: only the assignment tells them apart
-	own := []string{"tickets", "deliveries", "alarms", "events", "event stream", "units"}
+	own := []string{"tickets", "deliveries", "alarms", "events", "event stream", "units", "windows"}
 	for name, list := range lists(s) {
 		var want []string
 		if slices.Contains(own, name) {
