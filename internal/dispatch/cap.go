@@ -2,7 +2,6 @@ package dispatch
 
 import (
 	"bytes"
-	"cmp"
 	"context"
 	"encoding/xml"
 	"fmt"
@@ -59,15 +58,12 @@ func (c *CAP) Check(u grid.Unit) error {
 		if _, err := webAddress(u); err != nil {
 			return err
 		}
-		if _, err := sign([]string{cmp.Or(u.Secret, signless)}, grid.Delivery{}, time.Time{}); err != nil {
+		if _, err := sign(Secrets(u), grid.Delivery{}, time.Time{}); u.Secret != "" && err != nil {
 			return fmt.Errorf("unit %s: %w", u.ID, err)
 		}
 	}
 	return onlySettings(u)
 }
-
-// signless stands for "no secret" where only the form of one is looked at.
-const signless = "whsec_AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA="
 
 // Deliver posts the alert of d. nil: the unit answered 2xx, or it has no URL and reads the feed.
 func (c *CAP) Deliver(ctx context.Context, d grid.Delivery) (grid.Receipt, error) {
@@ -93,7 +89,7 @@ func (c *CAP) Deliver(ctx context.Context, d grid.Delivery) (grid.Receipt, error
 	req.Header.Set("User-Agent", "gridgate")
 	req.Header.Set("Idempotency-Key", d.ID)
 	if u.Secret != "" {
-		if err := signRequest(req, u.Secret, d.ID, alert, time.Now()); err != nil {
+		if err := signRequest(req, Secrets(u), d.ID, alert, time.Now()); err != nil {
 			return grid.Receipt{}, fmt.Errorf("unit %s: %w: %w", u.ID, errOurs, err)
 		}
 	}
@@ -101,8 +97,8 @@ func (c *CAP) Deliver(ctx context.Context, d grid.Delivery) (grid.Receipt, error
 }
 
 // signRequest adds the headers of Standard Webhooks over body.
-func signRequest(req *http.Request, secret, id string, body []byte, at time.Time) error {
-	signature, err := sign([]string{secret}, grid.Delivery{ID: id, Body: body}, at)
+func signRequest(req *http.Request, secrets []string, id string, body []byte, at time.Time) error {
+	signature, err := sign(secrets, grid.Delivery{ID: id, Body: body}, at)
 	if err != nil {
 		return err
 	}

@@ -14,3 +14,6 @@ type Inbox struct{}
 func (Inbox) Deliver(ctx context.Context, _ grid.Delivery) (grid.Receipt, error) {
 	return grid.Receipt{}, ctx.Err()
 }
+
+// Check says what is wrong with a unit's entry in the registry.
+func (Inbox) Check(u grid.Unit) error { return onlySettings(u) }

@@ -59,6 +59,18 @@ func NewWebhook(cfg WebhookConfig) *Webhook {
 	return &Webhook{cfg: cfg, client: newClient(cfg.Allow, cfg.TLS)}
 }
 
+// Secrets are those of a unit: more than one, with spaces between, while they are being changed.
+func Secrets(u grid.Unit) []string { return strings.Fields(u.Secret) }
+
+// Check says what is wrong with a unit's entry in the registry.
+func (w *Webhook) Check(u grid.Unit) error {
+	_, err := webAddress(u)
+	if _, wrong := sign(Secrets(u), grid.Delivery{}, time.Time{}); wrong != nil {
+		err = errors.Join(err, fmt.Errorf("unit %s: %w", u.ID, wrong))
+	}
+	return errors.Join(err, onlySettings(u))
+}
+
 // Close frees idle connections.
 func (w *Webhook) Close() { w.client.CloseIdleConnections() }
 

@@ -356,3 +356,26 @@ func TestWebhookReusesItsConnection(t *testing.T) {
 		t.Errorf("%d connections for 10 deliveries, want 1", n)
 	}
 }
+
+func TestWebhookCheckNamesWhatIsWrong(t *testing.T) {
+	w := dispatch.NewWebhook(dispatch.WebhookConfig{})
+	good := grid.Unit{ID: "u", Connector: "webhook", URL: "https://fire.example/hook", Secret: secretA + " " + secretB}
+	if err := w.Check(good); err != nil {
+		t.Fatal(err)
+	}
+	if s := dispatch.Secrets(good); len(s) != 2 || s[0] != secretA || s[1] != secretB {
+		t.Errorf("secrets are %v, want both while they are being changed", s)
+	}
+	for want, change := range map[string]func(*grid.Unit){
+		"url cannot": func(u *grid.Unit) { u.URL = "fire.example" },
+		"secret 2":   func(u *grid.Unit) { u.Secret = secretA + " whsec_%%hidden%%" },
+		"no secret":  func(u *grid.Unit) { u.Secret = "" },
+		`"retries"`:  func(u *grid.Unit) { u.Settings = map[string]string{"retries": "3"} },
+	} {
+		u := good
+		change(&u)
+		if err := w.Check(u); err == nil || !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), "hidden") {
+			t.Errorf("%v, want one that says %q and no secret", err, want)
+		}
+	}
+}

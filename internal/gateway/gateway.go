@@ -32,6 +32,7 @@ import (
 	"gridgate/internal/downlink"
 	"gridgate/internal/engine"
 	"gridgate/internal/envelope"
+	"gridgate/internal/evidence"
 	"gridgate/internal/grid"
 	"gridgate/internal/influx"
 	"gridgate/internal/journal"
@@ -61,6 +62,7 @@ type Gateway struct {
 	writer     *influx.Writer
 	profiles   *profile.Set
 	calendars  *calendar.Calendars
+	files      *evidence.Files
 	engine     *engine.Engine
 	dispatcher *dispatch.Dispatcher
 	connectors map[string]grid.Connector
@@ -264,6 +266,9 @@ func (g *Gateway) openStores(ctx context.Context) error {
 		return err
 	}
 	g.closers = append(g.closers, g.store.Close)
+	if g.files, err = evidence.Open(c.EvidenceDir()); err != nil {
+		return err
+	}
 	restored, err := c.restored()
 	if err != nil {
 		return err
@@ -400,7 +405,7 @@ func (g *Gateway) target(ctx context.Context, unit string) (dispatch.Target, err
 	if err != nil {
 		return dispatch.Target{}, err
 	}
-	return dispatch.Target{URL: u.URL, Secrets: []string{u.Secret}, Mode: u.Mode}, nil
+	return dispatch.Target{URL: u.URL, Secrets: dispatch.Secrets(u), Mode: u.Mode}, nil
 }
 
 // results brings the outcome of attempts to the engine.
@@ -449,7 +454,7 @@ const routes = 100_000
 
 func (g *Gateway) makeAPI() error {
 	d := api.Deps{
-		Store: g.store, Engine: faces{g.engine, g}, Frames: g.journal, Workbench: g.engine, Parse: g.parseRegistry, Faces: g.faces, Backup: g.backup, Ready: g.health,
+		Files: g.files, Store: g.store, Engine: faces{g.engine, g}, Frames: g.journal, Workbench: g.engine, Parse: g.parseRegistry, Faces: g.faces, Backup: g.backup, Ready: g.health,
 		Links: g.links, Peers: g.peers, Credentials: g.credentials,
 		Who:     (&auth.Keeper{Admin: g.token, Unit: g.store.UnitByToken}).Who,
 		Metrics: g.metrics(), Log: g.log, Version: Version,
