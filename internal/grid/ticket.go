@@ -80,6 +80,7 @@ type Ticket struct {
 	Place        string       `json:"place"` // the place in words
 	Assignments  []Assignment `json:"assignments"`
 	Clocks       []Clock      `json:"clocks,omitempty"`
+	Chains       []CallChain  `json:"chains,omitempty"`    // the calling of people
 	Tasks        []Task       `json:"tasks,omitempty"`     // what people at the desk must do, and have done
 	Asked        *Asked       `json:"asked,omitempty"`     // a move that waits for a second person
 	Suspect      string       `json:"suspect,omitempty"`   // why its detector is not believed at once
@@ -132,16 +133,17 @@ const (
 // Task is what a person at the operator's desk must do for a ticket. It stays in sight
 // until it is done: nobody can dismiss it.
 type Task struct {
-	N      int       `json:"n"` // within the ticket, from 1
-	Kind   TaskKind  `json:"kind"`
-	Text   string    `json:"text"`
-	Unit   string    `json:"unit,omitempty"`   // of a call: whom
-	Number string    `json:"number,omitempty"` // of a call: by which number
-	Script string    `json:"script,omitempty"` // of a call: what to say
-	Opened time.Time `json:"opened"`
-	Done   time.Time `json:"done,omitzero"`
-	By     Actor     `json:"by,omitzero"`
-	Note   string    `json:"note,omitempty"`
+	N       int       `json:"n"` // within the ticket, from 1
+	Kind    TaskKind  `json:"kind"`
+	Text    string    `json:"text"`
+	Unit    string    `json:"unit,omitempty"`    // of a call: whom
+	Number  string    `json:"number,omitempty"`  // of a call: by which number
+	Script  string    `json:"script,omitempty"`  // of a call: what to say
+	Contact string    `json:"contact,omitempty"` // of a call: whose number, to be revealed
+	Opened  time.Time `json:"opened"`
+	Done    time.Time `json:"done,omitzero"`
+	By      Actor     `json:"by,omitzero"`
+	Note    string    `json:"note,omitempty"`
 }
 
 // Asked is a move that one person has asked for and a second has to agree to.

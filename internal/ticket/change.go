@@ -17,6 +17,8 @@ type change struct {
 	by  grid.Actor
 	now time.Time
 	res Result
+
+	chainsOwned bool // the chains are a copy
 }
 
 func begin(t *grid.Ticket, p *Plan, c Context, by grid.Actor, now time.Time) *change {
@@ -26,6 +28,7 @@ func begin(t *grid.Ticket, p *Plan, c Context, by grid.Actor, now time.Time) *ch
 }
 
 func (ch *change) done() Result {
+	ch.callPeople()
 	if len(ch.res.Moves) > 0 {
 		ch.res.Changed = true
 		ch.t.Revision++

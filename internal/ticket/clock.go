@@ -243,6 +243,7 @@ func wake(t *grid.Ticket, c Context) (next time.Time) {
 	if t.State.Ended() {
 		return time.Time{}
 	}
+	next = chainsWake(t)
 	for _, cl := range t.Clocks {
 		switch {
 		case !cl.Stopped.IsZero() || cl.Due.IsZero():

@@ -1,7 +1,6 @@
 package ticket
 
 import (
-	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -32,6 +31,7 @@ type Opening struct {
 	Place     string
 	Detail    string    // a sentence on what was reported, for the history
 	At        time.Time // received time of the alarm
+	Routing   Routing
 }
 
 // Open makes a ticket and calls the units that are called at once, all in one go:
@@ -45,7 +45,7 @@ func Open(o Opening, p *Plan, units []grid.Unit) (grid.Ticket, Result) {
 		Category: p.Class.Category, Class: p.Class.of(o.Component), Condition: p.Class.Condition,
 		Place: o.Place, Verification: grid.Unverified, Opened: o.At,
 	}
-	ch := begin(&t, p, Context{Units: units}, bySystem, o.At)
+	ch := begin(&t, p, Context{Units: units, Routing: o.Routing}, bySystem, o.At)
 	ch.to(verbReport, grid.TicketReported, grid.MoveRecord{By: bySensor, Detail: o.Detail})
 	ch.start(ClockTotal)
 	ch.start(ClockVerify)
@@ -112,7 +112,8 @@ func (ch *change) upOneTier() {
 
 // call brings in one unit, or leaves a task for the operator.
 func (ch *change) call(c *Call) {
-	u := choose(ch.c.Units, c.Units, ch.t)
+	choice := ch.route(c)
+	u := choice.unit
 	if u == nil {
 		ch.task(grid.Task{Kind: grid.TaskAssign, Text: fmt.Sprintf("tier %d: no unit of kind %s for this place: call one and assign it", c.Tier, kindsText(c.Units))})
 		return
@@ -128,10 +129,10 @@ func (ch *change) call(c *Call) {
 		return
 	}
 	if lead(ch.t) == nil && c.Tier >= ch.p.leadTier() && ch.t.State == grid.TicketFiled {
-		ch.assign(verbDispatch, u, c.Tier, true, grid.MoveRecord{By: bySystem})
+		ch.assign(verbDispatch, u, c.Tier, true, grid.MoveRecord{By: bySystem, Reason: choice.note})
 		return
 	}
-	ch.assign(verbCall, u, c.Tier, false, grid.MoveRecord{By: bySystem})
+	ch.assign(verbCall, u, c.Tier, false, grid.MoveRecord{By: bySystem, Reason: choice.note})
 }
 
 // script is what the operator says on the phone: what, where, and how sure it is.
@@ -180,28 +181,6 @@ func withheld(u *grid.Unit, t *grid.Ticket) string {
 		return "takes only confirmed fires"
 	}
 	return "is called by the operator"
-}
-
-// choose finds the unit for a place: of the first kind that has one, the one whose scope
-// is the narrowest that contains it. Live tickets go to live units alone, and no other
-// ticket ever reaches a live unit.
-func choose(units []grid.Unit, kinds []grid.UnitKind, t *grid.Ticket) *grid.Unit {
-	for _, k := range kinds {
-		var best *grid.Unit
-		for i := range units {
-			u := &units[i]
-			if u.Kind != k || !sameWorld(u.Mode, t.Mode) || !contains(u.Scope, t.Scope) {
-				continue
-			}
-			if best == nil || cmp.Or(cmp.Compare(depth(u.Scope), depth(best.Scope)), cmp.Compare(best.ID, u.ID)) > 0 {
-				best = u
-			}
-		}
-		if best != nil {
-			return best
-		}
-	}
-	return nil
 }
 
 func sameWorld(unit, ticket grid.Mode) bool { return isLive(unit) == isLive(ticket) }

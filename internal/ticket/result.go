@@ -12,6 +12,7 @@ type Context struct {
 	Episodes []string    // of the ticket
 	Active   bool        // the sensor, as last heard, still says so
 	Second   bool        // a second detector of the building alarms
+	Routing  Routing     // what calls are routed by
 	Quiet    time.Time   // the condition flaps: nobody is told of its coming back until then; zero: it does not
 }
 
@@ -20,6 +21,7 @@ type Result struct {
 	Changed  bool // false: nothing to store, nobody to tell
 	Moves    []grid.MoveRecord
 	Messages []Message
+	Calls    []CallOut // of people, by a carrier
 	// Wake is when Tick (or Check, for a ticket in checking) has something to do if
 	// nothing else happens before; zero: never.
 	Wake time.Time

@@ -671,11 +671,11 @@ func TestNarrowestScopeThatContainsThePointIsChosen(t *testing.T) {
 		mk("other-street", grid.Scope{District: "310105", Street: "310105001", Community: "310105001001"}),
 		mk("other-district", grid.Scope{District: "310107"}),
 	}
-	if got := choose(us, []grid.UnitKind{grid.MicroStation, grid.Property}, &grid.Ticket{Scope: street}); got == nil || got.ID != "c-street" {
+	if got := Route(nil, Ask{Kinds: []grid.UnitKind{grid.MicroStation, grid.Property}, Scope: street}, us, nil); got.Unit != "c-street" {
 		t.Fatalf("chosen is %v, want c-street", got)
 	}
-	if got := choose(us[5:], []grid.UnitKind{grid.Property}, &grid.Ticket{Scope: street}); got != nil {
-		t.Fatalf("chosen is %s, want nobody", got.ID)
+	if got := Route(nil, Ask{Kinds: []grid.UnitKind{grid.Property}, Scope: street}, us[5:], nil); got.Unit != "" {
+		t.Fatalf("chosen is %s, want nobody", got.Unit)
 	}
 }
 
