@@ -251,11 +251,13 @@ func TestCAPSentAgainIsTheSameBytes(t *testing.T) {
 func hostile(t *testing.T) map[string]*httptest.Server {
 	inner := serve(t, func(http.ResponseWriter, *http.Request) { t.Error("a redirect was followed") })
 	return map[string]*httptest.Server{
-		"500":              serve(t, status(500)),
-		"404":              serve(t, status(404)),
-		"redirect inwards": serve(t, func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, inner.URL, http.StatusTemporaryRedirect) }),
-		"hang-up":          serve(t, func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }),
-		"endless headers":  serve(t, func(w http.ResponseWriter, _ *http.Request) { w.Header().Set("X-Junk", strings.Repeat("x", 64<<10)) }),
+		"500": serve(t, status(500)),
+		"404": serve(t, status(404)),
+		"redirect inwards": serve(t, func(w http.ResponseWriter, r *http.Request) {
+			http.Redirect(w, r, inner.URL, http.StatusTemporaryRedirect)
+		}),
+		"hang-up":         serve(t, func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }),
+		"endless headers": serve(t, func(w http.ResponseWriter, _ *http.Request) { w.Header().Set("X-Junk", strings.Repeat("x", 64<<10)) }),
 	}
 }
 

@@ -43,6 +43,7 @@ type request311 struct {
 	ServiceName text311  `json:"service_name,omitempty" xml:"service_name,omitempty"`
 	ServiceCode text311  `json:"service_code,omitempty" xml:"service_code,omitempty"`
 	Description text311  `json:"description,omitempty" xml:"description,omitempty"`
+	Notice      text311  `json:"service_notice,omitempty" xml:"service_notice,omitempty"`
 	Agency      text311  `json:"agency_responsible,omitempty" xml:"agency_responsible,omitempty"`
 	Requested   text311  `json:"requested_datetime,omitempty" xml:"requested_datetime,omitempty"`
 	Updated     text311  `json:"updated_datetime,omitempty" xml:"updated_datetime,omitempty"`

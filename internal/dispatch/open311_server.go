@@ -28,6 +28,7 @@ type Service311 struct {
 	Group    string           `yaml:"group"`
 	Keywords []string         `yaml:"keywords"`
 	Events   []grid.EventType `yaml:"events"`
+	Files    grid.EventType   `yaml:"files"` // what a request of it is filed as; "" cannot be filed
 }
 
 // ParseServices311 reads strict YAML.
@@ -65,12 +66,13 @@ type Server311Config struct {
 	Ticket  func(ctx context.Context, unit, id string) (grid.Ticket, error)
 	Tickets func(ctx context.Context, unit, state string, since, until time.Time) ([]grid.Ticket, error)
 	Point   func(ctx context.Context, id string) (grid.Point, error)
-	Now     func() time.Time
+	// File is the engine's: an event that people report. nil: POST answers 501.
+	File func(context.Context, grid.Filing) (grid.Filed, error)
+	Now  func() time.Time
 }
 
 // Server311 is the server face of Open311 GeoReport v2 at /open311/v2: services, requests
-// and tokens, in XML and JSON. Requests are our tickets. They cannot be created here yet,
-// and POST says so.
+// and tokens, in XML and JSON. Requests are our tickets; a POST files an event.
 type Server311 struct{ cfg Server311Config }
 
 // NewServer311 makes the face.
@@ -120,7 +122,7 @@ func (s *Server311) ServeHTTP(w http.ResponseWriter, r *http.Request, by grid.Ac
 	}
 	switch {
 	case r.Method == http.MethodPost && resource == "requests":
-		fail311(w, form, http.StatusNotImplemented, "requests cannot be created here yet: this gateway files events of its sensors only")
+		s.create(w, r, by, form)
 	case r.Method != http.MethodGet && r.Method != http.MethodHead:
 		fail311(w, form, http.StatusMethodNotAllowed, r.Method+" is not known here")
 	case resource == "services":

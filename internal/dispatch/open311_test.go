@@ -603,7 +603,7 @@ func TestOpen311FaceAnswersInBothForms(t *testing.T) {
 		"GET tokens/x.json":                                 `404 token was not found`,
 		"GET nonsense.xml":                                  `404 no such resource`,
 		"DELETE requests/T1.xml":                            `405 DELETE`,
-		"POST requests.xml":                                 `501 cannot be created here yet`,
+		"POST requests.xml":                                 `501 cannot be created here`,
 	} {
 		method, path, _ := strings.Cut(path, " ")
 		code, said := fetch(t, method, s.URL+"/open311/v2/"+path, "k")
@@ -671,6 +671,63 @@ func TestOpen311ClientReadsTheFace(t *testing.T) {
 			if done := w.Delivery.Ref == "T2"; (w.Verb == grid.VerbResolve) != done {
 				t.Errorf("%s: %s is %q", format, w.Delivery.Ref, w.Verb)
 			}
+		}
+	}
+}
+
+func TestOpen311FaceFilesWhatIsPosted(t *testing.T) {
+	b, _ := configs.FS.ReadFile("open311.yaml")
+	services, err := dispatch.ParseServices311("open311.yaml", b)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got []grid.Filing
+	var fail error
+	s := dispatch.NewServer311(dispatch.Server311Config{Services: services, File: func(_ context.Context, f grid.Filing) (grid.Filed, error) {
+		got = append(got, f)
+		return grid.Filed{Ticket: grid.Ticket{ID: "T7"}, Duplicates: []grid.Suggestion{{Ticket: "T1"}}}, fail
+	}})
+	post := func(path, body string) (int, string) {
+		r := httptest.NewRequest("POST", "/open311/v2/"+path, strings.NewReader(body))
+		r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+		w := httptest.NewRecorder()
+		s.ServeHTTP(w, r, grid.Actor{Role: grid.RoleUnit, Name: "city", Unit: "city"})
+		return w.Code, w.Body.String()
+	}
+	const good = "service_code=manhole&lat=31.21&long=121.4&address_string=road+1&description=cover+gone&attribute[external_id]=A-9&first_name=PERSON&phone=13800000000"
+	code, said := post("requests.json", good)
+	if code != 201 || said != `[{"service_request_id":"T7","service_notice":"it may be about the same as T1"}]`+"\n" {
+		t.Errorf("%d %s", code, said)
+	}
+	want := grid.Filing{Source: grid.FromDepartment, External: "city/A-9", Type: grid.EventManholeOpen, Place: "road 1", Lon: 121.4, Lat: 31.21, CRS: "WGS84",
+		Text: "cover gone", By: grid.Actor{Role: grid.RoleUnit, Name: "city", Unit: "city"}}
+	if len(got) != 1 || got[0] != want {
+		t.Errorf("filed %+v, want %+v", got, want)
+	}
+	if code, said := post("requests.xml", good); code != 201 || !strings.Contains(said, "<service_request_id>T7</service_request_id>") {
+		t.Errorf("XML: %d %s", code, said)
+	}
+	n := len(got)
+	for body, want := range map[string]string{
+		"":                                      "400 service_code is missing",
+		"service_code=nothing&address_string=x": "404 service_code was not found",
+		"service_code=default&address_string=x": "400 cannot be reported",
+		"service_code=smoke":                    "400 address_string or address_id is missing",
+		"service_code=smoke&lat=31.2":           "400 must both be degrees",
+		"service_code=smoke&lat=31.2&long=east": "400 must both be degrees",
+	} {
+		wantCode, wantSaid, _ := strings.Cut(want, " ")
+		if code, said := post("requests.json", body); fmt.Sprint(code) != wantCode || !strings.Contains(said, wantSaid) {
+			t.Errorf("%s: %d %s, want %s", body, code, said, want)
+		}
+	}
+	if len(got) != n {
+		t.Error("something was filed all the same")
+	}
+	for code, err := range map[int]error{400: grid.Errorf(grid.Invalid, "place is odd"), 404: grid.Errorf(grid.NotFound, "point: not found"), 503: errors.New("secret path /var/x")} {
+		fail = err
+		if c, said := post("requests.json", good); c != code || strings.Contains(said, "secret") {
+			t.Errorf("%v: %d %s", err, c, said)
 		}
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"strings"
 	"sync"
 	"testing"
@@ -140,9 +141,41 @@ func faces(t *testing.T, g *gateway, ticket string) {
 	face(t, g.api.URL+"/open311/v2/services.xml", "nobody", 403)
 }
 
-func face(t *testing.T, url, token string, want int) string {
+// A city posts what a citizen has seen: it is a ticket, once, and who called is not kept.
+func TestRequestThatIsPostedBecomesATicketOnce(t *testing.T) {
+	g := newGateway(t)
+	g.start(t)
+	g.put(t, `units: [{id: city, kind: urban_management, tier: 3, district: "310105", mode: simulated, token: city-token}]`+"\n")
+	var ids []string
+	for range 2 {
+		res, err := http.PostForm(g.api.URL+"/open311/v2/requests.json", url.Values{
+			"api_key": {"city-token"}, "service_code": {"manhole"}, "lat": {"31.21"}, "long": {"121.4"}, "address_string": {"1 Demo Road"},
+			"description": {"the cover is gone"}, "attribute[external_id]": {"A-9"}, "first_name": {"PERSON"}, "phone": {"13800000000"},
+		})
+		must(t, err)
+		b, err := io.ReadAll(res.Body)
+		must(t, err)
+		res.Body.Close()
+		var made []struct {
+			ID string `json:"service_request_id"`
+		}
+		if err := json.Unmarshal(b, &made); err != nil || res.StatusCode != http.StatusCreated || len(made) != 1 {
+			t.Fatalf("%s: %s", res.Status, b)
+		}
+		ids = append(ids, made[0].ID)
+	}
+	found := all[grid.Ticket](t, g, "tickets", api.Query{})
+	if len(found) != 1 || ids[0] != found[0].ID || ids[1] != ids[0] || found[0].Type != grid.EventManholeOpen || found[0].Mode != grid.Simulated {
+		t.Errorf("requests %v, tickets %+v, want one ticket", ids, found)
+	}
+	if b, err := json.Marshal(found); err != nil || strings.Contains(string(b), "PERSON") || strings.Contains(string(b), "138") {
+		t.Errorf("who called is kept: %s, %v", b, err)
+	}
+}
+
+func face(t *testing.T, address, token string, want int) string {
 	t.Helper()
-	req, err := http.NewRequest(http.MethodGet, url, nil)
+	req, err := http.NewRequest(http.MethodGet, address, nil)
 	must(t, err)
 	req.Header.Set("Authorization", "Bearer "+token)
 	res, err := http.DefaultClient.Do(req)
@@ -151,7 +184,7 @@ func face(t *testing.T, url, token string, want int) string {
 	b, err := io.ReadAll(res.Body)
 	must(t, err)
 	if res.StatusCode != want {
-		t.Errorf("%s as %s: %s, want %d: %s", url, token, res.Status, want, b)
+		t.Errorf("%s as %s: %s, want %d: %s", address, token, res.Status, want, b)
 	}
 	return string(b)
 }

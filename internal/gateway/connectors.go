@@ -166,7 +166,7 @@ func (g *Gateway) makeServer311() error {
 		return fmt.Errorf("dispatch.open311: %w", err)
 	}
 	s := dispatch.NewServer311(dispatch.Server311Config{
-		Services: services, Point: g.store.Point,
+		Services: services, Point: g.store.Point, File: g.engine.FileEvent,
 		Ticket: func(ctx context.Context, unit, id string) (grid.Ticket, error) {
 			t, err := g.store.Ticket(ctx, id)
 			if err == nil && unit != "" && !slices.ContainsFunc(t.Assignments, func(a grid.Assignment) bool { return a.Unit == unit }) {
