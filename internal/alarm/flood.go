@@ -58,6 +58,7 @@ type Queue struct {
 	Flood   *time.Time `json:"flood"`  // since when there is one; null: there is none
 	Alarms  int        `json:"alarms"` // how many there are, those in groups too
 	Unacked int        `json:"unacked"`
+	Held    int        `json:"held"` // by a window: shelved, out of service; not among the entries
 	Entries []Entry    `json:"entries"`
 	More    int        `json:"more,omitempty"` // entries left out at the end
 }
@@ -104,14 +105,20 @@ const MaxHerd = 1000
 // acknowledged, other P1 that nobody has, acknowledged smoke, what is active by priority,
 // what is over and latched; the oldest first.
 func QueueOf(alarms []grid.Alarm, flood time.Time, causes func(grid.EventType) string) Queue {
-	q := Queue{Alarms: len(alarms), Entries: []Entry{}}
-	order := make([]*grid.Alarm, len(alarms))
+	q := Queue{Entries: []Entry{}}
+	order := make([]*grid.Alarm, 0, len(alarms))
 	for i := range alarms {
-		order[i] = &alarms[i]
-		if !alarms[i].Acked {
+		a := &alarms[i]
+		if a.Covered() && a.Cover.State == grid.CoverHeld && !IsSmoke(a) {
+			q.Held++
+			continue
+		}
+		order = append(order, a)
+		if !a.Acked {
 			q.Unacked++
 		}
 	}
+	q.Alarms = len(order)
 	slices.SortFunc(order, byNeed)
 	if !flood.IsZero() {
 		q.Flood = &flood

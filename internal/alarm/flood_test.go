@@ -117,6 +117,7 @@ func acked(a *grid.Alarm)   { a.Acked = true }
 func latched(a *grid.Alarm) { a.Active, a.Latch = false, true }
 func old(a *grid.Alarm)     { a.Raised = a.Raised.Add(-time.Hour) }
 func drill(a *grid.Alarm)   { a.Mode = grid.Exercise }
+func held(a *grid.Alarm)    { a.Cover = &grid.Cover{State: grid.CoverHeld} }
 func in(building string) func(*grid.Alarm) {
 	return func(a *grid.Alarm) { a.Building = building }
 }
@@ -147,9 +148,14 @@ func TestAQueueIsSortedByNeed(t *testing.T) {
 		oneAlarm("pit-acked", grid.EventManholeOpen, 1, acked),
 		oneAlarm("drill", grid.EventSmokeAlarm, 1, drill),
 		oneAlarm("fire", grid.EventSmokeAlarm, 1, in("b2")),
+		oneAlarm("shelved", grid.EventDoorHeldOpen, 3, held),
+		oneAlarm("fire-held", grid.EventSmokeAlarm, 1, in("b3"), held),
 	}
-	const want = "fire pit-old pit fire-acked pit-acked p2 p3 p3-acked p4 latched drill"
+	const want = "fire fire-held pit-old pit fire-acked pit-acked p2 p3 p3-acked p4 latched drill"
 	rand.New(rand.NewPCG(1, 2)).Shuffle(len(all), func(i, j int) { all[i], all[j] = all[j], all[i] })
+	if q := QueueOf(all, time.Time{}, nil); q.Held != 1 || q.Alarms != len(all)-1 {
+		t.Errorf("%d are held, %d are not: want the shelved one", q.Held, q.Alarms)
+	}
 	if got := lines(QueueOf(all, time.Time{}, nil)); got != want {
 		t.Errorf("queue is\n%s, want\n%s", got, want)
 	}

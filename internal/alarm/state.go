@@ -69,6 +69,27 @@ func (p *Policy) Acknowledge(a grid.Alarm, by, comment string, now time.Time) gr
 	return a
 }
 
+// Seen is one alarm that a person acknowledges, with the revision that they were shown.
+type Seen struct {
+	ID       string `json:"id"`
+	Revision int    `json:"revision"`
+}
+
+// Refused is one alarm that was not acknowledged, and why.
+type Refused struct {
+	ID  string `json:"id"`
+	Why string `json:"why"`
+}
+
+// AckedAll is what became of an acknowledgement of many.
+type AckedAll struct {
+	Acked   []grid.Alarm `json:"acked"`
+	Refused []Refused    `json:"refused"`
+}
+
+// MaxAck is how many alarms one acknowledgement may name.
+const MaxAck = 1000
+
 // AckExpires says when the acknowledgement of an episode ends by itself; zero: it does not.
 func AckExpires(a *grid.Alarm) time.Time {
 	if !a.Active || !a.Acked {

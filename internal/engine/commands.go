@@ -535,23 +535,6 @@ func (e *Engine) discard(ctx context.Context, ids []string, by grid.Actor, reaso
 	}}))
 }
 
-// Ack acknowledges an alarm: someone has seen it.
-func (e *Engine) Ack(ctx context.Context, id string, by grid.Actor) (grid.Alarm, error) {
-	return as[grid.Alarm](e.do(ctx, &command{name: "ack", do: func(b *batch) (any, error) {
-		old, ok := e.alarms[id]
-		if !ok {
-			return nil, grid.Errorf(grid.NotFound, "alarm %s: not found among the active ones", id)
-		}
-		if old.Acked {
-			return *old, nil
-		}
-		a := b.changeAlarm(id)
-		a.Acked = true
-		b.audit("alarm.ack", id, by, a)
-		return *a, nil
-	}}))
-}
-
 func oldestFirst(fs []grid.QuarantinedFrame) {
 	slices.SortStableFunc(fs, func(a, b grid.QuarantinedFrame) int {
 		return cmp.Or(a.Frame.Received.Compare(b.Frame.Received), cmp.Compare(a.Frame.Pos.Seq, b.Frame.Pos.Seq))

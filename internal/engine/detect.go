@@ -131,6 +131,7 @@ func (b *batch) judge(pt registry.PointNo, rule uint8, d *decoded) {
 	for ep = e.episode(where, r.Type); ep != nil && e.tickets[ep.Ticket] != nil; ep = e.alarms[ep.Previous] {
 		b.check(ep.Ticket)
 	}
+	b.checkFiled(where)
 }
 
 // whenOf is when the condition began: the device's time of the reading that says so.
@@ -164,8 +165,9 @@ type site struct {
 	device grid.Identity
 	detail string
 	mode   grid.Mode  // for what has no point
-	at     grid.Point // for what has no point of its own but a place: a building
-	opened time.Time  // when its ticket counts from; zero: now
+	at     grid.Point // for what has no point of its own but a place: a building; of what was filed always
+	filed  *grid.Filing
+	opened time.Time // when its ticket counts from; zero: now
 }
 
 func (s site) hasPoint() bool { return s.point != registry.PointNo(registry.None) }
@@ -174,6 +176,8 @@ func (s site) hasPoint() bool { return s.point != registry.PointNo(registry.None
 func (b *batch) row(s site) grid.Point {
 	e := b.e
 	switch {
+	case s.filed != nil:
+		return s.at
 	case s.hasPoint():
 	case s.at.Building != "":
 		p := s.at
@@ -189,7 +193,7 @@ func (b *batch) row(s site) grid.Point {
 // raise opens an episode, tells of it, and opens its ticket: one transaction.
 func (b *batch) raise(s site, d *decoded, at time.Time) {
 	e := b.e
-	if d == nil { // a timer: its ids must not depend on when the timer was asked
+	if d == nil && s.filed == nil { // a timer: its ids must not depend on when the timer was asked
 		b.because(fmt.Sprintf("timer/%s/%s/%d", s.where, s.rule.Type, at.UnixNano()), b.now)
 	}
 	key := episodeKey{s.where, s.rule.Type}
@@ -198,9 +202,11 @@ func (b *batch) raise(s site, d *decoded, at time.Time) {
 	ep := b.changeAlarm(id)
 	*ep = alarm.Opened(s.rule, id, b.row(s), b.deviceOf(s, d), at, b.now, previous)
 	s.rule.Turned(ep, b.now)
-	held := b.covered(&s, ep, d)
+	ep.Filed = s.filed
+	held := s.filed == nil && b.covered(&s, ep, d)
 	set(b, e.episodes, key, id)
 	b.burns(ep, +1)
+	b.countFiled(ep, +1)
 	b.countWhile(ep, +1)
 	if s.rule.Ticket && !held {
 		b.work(s, ep, d)
@@ -228,6 +234,7 @@ func (b *batch) clear(s site, old *grid.Alarm, in alarm.Input, d *decoded) {
 	*ep = alarm.Cleared(*old, in)
 	s.rule.Turned(ep, b.now)
 	b.burns(ep, -1)
+	b.countFiled(ep, -1)
 	b.countWhile(ep, -1)
 	b.stirred(ep, -1)
 	b.tell(s, "cleared", ep, d, ep.Returned)

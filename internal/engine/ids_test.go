@@ -51,7 +51,7 @@ func TestCommandsOfOneInstantWithoutKeysAreEachKept(t *testing.T) {
 	}
 	for _, a := range r.alarms(state.Query{}) {
 		ids = append(ids, a.ID)
-		if _, err := r.engine.Ack(t.Context(), a.ID, grid.Actor{Role: grid.RoleOperator, Name: "op"}); err != nil {
+		if _, err := r.engine.Ack(t.Context(), a.ID, "", grid.Actor{Role: grid.RoleOperator, Name: "op"}); err != nil {
 			t.Fatal(err)
 		}
 	}

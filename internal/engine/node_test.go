@@ -349,7 +349,7 @@ func (n *node) ack(ctx context.Context, point string) error {
 	a := slices.MaxFunc(page.Items, func(a, b grid.Alarm) int {
 		return cmp.Or(a.Raised.Compare(b.Raised), cmp.Compare(a.Type, b.Type))
 	})
-	_, err = n.engine.Ack(ctx, a.ID, grid.Actor{Role: grid.RoleOperator, Name: "op"})
+	_, err = n.engine.Ack(ctx, a.ID, "", grid.Actor{Role: grid.RoleOperator, Name: "op"})
 	return err
 }
 

@@ -178,5 +178,8 @@ func (b *batch) hinders(ep *grid.Alarm, r *alarm.Raised) {
 
 // memberAt is an episode as another ticket names it.
 func (e *Engine) memberAt(ep *grid.Alarm) grid.Member {
+	if ep.Filed != nil {
+		return e.member(e.siteOf(ep), ep)
+	}
 	return e.member(site{where: ep.Point}, ep)
 }
