@@ -20,8 +20,10 @@ const Default = "office"
 
 // Calendars are the calendars of a gateway. They do not change after Parse.
 type Calendars struct {
-	file string
-	all  map[string]*Calendar
+	file   string
+	all    map[string]*Calendar
+	shifts []Shift
+	zone   *time.Location
 }
 
 // Get gives a calendar by its name; the empty name is the default.
@@ -56,6 +58,7 @@ type fileYAML struct {
 	Zone      string                  `yaml:"zone"`
 	Holidays  map[int]yearYAML        `yaml:"holidays"`
 	Calendars map[string]calendarYAML `yaml:"calendars"`
+	Shifts    map[string]string       `yaml:"shifts"`
 }
 
 type yearYAML struct {
@@ -102,7 +105,10 @@ func (f *fileYAML) calendars(name string) (*Calendars, error) {
 			return nil, fmt.Errorf("holidays.%d.%w", year, err)
 		}
 	}
-	cs := &Calendars{file: name, all: map[string]*Calendar{}}
+	cs := &Calendars{file: name, all: map[string]*Calendar{}, zone: zone}
+	if cs.shifts, err = parseShifts(f.Shifts); err != nil {
+		return nil, err
+	}
 	for _, n := range slices.Sorted(maps.Keys(f.Calendars)) {
 		c, err := f.Calendars[n].calendar()
 		if err != nil {
