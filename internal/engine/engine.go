@@ -25,6 +25,7 @@ import (
 	"gridgate/internal/alarm"
 	"gridgate/internal/grid"
 	"gridgate/internal/influx"
+	"gridgate/internal/people"
 	"gridgate/internal/profile"
 	"gridgate/internal/registry"
 	"gridgate/internal/state"
@@ -49,6 +50,8 @@ type Store interface {
 	Point(ctx context.Context, id string) (grid.Point, error)
 	Ticket(ctx context.Context, id string) (grid.Ticket, error)
 	Alarm(ctx context.Context, id string) (grid.Alarm, error)
+	FiledAs(ctx context.Context, id grid.Identity) ([]grid.Alarm, error)
+	ListTickets(ctx context.Context, q state.Query) (state.Page[grid.Ticket], error)
 	Incident(ctx context.Context, id string) (grid.Incident, error)
 	File(ctx context.Context, id string) (grid.EvidenceFile, error)
 	FalseAlarms(ctx context.Context, point string, typ grid.EventType, since time.Time, but string) (int, error)
@@ -71,6 +74,11 @@ type Store interface {
 	Credential(ctx context.Context, id string) (grid.Credential, error)
 	Credentials(ctx context.Context, device grid.Identity) ([]grid.Credential, error)
 	CredentialsOf(ctx context.Context, fingerprint string) ([]grid.Credential, error)
+	Contact(ctx context.Context, id string) (grid.Contact, error)
+	ContactsOf(ctx context.Context, of string) ([]grid.Contact, error)
+	Duty(ctx context.Context) ([]grid.Roster, []grid.Shift, error)
+	Roster(ctx context.Context, id string) (grid.Roster, error)
+	Shift(ctx context.Context, id string) (grid.Shift, error)
 }
 
 // Series is the queue of points for InfluxDB. The order of calls is Append, the
@@ -107,6 +115,8 @@ type Config struct {
 	Profiles Profiles
 	Rules    *alarm.Rules
 	Plans    *ticket.Plans
+	Routes   *ticket.Routes // nil: units are found by their place alone, and nobody is called
+	People   *people.Book   // the calendars of contacts and rosters; nil: none
 	// Body makes the message that a unit gets; frozen when the delivery is made.
 	Body func(t *grid.Ticket, d *grid.Delivery, p *grid.Point, u *grid.Unit) (json.RawMessage, error)
 	// Committed is told what a commit made, after it; it must not block.
@@ -174,10 +184,12 @@ type Engine struct {
 	downlinksOf map[grid.Identity][]string // their ids by device, in order of creation
 	expiries    deadlines                  // of downlinks
 	early       map[grid.Identity][]earlyAnswer
-	due         deadlines      // next clock of each ticket, real time
-	acks        deadlines      // ends of acknowledgements, real time
-	burning     map[string]int // active smoke alarms by building
+	filedAt     map[string][]string // active episodes that people filed, by point
+	due         deadlines           // next clock of each ticket, real time
+	acks        deadlines           // ends of acknowledgements, real time
+	burning     map[string]int      // active smoke alarms by building
 	unitCache   []grid.Unit
+	duty        *people.Duty // nil: to be read
 	awaited     map[registry.DeviceNo]string // tickets closed by the next word of a device
 	recalled    []string                     // ended tickets that were looked up in this turn
 	down        []state.DownSpan
@@ -261,7 +273,7 @@ func New(c Config) (*Engine, error) {
 		timers: newTimers(), paths: newPaths(),
 		alarms: map[string]*grid.Alarm{}, episodes: map[episodeKey]string{}, tickets: map[string]*grid.Ticket{},
 		members: map[string][]string{}, incidents: map[string]*grid.Incident{}, incidentAt: map[incidentKey]string{}, while: map[whileKey][]string{}, hindering: map[whileKey][]string{},
-		deliveries: map[string]*grid.Delivery{}, units: map[string]*grid.Unit{},
+		deliveries: map[string]*grid.Delivery{}, units: map[string]*grid.Unit{}, filedAt: map[string][]string{},
 		due: newDeadlines(), acks: newDeadlines(), burning: map[string]int{}, awaited: map[registry.DeviceNo]string{}, suspects: map[grid.Pos]int{}, discovered: discovered,
 		ruleCache: map[ruleKey]*ruleSet{}, gapSeen: map[grid.Identity]*deviceSoft{}, replayed: map[registry.PointNo]*decoded{},
 		trials:    map[string]*trialCount{},

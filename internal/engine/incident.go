@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"math"
@@ -30,7 +31,7 @@ func (b *batch) changeIncident(id string) *grid.Incident {
 // none. key is zero for episodes that stand alone.
 func (e *Engine) incidentOf(s site, ep *grid.Alarm) (g *alarm.Group, key incidentKey, in *grid.Incident) {
 	g = e.Rules.Group(ep.Type)
-	if g == nil || !s.hasPoint() {
+	if g == nil || !s.hasPoint() && s.filed == nil {
 		return nil, incidentKey{}, nil
 	}
 	key = incidentKey{g.Name, g.By.Place(ep), ep.Mode}
@@ -41,7 +42,7 @@ func (e *Engine) incidentOf(s site, ep *grid.Alarm) (g *alarm.Group, key inciden
 func (b *batch) work(s site, ep *grid.Alarm, d *decoded) {
 	g, key, in := b.e.incidentOf(s, ep)
 	switch {
-	case g == nil:
+	case g == nil || b.e.alone(ep, g, in):
 		b.openTicket(s, ep, d)
 	case in == nil:
 		b.openIncident(s, g, key, ep, d)
@@ -129,7 +130,7 @@ func (e *Engine) episodesOf(t *grid.Ticket) []*grid.Alarm {
 func (b *batch) confirm(in *grid.Incident, g *alarm.Group, others []*grid.Alarm, ep *grid.Alarm) {
 	last := map[string]time.Time{}
 	for _, o := range others {
-		if o.Point != ep.Point && o.Raised.After(last[o.Point]) {
+		if o.Filed == nil && o.Point != ep.Point && o.Raised.After(last[o.Point]) {
 			last[o.Point] = o.Raised
 		}
 	}
@@ -137,10 +138,11 @@ func (b *batch) confirm(in *grid.Incident, g *alarm.Group, others []*grid.Alarm,
 	for _, at := range last {
 		when = append(when, at)
 	}
-	if !in.Confirmed.IsZero() || !g.Confirm.Confirms(when, ep.Raised) {
+	person := witness(others, ep)
+	if !in.Confirmed.IsZero() || g.Confirm.Detectors == 0 || person == "" && (ep.Filed != nil || !g.Confirm.Confirms(when, ep.Raised)) {
 		return
 	}
-	why := fmt.Sprintf("%d detectors of %s within %s", len(when)+1, in.Place, g.Confirm.Within)
+	why := cmp.Or(person, fmt.Sprintf("%d detectors of %s within %s", len(when)+1, in.Place, g.Confirm.Within))
 	b.confirmed(in, g, ep, why)
 	m := grid.Move{Verb: grid.VerbVerify, By: grid.Actor{Role: grid.RoleSystem, Name: "sensor"}, Ticket: in.Ticket, At: b.now, Finding: grid.VerifiedTrue, Reason: why}
 	plan, err := b.e.Plans.For(b.e.tickets[in.Ticket].Type)

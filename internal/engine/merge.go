@@ -134,7 +134,7 @@ func (b *batch) criedWolf(t *grid.Ticket) {
 	e := b.e
 	r := e.Rules.Suspect()
 	pt, known := e.memory.Point(t.Point)
-	if r.Event == "" || r.Of != t.Type || !known || !isFalse(t) {
+	if r.Event == "" || r.Of != t.Type || !known || !isFalse(t) || strings.HasPrefix(string(t.Device), grid.FiledPrefix) {
 		return
 	}
 	if is := e.episode(t.Point, r.Event); is != nil && is.Active {

@@ -121,6 +121,9 @@ func (e *Engine) loadAlarm(a *grid.Alarm) {
 	if a.Active {
 		e.loadWhile(a)
 	}
+	if a.Active && a.Filed != nil && a.Point != "" {
+		e.filedAt[a.Point] = with(e.filedAt[a.Point], a.ID, +1)
+	}
 	switch {
 	case !a.Active:
 	case a.Type == grid.EventGatewaySilent:
@@ -157,7 +160,7 @@ func (e *Engine) markOffline() {
 // whereOf is the place of an episode: see episodeKey.
 func whereOf(a *grid.Alarm) string {
 	switch {
-	case strings.HasPrefix(string(a.Device), "path:"), strings.HasPrefix(string(a.Device), buildingPrefix):
+	case strings.HasPrefix(string(a.Device), "path:"), strings.HasPrefix(string(a.Device), buildingPrefix), a.Filed != nil:
 		return string(a.Device)
 	case a.Point != "":
 		return a.Point

@@ -38,6 +38,7 @@ func (b *batch) openTicket(s site, ep *grid.Alarm, d *decoded) {
 			break
 		}
 	}
+	o.Routing = e.routing(ep.Point)
 	t, res := ticket.Open(o, plan, e.unitList())
 	row := b.changeTicket(id)
 	*row = t
@@ -47,7 +48,7 @@ func (b *batch) openTicket(s site, ep *grid.Alarm, d *decoded) {
 
 // place reads the point of a site; its words are not kept in memory.
 func (e *Engine) place(s site) grid.Point {
-	if s.at.Building != "" {
+	if s.at.Building != "" || s.filed != nil {
 		return s.at
 	}
 	if !s.hasPoint() {
@@ -86,6 +87,7 @@ func (b *batch) ticketChanged(t *grid.Ticket, res ticket.Result) {
 	for i, m := range res.Messages {
 		b.deliver(t, m, i)
 	}
+	b.sendCalls(t, res.Calls)
 	if res.Changed {
 		b.seriesTicket(t)
 	}
@@ -96,6 +98,7 @@ func (b *batch) ticketChanged(t *grid.Ticket, res ticket.Result) {
 	b.wakeTicket(t.ID, wake)
 	b.settleIncidents(t)
 	if res.Changed {
+		b.endFiled(t)
 		b.repaired(t)
 	}
 	if res.Changed && t.State.Ended() {
@@ -130,6 +133,8 @@ func (b *batch) deliver(t *grid.Ticket, m ticket.Message, i int) {
 	p := grid.Point{}
 	if t.Point != "" {
 		p = e.place(site{point: registry.PointNo(0), where: t.Point})
+	} else if ep := e.alarms[t.Alarm]; ep != nil && ep.Filed != nil {
+		p = filedPlace(ep.Filed, e.home)
 	}
 	body, err := e.Body(t, d, &p, u)
 	if err != nil {
@@ -163,9 +168,9 @@ func (b *batch) keepEvidence(ticketID string, d *decoded) {
 
 // context is what package ticket may look at beside the ticket.
 func (e *Engine) context(t *grid.Ticket) ticket.Context {
-	c := ticket.Context{Units: e.unitList()}
+	c := ticket.Context{Units: e.unitList(), Routing: e.routing(t.Point)}
 	for _, ep := range e.episodesOf(t) {
-		c.Active = c.Active || ep.Active
+		c.Active = c.Active || e.sensed(ep)
 		c.Episodes = append(c.Episodes, ep.ID)
 	}
 	if t.Point != "" && strings.HasPrefix(string(t.Type), "smoke.") {
@@ -235,6 +240,7 @@ func (b *batch) check(id string) {
 	if err != nil {
 		return
 	}
+	plan = e.proofOf(t, plan)
 	var v ticket.Verdict
 	var wake time.Time
 	if need, asked := plan.SensorNormal(); asked {
@@ -257,6 +263,9 @@ func (b *batch) watch(t *grid.Ticket, need time.Duration) (all ticket.Verdict, w
 	all.Pass = true
 	episodes := b.e.episodesOf(t)
 	for _, ep := range episodes {
+		if b.e.unproven(ep) {
+			continue // a person's word stands for it: see proofOf
+		}
 		in, interval, deaf, ok := b.e.senses(ep)
 		if !ok {
 			all.Unable, all.Pass = true, false
@@ -476,6 +485,7 @@ func (e *Engine) DeliveryResult(ctx context.Context, id string, a grid.Attempt, 
 		}
 		a.Delivery = id
 		b.rows.Attempts = append(b.rows.Attempts, a)
+		b.called(row)
 		return nil, nil
 	}})
 	return err

@@ -39,9 +39,9 @@ func (s *Store) Files(ctx context.Context, ticket string) ([]grid.EvidenceFile, 
 }
 
 // FalseAlarms counts the tickets of a type at a point, opened since then, that were for
-// nothing by somebody's word; one is left out.
+// nothing by somebody's word; one is left out, and so is what people filed.
 func (s *Store) FalseAlarms(ctx context.Context, point string, typ grid.EventType, since time.Time, but string) (n int, err error) {
-	tickets, err := readAll(ctx, s, &ticketTable, "WHERE point = ? AND type = ? AND opened >= ? AND id <> ?", point, string(typ), nanos(since), but)
+	tickets, err := readAll(ctx, s, &ticketTable, "WHERE point = ? AND type = ? AND opened >= ? AND id <> ? AND device NOT LIKE 'filed:%'", point, string(typ), nanos(since), but)
 	for i := range tickets {
 		t := &tickets[i]
 		if t.Verification == grid.VerifiedFalse || t.State == grid.TicketCancelled || t.State == grid.TicketNotFiled {
