@@ -25,6 +25,7 @@ type TicketMarks struct {
 	Occurred   time.Time // device time of the alarm, if believed
 	Opened     time.Time // received time of the alarm
 	Told       time.Time // a unit's system had the first message
+	Acked      time.Time // an operator acknowledged its alarm
 	Filed      time.Time
 	Dispatched time.Time // to a lead
 	Accepted   time.Time // by a lead
@@ -60,10 +61,9 @@ type Standing struct {
 	Point  string
 	Device Identity
 	Scope
-	Cell       string
-	Raised     time.Time
-	Returned   time.Time // zero: still active
-	Suppressed bool
+	Cell     string
+	Raised   time.Time
+	Returned time.Time // zero: still active
 }
 
 // Fleet counts installed devices of one place and kind.

@@ -52,10 +52,13 @@ func marksSQL() string {
 		"ON CONFLICT (opened, ticket) DO UPDATE SET " + strings.Join(set, ", ")
 }
 
-const toldSQL = "UPDATE ticket_marks SET told = ? WHERE opened = (SELECT opened FROM tickets WHERE id = ?) AND ticket = ? AND told = 0"
+const (
+	toldSQL  = "UPDATE ticket_marks SET told = ? WHERE opened = (SELECT opened FROM tickets WHERE id = ?) AND ticket = ? AND told = 0"
+	ackedSQL = "UPDATE ticket_marks SET acked = ? WHERE opened = (SELECT opened FROM tickets WHERE id = ?) AND ticket = ? AND acked = 0"
+)
 
 // marks keeps the rows of the tickets that b changes, and of those whose first message
-// has arrived.
+// has arrived or whose alarm was acknowledged.
 func (w *writer) marks(b *Batch) {
 	if len(b.Tickets) > 0 {
 		moves := make(map[string][]*grid.MoveRecord, len(b.Tickets))
@@ -70,6 +73,11 @@ func (w *writer) marks(b *Batch) {
 	for i := range b.Deliveries {
 		if d := &b.Deliveries[i]; !d.Done.IsZero() && (d.State == grid.DeliveryReceived || d.State == grid.DeliverySeen) {
 			w.exec(toldSQL, nanos(d.Done), d.Ticket, d.Ticket)
+		}
+	}
+	for i := range b.Alarms {
+		if a := &b.Alarms[i]; !a.AckedAt.IsZero() && a.Ticket != "" {
+			w.exec(ackedSQL, nanos(a.AckedAt), a.Ticket, a.Ticket)
 		}
 	}
 }
@@ -165,14 +173,14 @@ func lasts(m *grid.TicketMarks) int64 {
 }
 
 // marksRead is what scanMarks reads: not what no figure asks for.
-const marksRead = "opened, ticket, type, kind, priority, " + scopeCols + ", cell, point, unit, profile, state, verification, rework, returns, occurred, told, " +
+const marksRead = "opened, ticket, type, kind, priority, " + scopeCols + ", cell, point, unit, profile, state, verification, rework, returns, occurred, told, acked, " +
 	"filed, dispatched, accepted, arrived, handled, checked, ended, handle_due, held, late, due, previous"
 
 func scanMarks(r *row, m *grid.TicketMarks) {
 	*m = grid.TicketMarks{
 		Opened: r.time(), Ticket: r.text(), Type: grid.EventType(r.text()), Kind: grid.Kind(r.text()), Priority: grid.Priority(r.num()), Scope: r.scope(),
 		Cell: r.text(), Point: r.text(), Unit: r.text(), Profile: r.text(), State: grid.TicketState(r.text()), Verification: grid.Verification(r.text()),
-		Rework: int(r.num()), Returns: int(r.num()), Occurred: r.time(), Told: r.time(), Filed: r.time(), Dispatched: r.time(), Accepted: r.time(),
+		Rework: int(r.num()), Returns: int(r.num()), Occurred: r.time(), Told: r.time(), Acked: r.time(), Filed: r.time(), Dispatched: r.time(), Accepted: r.time(),
 		Arrived: r.time(), Handled: r.time(), Checked: r.time(), Ended: r.time(), HandleDue: r.time(), Held: r.flag(), Late: r.flag(),
 		Due: r.time(), Previous: r.time(), Mode: grid.Live,
 	}
@@ -283,7 +291,7 @@ func (s *Store) FigureStandings(ctx context.Context, q grid.FigureQuery, least t
 	})
 }
 
-// FigureFleet counts the live devices that are installed now, by place; by kind too if
+// FigureFleet counts the live devices that are installed now and were before q.Until, by place; by kind too if
 // kinds is set: a device is of the kind of its first point.
 func (s *Store) FigureFleet(ctx context.Context, q grid.FigureQuery, kinds bool, f func(grid.Fleet)) error {
 	kind := "''"
@@ -298,6 +306,9 @@ func (s *Store) FigureFleet(ctx context.Context, q grid.FigureQuery, kinds bool,
 	}
 	w.and("state = 'installed'")
 	w.and(isLiveMode)
+	if !q.Until.IsZero() {
+		w.and("installed < ?", nanos(q.Until))
+	}
 	sql := "SELECT " + scopeCols + ", k, count(*) FROM (SELECT x.district, x.street, x.community, x.compound, x.contractor, " + kind + " AS k FROM devices x " + w.sql() +
 		") GROUP BY " + scopeCols + ", k"
 	return s.streamed(ctx, "devices", sql, w.vals, func(r *row) error {
@@ -309,17 +320,22 @@ func (s *Store) FigureFleet(ctx context.Context, q grid.FigureQuery, kinds bool,
 	})
 }
 
-// FigureBarred counts live devices that were taken out of service without a record of who did it.
-func (s *Store) FigureBarred(ctx context.Context, q grid.FigureQuery) (unrecorded, all int, err error) {
+// FigureSuppressed counts what was kept from the operators' sight in the period: live devices that are
+// barred, and live windows that shelve or put out of service; and how many of them without
+// a record of who did it.
+func (s *Store) FigureSuppressed(ctx context.Context, q grid.FigureQuery) (unrecorded, all int, err error) {
 	q.Kind = ""
 	w, err := figureQuery(q).where(&fleetList)
 	if err != nil {
 		return 0, 0, err
 	}
-	w.and("state = 'barred'")
 	w.and(isLiveMode)
-	sql := "SELECT coalesce(sum(NOT EXISTS (SELECT 1 FROM audit a WHERE a.subject = x.identity)), 0), count(*) FROM devices x " + w.sql()
-	err = s.streamed(ctx, "devices", sql, w.vals, func(r *row) error {
+	const cols = ", district, street, community, compound, contractor, cell, mode "
+	sql := "SELECT coalesce(sum(NOT EXISTS (SELECT 1 FROM audit a WHERE a.subject = x.id)), 0), count(*) FROM (" +
+		"SELECT identity AS id" + cols + "FROM devices WHERE state = 'barred' UNION ALL " +
+		"SELECT id" + cols + "FROM windows WHERE kind IN ('shelved', 'out_of_service') AND started < ? AND (ended = 0 OR ended >= ?)) x " + w.sql()
+	vals := append([]driver.Value{nanos(q.Until), nanos(q.Since)}, w.vals...)
+	err = s.streamed(ctx, "devices", sql, vals, func(r *row) error {
 		unrecorded, all = int(r.num()), int(r.num())
 		return r.err
 	})

@@ -66,6 +66,9 @@ func TestTheMarksOfATicketAreTheFirstOfEachStep(t *testing.T) {
 			{ID: "D2", Ticket: id, Unit: "property-1", Mode: grid.Live, State: grid.DeliveryReceived, Done: at(4)}, // later: not the first
 			{ID: "D3", Ticket: id, Unit: "micro-1", Mode: grid.Live, State: grid.DeliveryDead, Done: at(1)},        // nobody had it
 		}
+		acked := grid.Alarm{ID: "A00000001", Ticket: id, Mode: grid.Live, Acked: true}
+		acked.AckedAt = at(4)
+		b.Alarms = []grid.Alarm{acked}
 	})
 	step(func(b *Batch) { // done, fails its check, and is dispatched again
 		tk.Rework, tk.State = 1, grid.TicketDispatched
@@ -87,7 +90,7 @@ func TestTheMarksOfATicketAreTheFirstOfEachStep(t *testing.T) {
 	want := []grid.TicketMarks{{
 		Ticket: id, Type: grid.EventSmokeAlarm, Kind: grid.Smoke, Priority: 1, Mode: grid.Live, Scope: yuyuan, Cell: yuyuanCell, Point: "P00001",
 		Unit: "micro-1", Profile: "milesight/gs524n", State: grid.TicketClosed, Verification: grid.VerifiedTrue, Rework: 1,
-		Occurred: opened.Add(-2 * time.Second), Opened: opened, Told: at(2), Filed: opened, Dispatched: at(1), Accepted: at(3), Arrived: at(5),
+		Occurred: opened.Add(-2 * time.Second), Opened: opened, Told: at(2), Acked: at(4), Filed: opened, Dispatched: at(1), Accepted: at(3), Arrived: at(5),
 		Handled: at(40), Checked: at(20), Ended: at(50), HandleDue: at(30), Late: true, Due: opened.Add(time.Hour),
 	}}
 	if d := cmp.Diff(want, marks(t, s, grid.FigureQuery{Since: t0, Until: at(100)})); d != "" {
@@ -213,10 +216,15 @@ func TestFiguresOfAlarmsAndDevicesAreOfWhatIsLive(t *testing.T) {
 		}
 	}
 	b = &Batch{Devices: []grid.Device{{Identity: "b1", State: grid.Barred, Mode: grid.Live}, {Identity: "b2", State: grid.Barred, Mode: grid.Live}, {Identity: "b3", State: grid.Barred, Mode: grid.Simulated}},
-		Audit: []Audit{{ID: "A", Action: "device.bar", Subject: "b1"}}}
+		Audit: []Audit{{ID: "A", Action: "device.bar", Subject: "b1"}, {ID: "B", Action: "window.open", Subject: "w1"}},
+		Windows: []grid.Window{
+			{ID: "w1", Kind: grid.WindowShelved, Mode: grid.Live, From: hour(1)}, {ID: "w2", Kind: grid.WindowOutOfService, Mode: grid.Live, From: hour(1), Ended: hour(2)},
+			{ID: "w3", Kind: grid.WindowMaintenance, Mode: grid.Live, From: hour(1)}, {ID: "w4", Kind: grid.WindowShelved, Mode: grid.Live, From: hour(60)},
+			{ID: "w5", Kind: grid.WindowShelved, Mode: grid.Exercise, From: hour(1)},
+		}}
 	commit(t, s, b)
-	if un, all, err := s.FigureBarred(t.Context(), grid.FigureQuery{}); un != 1 || all != 2 || err != nil {
-		t.Errorf("barred: %d of %d without a record, %v: want 1 of 2", un, all, err)
+	if un, all, err := s.FigureSuppressed(t.Context(), grid.FigureQuery{Since: t0, Until: hour(50)}); un != 2 || all != 4 || err != nil {
+		t.Errorf("suppressed: %d of %d without a record, %v: want 2 of 4", un, all, err)
 	}
 }
 

@@ -27,6 +27,7 @@ CREATE TABLE ticket_marks (
     returns      INTEGER NOT NULL,
     occurred     INTEGER NOT NULL,
     told         INTEGER NOT NULL DEFAULT 0,
+    acked        INTEGER NOT NULL DEFAULT 0,
     filed        INTEGER NOT NULL,
     dispatched   INTEGER NOT NULL,
     accepted     INTEGER NOT NULL,
@@ -52,6 +53,7 @@ SELECT t.opened, t.id, t.type, coalesce((SELECT p.kind FROM points p WHERE p.id 
     coalesce(json_extract(t.doc, '$.verification'), ''), coalesce(json_extract(t.doc, '$.rework'), 0), coalesce(json_extract(t.doc, '$.returns'), 0),
     coalesce((SELECT a.at FROM alarms a WHERE a.id = t.alarm), 0),
     coalesce((SELECT min(d.done) FROM deliveries d WHERE d.ticket = t.id AND d.done > 0 AND d.state IN ('received', 'seen_by_person')), 0),
+    coalesce((SELECT unixepoch(json_extract(a.detail, '$.acked_at')) FROM alarms a WHERE a.id = t.alarm AND a.detail <> ''), 0) * 1000000000,
     coalesce((SELECT min(m.at) FROM moves m WHERE m.ticket = t.id AND m.to_state = 'filed'), 0),
     coalesce((SELECT min(m.at) FROM moves m WHERE m.ticket = t.id AND m.to_state = 'dispatched' AND m.from_state <> ''), 0),
     coalesce((SELECT min(m.at) FROM moves m JOIN assignments s ON s.ticket = t.id AND s.id = m.assignment AND s.lead = 1
