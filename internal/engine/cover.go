@@ -212,6 +212,7 @@ func (b *batch) over(id, why string) *grid.Alarm {
 	c := *ep.Cover
 	c.State, c.Why, c.At = grid.CoverOver, why, b.now.UTC()
 	ep.Cover = &c
+	alarm.AskAgain(ep)
 	b.wakeWindow(coverDue+id, time.Time{})
 	return ep
 }
@@ -345,6 +346,9 @@ func (b *batch) practiceOver(id, why string) {
 	s.detail = why
 	b.clear(s, ep, alarm.Input{Since: b.now, Heard: b.now}, nil)
 	s.detail = "still active after the exercise"
+	if b.now.Before(until) {
+		until = b.now
+	}
 	b.raise(s, nil, until)
 }
 
@@ -471,6 +475,7 @@ func (b *batch) yes(w *grid.Window, old *grid.Alarm, a Answer) error {
 		c.State = grid.CoverGuarded
 	}
 	ep.Cover = &c
+	ep.Revision++
 	b.wakeWindow(coverDue+old.ID, time.Time{})
 	b.rows.Audit = append(b.rows.Audit, state.Audit{
 		ID: b.id(), At: b.now, By: a.By, Action: "alarm.answer", Subject: old.ID, Detail: fmt.Sprintf("%s %s", c.Ask, c.Answer), Scope: ep.Scope, Cell: ep.Cell, Mode: ep.Mode,

@@ -134,6 +134,9 @@ func (e *Engine) untilNext() time.Duration {
 	if t := e.acks.next(); !t.IsZero() && t.Before(next) {
 		next = t
 	}
+	if t := e.digests.next(); !t.IsZero() && t.Before(next) {
+		next = t
+	}
 	if t := e.windows.due.next(); !t.IsZero() && t.Before(next) {
 		next = t
 	}
@@ -301,8 +304,8 @@ func (b *batch) fireTimers(t *turn) {
 		b.time = now
 	}
 	b.ticketClocks(wall)
-	b.windowClocks(wall)
 	b.expireAcks(wall)
+	b.sendDigests(wall)
 	b.expire(now)
 	for n := maxTimers; n > 0; {
 		tick, entries := e.timers.due(now, n)
@@ -320,6 +323,7 @@ func (b *batch) fireTimers(t *turn) {
 			}
 		}
 	}
+	b.windowClocks(wall) // after what has come due before their end
 	b.emptyReplays()
 	if b.time.Sub(e.lastAlive) >= aliveEvery {
 		e.lastAlive = b.time
