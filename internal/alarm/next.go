@@ -61,6 +61,9 @@ func Next(r *Rule, in Input, ep *grid.Alarm, now time.Time, down ...Span) Step {
 	active := ep != nil && ep.Active
 	switch {
 	case in.Abnormal && !active && r.From != FromLate:
+		if ep != nil && in.Heard.Before(ep.Returned) {
+			return Step{} // a person ended it, and nothing was heard since
+		}
 		if r.Hours.Always() {
 			return after(r.OnDelay, in.Since, raiseOrRejoin(r, in.Since, ep), now, down)
 		}
@@ -76,7 +79,6 @@ func Next(r *Rule, in Input, ep *grid.Alarm, now time.Time, down ...Span) Step {
 	return Step{}
 }
 
-// after gives the action once we have listened for delay since from, or the time to ask again.
 // inHours is after, in the hours of the rule: time outside them counts for nothing.
 func inHours(r *Rule, from time.Time, a Action, now time.Time, down []Span) Step {
 	heard := audible(from, r.OnDelay, down)
@@ -93,6 +95,7 @@ func inHours(r *Rule, from time.Time, a Action, now time.Time, down []Span) Step
 	return Step{Action: a}
 }
 
+// after gives the action once we have listened for delay since from, or the time to ask again.
 func after(delay time.Duration, from time.Time, a Action, now time.Time, down []Span) Step {
 	due := audible(from, delay, down)
 	if due.IsZero() || now.Before(due) {

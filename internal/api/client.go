@@ -32,6 +32,11 @@ type Client struct {
 
 // List reads one page of a list, for example List[grid.Ticket](ctx, c, "tickets", Query{State: "open"}).
 func List[T any](ctx context.Context, c *Client, what string, q Query) (Page[T], error) {
+	return call[Page[T]](ctx, c, http.MethodGet, "/api/v1/"+what, values(q), nil)
+}
+
+// values is a query as lists take it.
+func values(q Query) url.Values {
 	v := url.Values{}
 	for key, value := range map[string]string{
 		"district": q.Scope.District, "street": q.Scope.Street, "community": q.Scope.Community, "compound": q.Scope.Compound,
@@ -46,7 +51,7 @@ func List[T any](ctx context.Context, c *Client, what string, q Query) (Page[T],
 	if q.Limit > 0 {
 		v.Set("limit", strconv.Itoa(q.Limit))
 	}
-	return call[Page[T]](ctx, c, http.MethodGet, "/api/v1/"+what, v, nil)
+	return v
 }
 
 // Ticket reads one ticket.

@@ -12,15 +12,8 @@ import (
 // eventRoutes: grid events and the alarms behind them.
 func (s *Server) eventRoutes(api huma.API) {
 	list(s, api, adminOnly, get("/events", "list-events", "events", "Grid events, newest first"), s.Store.ListEvents)
-	list(s, api, adminOnly, get("/alarms", "list-alarms", "alarms", "Alarm episodes"), s.Store.ListAlarms)
-	route(s, api, adminOnly, answerWithin, get("/alarms/{id}", "get-alarm", "alarms", "One episode"),
-		func(ctx context.Context, _ grid.Actor, in *idInput) (*body[grid.Alarm], error) {
-			a, err := s.Store.Alarm(ctx, in.ID)
-			return &body[grid.Alarm]{a}, err
-		})
 	list(s, api, adminOnly, get("/incidents", "list-incidents", "incidents", "Episodes of one cause at one place, under one ticket; kind is the cause, for example fire"), s.Store.ListIncidents)
 	route(s, api, adminOnly, answerWithin, get("/incidents/{id}", "get-incident", "incidents", "One incident with its members"), s.incident)
-	route(s, api, adminOnly, answerWithin, post("/alarms/{id}/ack", "acknowledge-alarm", "alarms", "Say that someone has seen it"), s.ackAlarm)
 }
 
 // IncidentDetail is an incident with the episodes that belong to it, oldest first.
@@ -60,19 +53,4 @@ func (a *As) actor(by grid.Actor) grid.Actor {
 		by.Role = a.Role
 	}
 	return by
-}
-
-type ackInput struct {
-	ID   string `path:"id"`
-	Body *struct {
-		By *As `json:"by,omitempty"`
-	} `required:"false"`
-}
-
-func (s *Server) ackAlarm(ctx context.Context, by grid.Actor, in *ackInput) (*body[grid.Alarm], error) {
-	if in.Body != nil {
-		by = in.Body.By.actor(by)
-	}
-	a, err := s.Engine.Ack(ctx, in.ID, by)
-	return &body[grid.Alarm]{a}, err
 }

@@ -19,6 +19,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
+	"gridgate/internal/alarm"
 	"gridgate/internal/grid"
 )
 
@@ -41,6 +42,9 @@ type Deps struct {
 	// Workbench tries and rolls out versions of profiles.
 	Workbench Workbench
 
+	// Files keeps photos and documents behind tickets.
+	Files Files
+
 	// Who says for whom a bearer token stands; its error is Unauthorized.
 	Who func(ctx context.Context, token string) (grid.Actor, error)
 	// Parse reads a registry file (YAML or JSON, strict).
@@ -51,6 +55,8 @@ type Deps struct {
 	Backup func(ctx context.Context, dir string) error
 	// Ready names each part and what is wrong with it (nil: nothing). Optional.
 	Ready func(ctx context.Context) map[string]error
+	// AlarmRules say when a queue is grouped, and what counts as a nuisance. Optional.
+	AlarmRules *alarm.Rules
 	// Credentials gives devices their keys. Optional.
 	Credentials Credentials
 	// Links is the health of each transport, Peers of who is behind a link. Optional.

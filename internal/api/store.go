@@ -4,6 +4,7 @@ import (
 	"context"
 	"time"
 
+	"gridgate/internal/alarm"
 	"gridgate/internal/grid"
 	"gridgate/internal/state"
 )
@@ -23,6 +24,8 @@ type Store interface {
 	ListUnits(context.Context, Query) (Page[grid.Unit], error)
 	ListEvents(context.Context, Query) (Page[grid.Event], error)
 	ListAlarms(context.Context, Query) (Page[grid.Alarm], error)
+	File(ctx context.Context, id string) (grid.EvidenceFile, error)
+	Files(ctx context.Context, ticket string) ([]grid.EvidenceFile, error)
 	ListIncidents(context.Context, Query) (Page[grid.Incident], error)
 	Incident(ctx context.Context, id string) (grid.Incident, error)
 	ListTickets(context.Context, Query) (Page[grid.Ticket], error)
@@ -39,6 +42,9 @@ type Store interface {
 	Moves(ctx context.Context, ticket string) ([]grid.MoveRecord, error)
 	Attempts(ctx context.Context, delivery string) ([]grid.Attempt, error)
 	EvidenceOf(ctx context.Context, ticket string) ([]Evidence, error)
+	AlarmQueue(ctx context.Context, q Query, since time.Time) (state.AlarmQueue, error)
+	AlarmTurns(ctx context.Context, q Query, most int) ([]state.AlarmTurn, error)
+	AuditOf(ctx context.Context, subject string) ([]state.Audit, error)
 	EventsAfter(ctx context.Context, id string, limit int) ([]grid.Event, error) // in the order of their commits
 }
 
@@ -50,7 +56,11 @@ type Engine interface {
 	Replay(ctx context.Context, ids []string, by grid.Actor) (int, error)
 	Discard(ctx context.Context, ids []string, by grid.Actor, reason string) (int, error)
 	Resend(ctx context.Context, delivery string, by grid.Actor) error
-	Ack(ctx context.Context, alarm string, by grid.Actor) (grid.Alarm, error)
+	Ack(ctx context.Context, alarm, comment string, by grid.Actor) (grid.Alarm, error)
+	AckAll(ctx context.Context, all []alarm.Seen, comment string, by grid.Actor) (alarm.AckedAll, error)
+	Comment(ctx context.Context, alarm, comment string, by grid.Actor) (grid.Alarm, error)
+	// AddFile is idempotent by ticket and bytes.
+	AddFile(ctx context.Context, f grid.EvidenceFile) (grid.EvidenceFile, error)
 	// Downlink is idempotent by the ID.
 	Downlink(ctx context.Context, d grid.Downlink) (grid.Downlink, error)
 	CancelDownlink(ctx context.Context, id string, by grid.Actor, reason string) (grid.Downlink, error)

@@ -55,7 +55,7 @@ func (s *Server) moves(ctx context.Context, by grid.Actor, in *idInput) (*body[P
 
 // Move is what a unit or an operator sends. Who sends it comes from the token.
 type Move struct {
-	Verb       grid.Verb         `json:"verb" enum:"verify,accept,arrive,resolve,return,suspend,resume,confirm,assign,cancel,force_close,merge,note"`
+	Verb       grid.Verb         `json:"verb" enum:"verify,accept,arrive,resolve,return,suspend,resume,confirm,assign,cancel,force_close,merge,split,done,note"`
 	Assignment string            `json:"assignment,omitempty" doc:"Default: the unit's own, else the lead's."`
 	Attempt    int               `json:"attempt,omitempty" doc:"The attempt this answers; a word on an earlier one is refused. 0: the present one."`
 	Reason     string            `json:"reason,omitempty" maxLength:"4000"`

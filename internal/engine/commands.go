@@ -306,6 +306,11 @@ func (e *Engine) remember(points []grid.Point, devices []grid.Device, installati
 	}
 	e.smokeOf = nil
 	e.soft.grow(e.memory)
+	for i := range installations {
+		if installations[i].To.IsZero() {
+			e.markReplaced(installations[i].Point)
+		}
+	}
 	b := e.begin(e.Now())
 	for i := range devices {
 		if no, ok := e.memory.Device(devices[i].Identity); ok && devices[i].State == grid.Installed {

@@ -67,6 +67,8 @@ func (b *batch) sense(pt registry.PointNo, signals uint64, d *decoded) {
 		}
 		if was := c.flags&abnormal != 0; was != is {
 			b.keepTurn(pt, rule, d)
+		} else if is && b.overBefore(pt, rule, c) {
+			c.since, c.heard = 0, 0 // a new phase
 		}
 		if !b.quiet && c.heard != 0 && is != (c.flags&abnormal != 0) {
 			// What has come due before this reading is concluded before it, by an engine
@@ -82,6 +84,13 @@ func (b *batch) sense(pt registry.PointNo, signals uint64, d *decoded) {
 	if b.quiet {
 		e.replayed[pt] = d
 	}
+}
+
+// overBefore reports whether the episode of a condition was ended by a person after it was
+// last heard: see endedByWord.
+func (b *batch) overBefore(pt registry.PointNo, r *alarm.Rule, c *condition) bool {
+	ep := b.e.episode(b.e.memory.PointAt(pt).ID, r.Type)
+	return ep != nil && !ep.Active && fromNanos(c.heard).Before(ep.Returned)
 }
 
 // keepTurn copies the frame at which a condition turns to the case of its open ticket:
@@ -241,10 +250,19 @@ func (b *batch) clear(s site, old *grid.Alarm, in alarm.Input, d *decoded) {
 	b.keepEvidence(ep.Ticket, d)
 }
 
+// fireAt is the building of an episode, as it was when it began: what is not live burns in
+// another one.
+func fireAt(ep *grid.Alarm) string {
+	if ep.Building != "" && !isLive(ep.Mode) {
+		return "not live/" + ep.Building
+	}
+	return ep.Building
+}
+
 // burns counts the active smoke alarms of a building: two detectors are a second witness.
 func (b *batch) burns(ep *grid.Alarm, n int) {
-	if ep.Type == grid.EventSmokeAlarm && ep.Building != "" {
-		set(b, b.e.burning, ep.Building, b.e.burning[ep.Building]+n)
+	if key := fireAt(ep); ep.Type == grid.EventSmokeAlarm && key != "" {
+		set(b, b.e.burning, key, b.e.burning[key]+n)
 	}
 	if n > 0 {
 		b.witnessed(ep)

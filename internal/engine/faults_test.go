@@ -512,7 +512,7 @@ func TestSecondDetectorCountsAfterARestart(t *testing.T) {
 	r.say("sn:S0", `{"smoke.alarm":true,"seq":1}`)
 	r.restart()
 	r.say("sn:S1", `{"smoke.alarm":true,"seq":1}`)
-	if n := r.engine.burning["one"]; n != 2 {
+	if n := r.engine.burning["not live/one"]; n != 2 {
 		t.Errorf("%d detectors of the building are in alarm: want 2", n)
 	}
 }

@@ -98,6 +98,49 @@ func (b *batch) joinTicket(s site, t *grid.Ticket, ep *grid.Alarm) {
 	b.addMember(t.ID, ep.ID)
 	row := b.changeTicket(t.ID)
 	b.ticketChanged(row, ticket.Join(row, plan, e.member(s, ep), b.now, e.context(row)))
+	for _, a := range e.hindrances(ep) {
+		row := b.changeTicket(t.ID)
+		b.ticketChanged(row, ticket.Relate(row, plan, e.memberAt(a), b.now, e.context(row)))
+	}
+}
+
+// toNewer makes an episode that comes back a member of the incident that is open at its
+// place now. One that a person split off belongs to none.
+func (b *batch) toNewer(s site, old *grid.Alarm) *grid.Alarm {
+	_, _, in := b.e.incidentOf(s, old)
+	if in == nil || old.Incident == "" || old.Incident == in.ID {
+		return old
+	}
+	b.changeIncident(in.ID).Members++
+	ep := b.changeAlarm(old.ID)
+	ep.Incident = in.ID
+	return ep
+}
+
+// backAtWork gives an episode that came back to the ticket of its incident, or that ticket
+// to its incident. done: the ticket has been told.
+func (b *batch) backAtWork(s site, ep *grid.Alarm) (done bool) {
+	e := b.e
+	_, _, in := e.incidentOf(s, ep)
+	if in == nil || in.ID != ep.Incident || in.Ticket == ep.Ticket {
+		return false
+	}
+	if t := e.tickets[in.Ticket]; t != nil && !t.State.Ended() {
+		b.joinTicket(s, t, ep)
+		return true
+	}
+	b.changeIncident(in.ID).Ticket = ep.Ticket
+	b.changeTicket(ep.Ticket).Incident = in.ID
+	return false
+}
+
+// witness lets an episode that came back confirm its incident.
+func (b *batch) witness(s site, ep *grid.Alarm) {
+	g, _, in := b.e.incidentOf(s, ep)
+	if in == nil || in.ID != ep.Incident || in.Ticket != ep.Ticket {
+		return
+	}
+	b.confirm(b.changeIncident(in.ID), g, b.e.episodesOf(b.e.tickets[in.Ticket]), ep)
 }
 
 func (b *batch) addMember(ticket, alarm string) {
@@ -126,12 +169,13 @@ func (e *Engine) episodesOf(t *grid.Ticket) []*grid.Alarm {
 	return out
 }
 
-// confirm takes the detectors of a place as witnesses of one another.
+// confirm takes the detectors of a place as witnesses of one another. Those of other places
+// that a merge brought along are none.
 func (b *batch) confirm(in *grid.Incident, g *alarm.Group, others []*grid.Alarm, ep *grid.Alarm) {
 	last := map[string]time.Time{}
 	for _, o := range others {
-		if o.Filed == nil && o.Point != ep.Point && o.Raised.After(last[o.Point]) {
-			last[o.Point] = o.Raised
+		if at := b.e.lastSaid(o); o.Filed == nil && o.Point != ep.Point && o.Type == ep.Type && g.By.Place(o) == in.Place && at.After(last[o.Point]) {
+			last[o.Point] = at
 		}
 	}
 	var when []time.Time
@@ -139,11 +183,16 @@ func (b *batch) confirm(in *grid.Incident, g *alarm.Group, others []*grid.Alarm,
 		when = append(when, at)
 	}
 	person := witness(others, ep)
-	if !in.Confirmed.IsZero() || g.Confirm.Detectors == 0 || person == "" && (ep.Filed != nil || !g.Confirm.Confirms(when, ep.Raised)) {
+	if g.Confirm.Detectors == 0 || person == "" && (ep.Filed != nil || !g.Confirm.Confirms(when, b.now)) {
 		return
 	}
 	why := cmp.Or(person, fmt.Sprintf("%d detectors of %s within %s", len(when)+1, in.Place, g.Confirm.Within))
-	b.confirmed(in, g, ep, why)
+	if in.Confirmed.IsZero() {
+		b.confirmed(in, g, ep, why)
+	}
+	if b.e.tickets[in.Ticket].Verification == grid.VerifiedTrue {
+		return
+	}
 	m := grid.Move{Verb: grid.VerbVerify, By: grid.Actor{Role: grid.RoleSystem, Name: "sensor"}, Ticket: in.Ticket, At: b.now, Finding: grid.VerifiedTrue, Reason: why}
 	plan, err := b.e.Plans.For(b.e.tickets[in.Ticket].Type)
 	if err == nil {
@@ -156,6 +205,14 @@ func (b *batch) confirm(in *grid.Incident, g *alarm.Group, others []*grid.Alarm,
 	if err != nil {
 		b.e.log.Error("confirmed incident changes its ticket in nothing", "ticket", in.Ticket, "err", err)
 	}
+}
+
+// lastSaid is when the alarm of an episode began last: it may have been normal in between.
+func (e *Engine) lastSaid(ep *grid.Alarm) time.Time {
+	if in, _, _, ok := e.senses(ep); ok && ep.Active && in.Abnormal {
+		return later(ep.Raised, in.Since)
+	}
+	return ep.Raised
 }
 
 // confirmed notes the event of it, once.
@@ -278,7 +335,10 @@ func (e *Engine) loadIncidents(all []grid.Incident) {
 	for i := range all {
 		in := &all[i]
 		e.incidents[in.ID] = in
-		e.incidentAt[incidentKey{in.Cause, in.Place, in.Mode}] = in.ID
+		key := incidentKey{in.Cause, in.Place, in.Mode}
+		if old := e.incidents[e.incidentAt[key]]; old == nil || in.Opened.After(old.Opened) {
+			e.incidentAt[key] = in.ID
+		}
 	}
 	for id, a := range e.alarms {
 		if t := e.tickets[a.Ticket]; t != nil && t.Alarm != id {
@@ -293,7 +353,7 @@ func (e *Engine) loadIncidents(all []grid.Incident) {
 // recallMembers finds the episodes of a ticket that has ended; those that are long over
 // stay in the store.
 func (e *Engine) recallMembers(t *grid.Ticket) {
-	if t.Incident == "" {
+	if len(t.Members) == 0 {
 		return
 	}
 	for id, a := range e.alarms {
@@ -302,4 +362,5 @@ func (e *Engine) recallMembers(t *grid.Ticket) {
 		}
 	}
 	slices.Sort(e.members[t.ID])
+	e.members[t.ID] = slices.Compact(e.members[t.ID])
 }

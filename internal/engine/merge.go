@@ -75,14 +75,23 @@ func (b *batch) merge(t, into *grid.Ticket) {
 		to := b.changeTicket(into.ID)
 		b.ticketChanged(to, ticket.Join(to, plan, e.memberAt(row), b.now, e.context(to)))
 	}
-	if old := e.incidents[t.Incident]; old != nil && old.Ticket == t.ID {
-		in := b.changeIncident(old.ID)
-		in.Ticket = into.ID
-		b.settleIncident(in)
+	for _, ep := range episodes { // it may itself have been merged into: then they are of several incidents
+		if in := e.incidents[ep.Incident]; in != nil && in.Ticket == t.ID {
+			in := b.changeIncident(in.ID)
+			in.Ticket = into.ID
+			b.settleIncident(in)
+		}
+	}
+	for _, m := range t.Related {
+		if plan, err := e.Plans.For(into.Type); err == nil {
+			to := b.changeTicket(into.ID)
+			b.ticketChanged(to, ticket.Relate(to, plan, m, b.now, e.context(to)))
+		}
 	}
 }
 
-// split opens a ticket of its own for an episode.
+// split opens a ticket of its own for an episode. An incident of which it was the only one
+// there, brought by a merge, goes with it.
 func (b *batch) split(t *grid.Ticket, m *grid.Move) {
 	e := b.e
 	old := e.alarms[m.Alarm]
@@ -92,19 +101,33 @@ func (b *batch) split(t *grid.Ticket, m *grid.Move) {
 	}
 	set(b, e.members, t.ID, slices.DeleteFunc(slices.Clone(e.members[t.ID]), func(id string) bool { return id == old.ID }))
 	ep := b.changeAlarm(old.ID)
-	if in := e.incidents[ep.Incident]; in != nil {
-		left := b.changeIncident(in.ID)
-		left.Members--
-		if ep.Active {
-			left.Active--
-		}
+	in := e.incidents[ep.Incident]
+	shared := in == nil || in.Ticket != t.ID || slices.ContainsFunc(e.episodesOf(t), func(o *grid.Alarm) bool { return o.Incident == in.ID })
+	if shared {
+		b.leave(in, ep)
 	}
-	ep.Incident = ""
 	rule := e.ruleOf(pt, ep.Type)
 	if rule == nil {
 		rule = e.Rules.Bare(ep.Type)
 	}
 	b.openTicket(site{point: pt, where: ep.Point, rule: rule, detail: "split off " + t.ID + ": " + m.Reason}, ep, nil)
+	if !shared {
+		b.changeIncident(in.ID).Ticket = ep.Ticket
+	}
+}
+
+// leave takes an episode out of its incident.
+func (b *batch) leave(in *grid.Incident, ep *grid.Alarm) {
+	ep.Incident = ""
+	if in == nil {
+		return
+	}
+	left := b.changeIncident(in.ID)
+	left.Members--
+	if ep.Active {
+		left.Active--
+	}
+	b.settleIncident(left)
 }
 
 func (e *Engine) ruleOf(pt registry.PointNo, typ grid.EventType) *alarm.Rule {
@@ -157,16 +180,45 @@ func isFalse(t *grid.Ticket) bool {
 	return t.Verification == grid.VerifiedFalse || t.State == grid.TicketCancelled || t.State == grid.TicketNotFiled
 }
 
-// repaired ends the suspicion of a detector when the technician's ticket has ended.
+// repaired ends the suspicion of a detector when the technician's ticket has ended. One that
+// was merged goes on in the other.
 func (b *batch) repaired(t *grid.Ticket) {
 	e := b.e
-	if r := e.Rules.Suspect(); t.Type != r.Event || !t.State.Ended() {
+	r := e.Rules.Suspect()
+	if r.Event == "" || !t.State.Ended() || t.State == grid.TicketMerged {
 		return
 	}
-	ep := e.alarms[t.Alarm]
-	pt, known := e.memory.Point(cmp.Or(t.Point, "-"))
-	if ep == nil || !ep.Active || !known {
-		return
+	for _, ep := range e.episodesOf(t) {
+		pt, known := e.memory.Point(cmp.Or(ep.Point, "-"))
+		if ep.Type == r.Event && ep.Active && known {
+			b.clear(site{point: pt, where: ep.Point, rule: e.bare(ep.Type)}, ep, alarm.Input{Since: b.now, Heard: b.now}, nil)
+		}
 	}
-	b.clear(site{point: pt, where: t.Point, rule: e.bare(t.Type)}, ep, alarm.Input{Since: b.now, Heard: b.now}, nil)
+}
+
+// endedByWord ends the alarms of a ticket that is closed by a person's word because their
+// sensors cannot tell: one was destroyed, or is gone. What they said before raises nothing
+// any more; the next word of a sensor is news.
+func (b *batch) endedByWord(t *grid.Ticket) {
+	e := b.e
+	for _, ep := range e.episodesOf(t) {
+		pt, known := e.memory.Point(cmp.Or(ep.Point, "-"))
+		if !ep.Active || !known {
+			continue
+		}
+		r := e.ruleOf(pt, ep.Type)
+		if r == nil || r.From != alarm.FromSignal && r.From != alarm.FromLate {
+			continue // what raised it also clears it
+		}
+		heard := ep.Raised
+		if in, _, _, ok := e.senses(ep); ok {
+			if !in.Abnormal {
+				continue // it clears by itself
+			}
+			heard = in.Heard
+		}
+		s := site{point: pt, where: ep.Point, rule: r, detail: "ended by the word of " + t.Confirmed}
+		// Not the time of the word: what was received before it and is not handled yet is news.
+		b.clear(s, ep, alarm.Input{Since: heard.Add(1), Heard: heard.Add(1)}, nil)
+	}
 }

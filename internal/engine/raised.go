@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 
@@ -102,6 +103,7 @@ func (e *Engine) hindrances(ep *grid.Alarm) (out []*grid.Alarm) {
 			}
 		}
 	}
+	slices.SortFunc(out, func(a, b *grid.Alarm) int { return cmp.Or(a.Raised.Compare(b.Raised), cmp.Compare(a.ID, b.ID)) })
 	return out
 }
 

@@ -129,8 +129,8 @@ func (e *Engine) loadAlarm(a *grid.Alarm) {
 	case a.Type == grid.EventGatewaySilent:
 		e.silentPaths++
 	case a.Type == grid.EventSmokeAlarm:
-		if a.Building != "" {
-			e.burning[a.Building]++
+		if key := fireAt(a); key != "" {
+			e.burning[key]++
 		}
 	}
 }
@@ -151,8 +151,23 @@ func (e *Engine) markOffline() {
 		e.soft.devs[i].flags &^= isOffline
 	}
 	for _, a := range e.alarms {
-		if no, ok := e.memory.Device(a.Device); ok && a.Active && a.Type == grid.EventDeviceOffline {
+		if !a.Active || a.Type != grid.EventDeviceOffline {
+			continue
+		}
+		if no, ok := e.memory.Device(a.Device); ok {
 			e.soft.devs[no].flags |= isOffline
+		}
+		e.markReplaced(a.Point)
+	}
+}
+
+// markReplaced marks the device of a point whose last one is offline: the first word of the
+// new one ends that.
+func (e *Engine) markReplaced(point string) {
+	ep := e.episode(point, grid.EventDeviceOffline)
+	if pt, ok := e.memory.Point(point); ok && ep != nil && ep.Active {
+		if no := e.memory.PointAt(pt).Device(); no != registry.DeviceNo(registry.None) {
+			e.soft.touchDevice(no).flags |= isOffline
 		}
 	}
 }

@@ -126,13 +126,11 @@ func (b *batch) backOnline(no registry.DeviceNo, soft *deviceSoft) {
 	if !ok {
 		return
 	}
-	ep := b.e.episode(s.where, s.rule.Type)
-	if ep == nil || !ep.Active {
-		return
-	}
-	b.clear(s, ep, alarm.Input{Since: b.now, Heard: b.now}, nil)
-	if ep.Ticket != "" {
-		b.check(ep.Ticket)
+	if ep := b.e.episode(s.where, s.rule.Type); ep != nil && ep.Active {
+		b.clear(s, ep, alarm.Input{Since: b.now, Heard: b.now}, nil)
+		if ep.Ticket != "" {
+			b.check(ep.Ticket)
+		}
 	}
 	b.isBack(no)
 }

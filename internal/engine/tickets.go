@@ -96,6 +96,9 @@ func (b *batch) ticketChanged(t *grid.Ticket, res ticket.Result) {
 		wake = time.Time{}
 	}
 	b.wakeTicket(t.ID, wake)
+	if res.Changed && t.State == grid.TicketClosed {
+		b.endedByWord(t)
+	}
 	b.settleIncidents(t)
 	if res.Changed {
 		b.endFiled(t)
@@ -169,15 +172,11 @@ func (b *batch) keepEvidence(ticketID string, d *decoded) {
 // context is what package ticket may look at beside the ticket.
 func (e *Engine) context(t *grid.Ticket) ticket.Context {
 	c := ticket.Context{Units: e.unitList(), Routing: e.routing(t.Point)}
+	smoke := strings.HasPrefix(string(t.Type), "smoke.")
 	for _, ep := range e.episodesOf(t) {
 		c.Active = c.Active || e.sensed(ep)
+		c.Second = c.Second || smoke && e.burning[fireAt(ep)] > 1
 		c.Episodes = append(c.Episodes, ep.ID)
-	}
-	if t.Point != "" && strings.HasPrefix(string(t.Type), "smoke.") {
-		if pt, ok := e.memory.Point(t.Point); ok {
-			building := e.memory.Building(e.memory.PointAt(pt))
-			c.Second = building != "" && e.burning[building] > 1
-		}
 	}
 	return c
 }
@@ -215,17 +214,16 @@ func (b *batch) cameBack(s site, old *grid.Alarm, d *decoded, at time.Time) {
 		b.raise(s, d, at)
 		return
 	}
-	ep := b.rejoin(s, old, d)
+	ep := b.rejoin(s, b.toNewer(s, old), d)
 	b.lift(s, ep)
-	if _, _, in := e.incidentOf(s, ep); in != nil && in.Ticket != ep.Ticket && e.tickets[in.Ticket] != nil {
-		b.joinTicket(s, e.tickets[in.Ticket], ep) // a newer incident of the place is at work
-		return
+	if !b.backAtWork(s, ep) {
+		row := b.changeTicket(ep.Ticket)
+		c := e.context(row)
+		c.Quiet = ep.Quiet
+		res, _ := ticket.Rejoin(row, plan, b.now, c)
+		b.ticketChanged(row, res)
 	}
-	row := b.changeTicket(ep.Ticket)
-	c := e.context(row)
-	c.Quiet = ep.Quiet
-	res, _ := ticket.Rejoin(row, plan, b.now, c)
-	b.ticketChanged(row, res)
+	b.witness(s, ep)
 }
 
 // check asks whether a ticket that is reported done is proven done, by what the sensor

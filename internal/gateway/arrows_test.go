@@ -25,7 +25,7 @@ var arrows = map[string][]string{
 		"internal/alarm", "internal/envelope", "internal/influx", "internal/profile", "internal/registry", "internal/state", "internal/ticket",
 	},
 	"internal/profile":  {"internal/gb26875"},
-	"internal/api":      {"internal/profile", "internal/state"}, // the shapes of what it reads
+	"internal/api":      {"internal/evidence", "internal/profile", "internal/state"}, // the shapes of what it reads
 	"internal/broker":   {"internal/intake"},
 	"internal/coap":     {"internal/intake"},
 	"internal/mqtt":     {"internal/intake"},
@@ -33,7 +33,7 @@ var arrows = map[string][]string{
 	"internal/dispatch": {"internal/gb26875"}, // its frames, up to a higher centre
 	"internal/gateway": {
 		"configs", "firmware-profiles",
-		"internal/alarm", "internal/api", "internal/auth", "internal/broker", "internal/calendar", "internal/coap", "internal/dispatch", "internal/downlink", "internal/engine", "internal/envelope",
+		"internal/alarm", "internal/api", "internal/auth", "internal/broker", "internal/calendar", "internal/coap", "internal/dispatch", "internal/downlink", "internal/engine", "internal/envelope", "internal/evidence",
 		"internal/influx", "internal/journal", "internal/mqtt", "internal/profile", "internal/registry", "internal/serial",
 		"internal/state", "internal/ticket",
 	},

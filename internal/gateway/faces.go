@@ -83,7 +83,27 @@ func (g *Gateway) backup(ctx context.Context, dir string) error {
 	if err := g.store.Backup(ctx, filepath.Join(dir, "state.db")); err != nil {
 		return err
 	}
+	if err := backupEvidence(ctx, g.cfg.EvidenceDir(), filepath.Join(dir, "evidence")); err != nil {
+		return fmt.Errorf("backup of evidence: %w", err)
+	}
 	return g.journal.Backup(ctx, filepath.Join(dir, "journal"))
+}
+
+// backupEvidence copies the files that are kept; uploads on their way lie beside their folders.
+func backupEvidence(ctx context.Context, from, to string) error {
+	entries, err := os.ReadDir(from)
+	if err != nil {
+		return err
+	}
+	for _, e := range entries {
+		if !e.IsDir() {
+			continue
+		}
+		if err := copyTree(ctx, filepath.Join(from, e.Name()), filepath.Join(to, e.Name())); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // health names each part and what is wrong with it.

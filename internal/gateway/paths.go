@@ -23,3 +23,6 @@ func (c *Config) LwM2MPath() string { return filepath.Join(c.DataDir, "lwm2m.jso
 
 // BrokerTokenPath is where the password of the embedded broker's own user is kept.
 func (c *Config) BrokerTokenPath() string { return filepath.Join(c.DataDir, "broker-token") }
+
+// EvidenceDir holds photos and documents behind tickets.
+func (c *Config) EvidenceDir() string { return filepath.Join(c.DataDir, "evidence") }

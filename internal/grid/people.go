@@ -103,3 +103,22 @@ type PersonCall struct {
 	Task     int         `json:"task,omitempty"`     // by a person at the desk
 	Failed   string      `json:"failed,omitempty"`   // why it did not go out
 }
+
+// CallRoute is one call of a plan with the choice of its unit and why.
+type CallRoute struct {
+	Tier    int           `json:"tier"`
+	Units   []UnitKind    `json:"units" doc:"The kinds that the plan calls, in order of preference."`
+	Lead    bool          `json:"lead,omitempty"`
+	When    string        `json:"when"`
+	Unit    string        `json:"unit,omitempty" doc:"None: the operator is asked."`
+	By      string        `json:"by,omitempty" doc:"The rule, place or fallback."`
+	Reasons []RouteReason `json:"reasons"`
+}
+
+// RouteReason is why a rule or a unit was taken or left.
+type RouteReason struct {
+	Rule  string `json:"rule,omitempty"`
+	Unit  string `json:"unit,omitempty"`
+	Taken bool   `json:"taken,omitempty"`
+	Why   string `json:"why"`
+}

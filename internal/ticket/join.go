@@ -50,13 +50,18 @@ func Raise(t *grid.Ticket, p *Plan, to grid.Priority, why string, now time.Time,
 		return ch.done()
 	}
 	ch.say(verbRaise, grid.MoveRecord{Reason: why, Detail: fmt.Sprintf("%s → %s", t.Priority, to)})
-	t.Priority = to
-	if a := lead(t); to == 1 && a != nil && a.State == grid.TicketSuspended {
+	ch.lift(to, why)
+	ch.tellAll(MessageEscalated, "")
+	return ch.done()
+}
+
+// lift sets a higher priority: what is P1 now is worked on again.
+func (ch *change) lift(to grid.Priority, why string) {
+	ch.t.Priority = to
+	if a := lead(ch.t); to == 1 && a != nil && a.State == grid.TicketSuspended {
 		ch.resume()
 		ch.moveAssignment(a, grid.VerbResume, grid.TicketInProgress, grid.MoveRecord{Reason: why})
 	}
-	ch.tellAll(MessageEscalated, "")
-	return ch.done()
 }
 
 // Silent is for a sensor that says nothing more after its alarm: it may be destroyed. The
@@ -68,7 +73,7 @@ func Silent(t *grid.Ticket, p *Plan, why string, now time.Time, c Context) Resul
 	}
 	if t.Priority > 1 {
 		ch.say(verbRaise, grid.MoveRecord{Reason: why, Detail: fmt.Sprintf("%s → %s", t.Priority, t.Priority-1)})
-		t.Priority--
+		ch.lift(t.Priority-1, why)
 	}
 	ch.task(decide("%s: the sensor cannot tell any more, ask a person on site", why))
 	ch.tellAll(MessageEscalated, "")

@@ -27,20 +27,12 @@ type Ask struct {
 
 // Choice is the unit of a call, with why each that could have been it was taken or left.
 type Choice struct {
-	Unit    string   `json:"unit,omitempty"` // "" : none; the operator is asked
-	By      string   `json:"by,omitempty"`   // rule "…", place, fallback
-	Reasons []Reason `json:"reasons"`
+	Unit    string `json:"unit,omitempty"` // "" : none; the operator is asked
+	By      string `json:"by,omitempty"`   // rule "…", place, fallback
+	Reasons []grid.RouteReason
 
 	unit *grid.Unit
 	note string // for the history; "" where the place alone has chosen
-}
-
-// Reason is why a rule or a unit was taken or left.
-type Reason struct {
-	Rule  string `json:"rule,omitempty"`
-	Unit  string `json:"unit,omitempty"`
-	Taken bool   `json:"taken,omitempty"`
-	Why   string `json:"why"`
 }
 
 // People is what routing and calling may ask about people. Its answers are of the moment of
@@ -95,7 +87,7 @@ func (w *routing) leave(u *grid.Unit, rule, format string, args ...any) {
 	if w.a.brief {
 		return
 	}
-	r := Reason{Rule: rule, Why: fmt.Sprintf(format, args...)}
+	r := grid.RouteReason{Rule: rule, Why: fmt.Sprintf(format, args...)}
 	if u != nil {
 		r.Unit = u.ID
 	}
@@ -104,7 +96,7 @@ func (w *routing) leave(u *grid.Unit, rule, format string, args ...any) {
 
 func (w *routing) take(u *grid.Unit, by, why string) {
 	w.out.Unit, w.out.By, w.out.unit = u.ID, by, u
-	w.out.Reasons = append(w.out.Reasons, Reason{Unit: u.ID, Taken: true, Why: by + ": " + why})
+	w.out.Reasons = append(w.out.Reasons, grid.RouteReason{Unit: u.ID, Taken: true, Why: by + ": " + why})
 	if by != byPlace {
 		w.out.note = by + ": " + why
 	}
@@ -275,22 +267,14 @@ func (ch *change) route(c *Call) Choice {
 	}, ch.c.Units, ch.c.Routing.People)
 }
 
-// CallRoute is one call of a plan with the choice of its unit.
-type CallRoute struct {
-	Tier  int             `json:"tier"`
-	Units []grid.UnitKind `json:"units"`
-	Lead  bool            `json:"lead,omitempty"`
-	When  string          `json:"when"`
-	Choice
-}
-
 // Routed are the choices of all calls of a plan at one moment, the first that are called
 // first.
-func (p *Plan) Routed(r *Routes, a Ask, units []grid.Unit, people People) (out []CallRoute) {
+func (p *Plan) Routed(r *Routes, a Ask, units []grid.Unit, people People) (out []grid.CallRoute) {
 	for i := range p.Calls {
 		c := &p.Calls[i]
 		a.Tier, a.Kinds = c.Tier, c.Units
-		out = append(out, CallRoute{Tier: c.Tier, Units: c.Units, Lead: c.Lead, When: c.when(), Choice: Route(r, a, units, people)})
+		got := Route(r, a, units, people)
+		out = append(out, grid.CallRoute{Tier: c.Tier, Units: c.Units, Lead: c.Lead, When: c.when(), Unit: got.Unit, By: got.By, Reasons: got.Reasons})
 	}
 	return out
 }

@@ -379,3 +379,8 @@ const (
 
 	ofUnit, ofPoint, ofBuilding = "unit", "point", "building"
 )
+
+// WantsComponents reports whether a rule asks for the component of a point.
+func (r *Routes) WantsComponents() bool {
+	return r != nil && (len(r.owners) > 0 || slices.ContainsFunc(r.rules, func(rule routeRule) bool { return len(rule.Match.ComponentClasses) > 0 }))
+}

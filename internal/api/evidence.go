@@ -1,0 +1,98 @@
+package api
+
+import (
+	"bytes"
+	"context"
+	"io"
+	"net/http"
+	"os"
+	"strconv"
+
+	"github.com/danielgtaylor/huma/v2"
+
+	"gridgate/internal/evidence"
+	"gridgate/internal/grid"
+)
+
+// Files keeps what stands behind tickets.
+type Files interface {
+	Put(r io.Reader) (evidence.Stored, error)
+	Get(sha256 string) (*os.File, error)
+}
+
+// evidenceRoutes: photos and documents behind tickets; a unit reaches those of its own.
+func (s *Server) evidenceRoutes(api huma.API) {
+	up := post("/tickets/{id}/evidence", "add-evidence", "tickets", "Keep a photo (JPEG, PNG, WebP, HEIC) or PDF with the ticket; a move then names it as evidence: file:<id>")
+	up.MaxBodyBytes, up.DefaultStatus = evidence.MaxBytes+1, http.StatusCreated
+	route(s, api, unitsToo, importWithin, up, s.addEvidence)
+	route(s, api, unitsToo, answerWithin, get("/tickets/{id}/evidence", "list-evidence", "tickets", "The files of a ticket, oldest first"), s.listEvidence)
+	route(s, api, unitsToo, importWithin, get("/evidence/{id}", "get-evidence", "tickets", "A file itself"), s.getEvidence)
+}
+
+type evidenceInput struct {
+	ID      string `path:"id"`
+	Shows   string `query:"shows" enum:"near,far,reference,before,after" doc:"What the photo shows."`
+	Note    string `query:"note" maxLength:"500"`
+	RawBody []byte `contentType:"application/octet-stream"`
+}
+
+func (s *Server) addEvidence(ctx context.Context, by grid.Actor, in *evidenceInput) (*body[grid.EvidenceFile], error) {
+	t, err := s.ticketFor(ctx, by, in.ID)
+	if err != nil {
+		return nil, err
+	}
+	stored, err := s.Files.Put(bytes.NewReader(in.RawBody))
+	if err != nil {
+		return nil, err
+	}
+	f, err := s.Engine.AddFile(ctx, grid.EvidenceFile{
+		Ticket: t.ID, SHA256: stored.SHA256, Bytes: stored.Bytes, Type: stored.Type, Shows: in.Shows, Note: in.Note, By: by,
+	})
+	return &body[grid.EvidenceFile]{f}, err
+}
+
+func (s *Server) listEvidence(ctx context.Context, by grid.Actor, in *idInput) (*body[Page[grid.EvidenceFile]], error) {
+	if _, err := s.ticketFor(ctx, by, in.ID); err != nil {
+		return nil, err
+	}
+	files, err := s.Store.Files(ctx, in.ID)
+	if files == nil {
+		files = []grid.EvidenceFile{}
+	}
+	return &body[Page[grid.EvidenceFile]]{Page[grid.EvidenceFile]{Items: files}}, err
+}
+
+// getEvidence gives the bytes as what they are and nothing else: no browser guesses.
+func (s *Server) getEvidence(ctx context.Context, by grid.Actor, in *idInput) (*huma.StreamResponse, error) {
+	f, err := s.Store.File(ctx, in.ID)
+	if err != nil {
+		return nil, err
+	}
+	if _, err := s.ticketFor(ctx, by, f.Ticket); err != nil {
+		return nil, err
+	}
+	file, err := s.Files.Get(f.SHA256)
+	if err != nil {
+		return nil, err
+	}
+	return &huma.StreamResponse{Body: func(hc huma.Context) {
+		defer file.Close()
+		hc.SetHeader("Content-Type", f.Type)
+		hc.SetHeader("Content-Length", strconv.FormatInt(f.Bytes, 10))
+		hc.SetHeader("Content-Disposition", "inline")
+		hc.SetHeader("X-Content-Type-Options", "nosniff")
+		hc.SetHeader("Content-Security-Policy", "sandbox")
+		hc.SetHeader("Cache-Control", "private, max-age=86400, immutable")
+		hc.SetHeader("ETag", `"`+f.SHA256+`"`)
+		io.Copy(hc.BodyWriter(), file) // the client is gone if this fails
+	}}, nil
+}
+
+// taskRoutes: what people at the desk must do.
+func (s *Server) taskRoutes(api huma.API) {
+	list(s, api, adminOnly, get("/tasks", "list-tasks", "tickets", "Open tickets on which a person at the desk must act; each names its tasks"),
+		func(ctx context.Context, q Query) (Page[grid.Ticket], error) {
+			q.State = "tasks"
+			return s.Store.ListTickets(ctx, q)
+		})
+}
