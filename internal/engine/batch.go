@@ -45,6 +45,7 @@ type mark struct {
 	alarms, incidents, tickets, deliveries, downlinks              int
 	events, moves, attempts, quarantine, cases, files, keys, audit int
 	versions, rollouts, credentials, windows, postures             int
+	contacts, rosters, shifts                                      int
 	ledger                                                         []grid.LedgerRow
 	cursors                                                        cursors
 	time                                                           time.Time
@@ -58,6 +59,7 @@ func (b *batch) mark() mark {
 		events: len(r.Events), moves: len(r.Moves), attempts: len(r.Attempts),
 		quarantine: len(r.Quarantine), cases: len(r.Evidence), files: len(r.Files), keys: len(r.Commands), audit: len(r.Audit),
 		versions: len(r.Versions), rollouts: len(r.Rollouts), credentials: len(r.Credentials), windows: len(b.windows), postures: len(r.Postures),
+		contacts: len(r.Contacts), rosters: len(r.Rosters), shifts: len(r.Shifts),
 		ledger: slices.Clone(r.Ledger), cursors: b.cursors, time: b.time,
 	}
 }
@@ -76,6 +78,7 @@ func (b *batch) rollback(m mark) {
 	r.Quarantine, r.Evidence, r.Commands = r.Quarantine[:m.quarantine], r.Evidence[:m.cases], r.Commands[:m.keys]
 	r.Audit, r.Versions, r.Rollouts = r.Audit[:m.audit], r.Versions[:m.versions], r.Rollouts[:m.rollouts]
 	r.Credentials, r.Files = r.Credentials[:m.credentials], r.Files[:m.files]
+	r.Contacts, r.Rosters, r.Shifts = r.Contacts[:m.contacts], r.Rosters[:m.rosters], r.Shifts[:m.shifts]
 	b.windows, r.Postures = b.windows[:m.windows], r.Postures[:m.postures]
 	r.Ledger, b.cursors, b.time = m.ledger, m.cursors, m.time
 }
@@ -117,7 +120,7 @@ func (b *batch) empty() bool {
 	r := &b.rows
 	return b.cursors == b.e.cursors && len(b.alarms)+len(b.incidents)+len(b.tickets)+len(b.deliveries)+len(b.downlinks)+len(b.windows)+len(r.Postures) == 0 &&
 		len(r.Events)+len(r.Moves)+len(r.Attempts)+len(r.Quarantine)+len(r.Commands)+len(r.Ledger) == 0 &&
-		len(r.Points)+len(r.Devices)+len(r.Installations)+len(r.Units)+len(r.Down)+len(r.Suspects)+len(r.Meta)+len(r.Audit)+len(r.Files)+len(r.Rollouts)+len(r.Credentials) == 0
+		len(r.Points)+len(r.Devices)+len(r.Installations)+len(r.Units)+len(r.Down)+len(r.Suspects)+len(r.Meta)+len(r.Audit)+len(r.Files)+len(r.Rollouts)+len(r.Credentials)+len(r.Contacts)+len(r.Rosters)+len(r.Shifts) == 0
 }
 
 // commit makes the turn real: the points for InfluxDB first, whose queue length is

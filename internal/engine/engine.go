@@ -23,6 +23,7 @@ import (
 	lru "github.com/hashicorp/golang-lru/v2"
 
 	"gridgate/internal/alarm"
+	"gridgate/internal/calendar"
 	"gridgate/internal/grid"
 	"gridgate/internal/influx"
 	"gridgate/internal/people"
@@ -60,6 +61,7 @@ type Store interface {
 	ListQuarantine(ctx context.Context, q state.Query) (state.Page[grid.QuarantinedFrame], error)
 	ListInstallations(ctx context.Context, q state.Query) (state.Page[grid.Installation], error)
 	HeldAfter(ctx context.Context, lane grid.Lane, seq uint64) ([]grid.Pos, error)
+	HeldDeliveries(ctx context.Context) ([]grid.Delivery, error)
 	QuarantineOverflow(ctx context.Context, maxRows, maxBytes int64) ([]string, error)
 	PendingDeliveries(ctx context.Context) ([]grid.Delivery, error)
 	Downlink(ctx context.Context, id string) (grid.Downlink, error)
@@ -119,6 +121,10 @@ type Config struct {
 	People   *people.Book   // the calendars of contacts and rosters; nil: none
 	// Body makes the message that a unit gets; frozen when the delivery is made.
 	Body func(t *grid.Ticket, d *grid.Delivery, p *grid.Point, u *grid.Unit) (json.RawMessage, error)
+	// Digest makes the message that stands for others that a unit was not told at once; nil:
+	// there are no digests. Calendars are those of quiet hours and shifts; nil: there are none.
+	Digest    func(d *grid.Delivery, items []grid.Delivery, u *grid.Unit) (json.RawMessage, error)
+	Calendars *calendar.Calendars
 	// Committed is told what a commit made, after it; it must not block.
 	Committed func(rows *state.Batch)
 	// CredentialsChanged is told of them after the commit and before the command is
@@ -187,9 +193,12 @@ type Engine struct {
 	filedAt     map[string][]string // active episodes that people filed, by point
 	due         deadlines           // next clock of each ticket, real time
 	acks        deadlines           // ends of acknowledgements, real time
+	digests     deadlines           // of units, real time
+	digesting   map[string][]string // messages held for the digest of a unit
+	onHold      map[string][]string // messages of a ticket that wait because of the hour
 	burning     map[string]int      // active smoke alarms by building
 	unitCache   []grid.Unit
-	duty        *people.Duty // nil: to be read
+	duty        *people.Duty                 // nil: to be read
 	awaited     map[registry.DeviceNo]string // tickets closed by the next word of a device
 	recalled    []string                     // ended tickets that were looked up in this turn
 	down        []state.DownSpan
@@ -274,7 +283,7 @@ func New(c Config) (*Engine, error) {
 		alarms: map[string]*grid.Alarm{}, episodes: map[episodeKey]string{}, tickets: map[string]*grid.Ticket{},
 		members: map[string][]string{}, incidents: map[string]*grid.Incident{}, incidentAt: map[incidentKey]string{}, while: map[whileKey][]string{}, hindering: map[whileKey][]string{},
 		deliveries: map[string]*grid.Delivery{}, units: map[string]*grid.Unit{}, filedAt: map[string][]string{},
-		due: newDeadlines(), acks: newDeadlines(), burning: map[string]int{}, awaited: map[registry.DeviceNo]string{}, suspects: map[grid.Pos]int{}, discovered: discovered,
+		due: newDeadlines(), acks: newDeadlines(), digests: newDeadlines(), digesting: map[string][]string{}, onHold: map[string][]string{}, burning: map[string]int{}, awaited: map[registry.DeviceNo]string{}, suspects: map[grid.Pos]int{}, discovered: discovered,
 		ruleCache: map[ruleKey]*ruleSet{}, gapSeen: map[grid.Identity]*deviceSoft{}, replayed: map[registry.PointNo]*decoded{},
 		trials:    map[string]*trialCount{},
 		downlinks: map[string]*grid.Downlink{}, downlinksOf: map[grid.Identity][]string{}, expiries: newDeadlines(),

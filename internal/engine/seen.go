@@ -26,7 +26,9 @@ func (e *Engine) DeliverySeen(ctx context.Context, id, by string) error {
 			return nil, grid.Errorf(grid.Conflict, "delivery %s is %s: only one that was sent can have been seen", id, d.State)
 		}
 		e.deliveries[id] = d
-		b.changeDelivery(id).State = grid.DeliverySeen
+		row := b.changeDelivery(id)
+		row.State, by = grid.DeliverySeen, e.seenBy(d, by)
+		b.called(row)
 		b.audit("delivery.seen", id, grid.Actor{Role: grid.RoleUnit, Name: by, Unit: d.Unit}, nil)
 		return nil, nil
 	}})

@@ -192,6 +192,9 @@ func (e *Engine) loadPending(ctx context.Context) error {
 		d := &pending[i]
 		e.deliveries[d.ID] = d
 	}
+	if err := e.loadWaiting(ctx); err != nil {
+		return err
+	}
 	if err := e.loadDownlinks(ctx); err != nil {
 		return err
 	}

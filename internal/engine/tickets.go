@@ -84,6 +84,9 @@ func caseNumber(at time.Time, id string) string {
 func (b *batch) ticketChanged(t *grid.Ticket, res ticket.Result) {
 	e := b.e
 	b.rows.Moves = append(b.rows.Moves, res.Moves...)
+	if !patient(t) {
+		b.letGo(t.ID, "")
+	}
 	for i, m := range res.Messages {
 		b.deliver(t, m, i)
 	}
@@ -124,6 +127,7 @@ func (b *batch) deliver(t *grid.Ticket, m ticket.Message, i int) {
 		e.log.Error("unit of a ticket is not registered", "unit", m.Unit, "ticket", t.ID)
 		return
 	}
+	b.goesFirst(t, u)
 	id := b.id()
 	d := b.changeDelivery(id)
 	*d = grid.Delivery{
@@ -145,6 +149,7 @@ func (b *batch) deliver(t *grid.Ticket, m ticket.Message, i int) {
 		e.log.Error("message cannot be made", "ticket", t.ID, "unit", u.ID, "err", err)
 	}
 	d.Body = body
+	b.holdBack(t, d, u)
 }
 
 // laneOf is the same for all deliveries of a ticket: they are kept in order within a lane.
@@ -442,8 +447,9 @@ func (e *Engine) dropEnded(changed []string) {
 // dropDelivered forgets deliveries that have met their fate.
 func (e *Engine) dropDelivered(changed []string) {
 	for _, id := range changed {
-		if d := e.deliveries[id]; d != nil && d.State != grid.DeliveryPending {
+		if d := e.deliveries[id]; d != nil && d.State != grid.DeliveryPending && d.State != grid.DeliveryHeld {
 			delete(e.deliveries, id)
+			e.dropWaiting(d)
 		}
 	}
 }

@@ -22,10 +22,10 @@ var arrows = map[string][]string{
 
 	"internal/grid": {},
 	"internal/engine": {
-		"internal/alarm", "internal/envelope", "internal/influx", "internal/profile", "internal/registry", "internal/state", "internal/ticket",
+		"internal/alarm", "internal/calendar", "internal/envelope", "internal/influx", "internal/people", "internal/profile", "internal/registry", "internal/state", "internal/ticket",
 	},
 	"internal/profile":  {"internal/gb26875"},
-	"internal/api":      {"internal/evidence", "internal/profile", "internal/state"}, // the shapes of what it reads
+	"internal/api":      {"internal/alarm", "internal/evidence", "internal/profile", "internal/state"}, // the shapes of what it reads
 	"internal/broker":   {"internal/intake"},
 	"internal/coap":     {"internal/intake"},
 	"internal/mqtt":     {"internal/intake"},
@@ -39,6 +39,7 @@ var arrows = map[string][]string{
 	},
 	"internal/alarm":    {"internal/calendar"},
 	"internal/ticket":   {"internal/calendar"},
+	"internal/people":   {"internal/calendar"},
 	"internal/gatetest": nil, // tests of everything: may import anything
 }
 

@@ -267,6 +267,7 @@ func (g *Gateway) parseRegistry(b []byte) (grid.Registration, error) {
 	}
 	var errs []error
 	for _, u := range r.Units {
+		errs = append(errs, g.checkQuiet(u))
 		c, known := g.connectors[u.Connector]
 		if !known {
 			errs = append(errs, fmt.Errorf("unit %s: connector is %q: want one of %s", u.ID, u.Connector, strings.Join(slices.Sorted(maps.Keys(g.connectors)), ", ")))

@@ -62,6 +62,7 @@ type Gateway struct {
 	writer     *influx.Writer
 	profiles   *profile.Set
 	calendars  *calendar.Calendars
+	alarmRules *alarm.Rules
 	files      *evidence.Files
 	engine     *engine.Engine
 	dispatcher *dispatch.Dispatcher
@@ -219,6 +220,7 @@ func (g *Gateway) rules() (*alarm.Rules, *ticket.Plans, string, error) {
 	if err != nil {
 		return nil, nil, "", err
 	}
+	g.alarmRules = rules
 	if year := g.calendars.Unknown(time.Now(), calendarAhead); year != 0 {
 		g.log.Warn("public holidays are not known and count as ordinary days: add them to the calendars", "year", year)
 	}
@@ -347,7 +349,7 @@ func trimmed(b []byte) []byte {
 func (g *Gateway) makeEngine(rules *alarm.Rules, plans *ticket.Plans, version string) (err error) {
 	c := engine.Config{
 		Dir: g.cfg.DataDir, Journal: g.journal, Store: g.store, Profiles: g.profiles, Rules: rules, Plans: plans,
-		Body: g.body, Committed: g.committed, CredentialsChanged: g.credentials.change, Decoders: g.cfg.Engine.Decoders, CheckpointEvery: g.cfg.Engine.CheckpointEvery,
+		Body: g.body, Digest: g.digest, Calendars: g.calendars, Committed: g.committed, CredentialsChanged: g.credentials.change, Decoders: g.cfg.Engine.Decoders, CheckpointEvery: g.cfg.Engine.CheckpointEvery,
 		ConfigVersion: version, SeriesLost: g.queueLost, Log: g.log,
 		Guard: engine.Guard{Frames: g.cfg.Rollout.MinFrames, Percent: g.cfg.Rollout.MaxWorsePercent},
 	}
@@ -455,7 +457,7 @@ const routes = 100_000
 func (g *Gateway) makeAPI() error {
 	d := api.Deps{
 		Files: g.files, Store: g.store, Engine: faces{g.engine, g}, Frames: g.journal, Workbench: g.engine, Parse: g.parseRegistry, Faces: g.faces, Backup: g.backup, Ready: g.health,
-		Links: g.links, Peers: g.peers, Credentials: g.credentials,
+		Links: g.links, Peers: g.peers, Credentials: g.credentials, AlarmRules: g.alarmRules,
 		Who:     (&auth.Keeper{Admin: g.token, Unit: g.store.UnitByToken}).Who,
 		Metrics: g.metrics(), Log: g.log, Version: Version,
 	}

@@ -249,6 +249,9 @@ const (
 	DeliveryDigested DeliveryState = "digested" // stands in the digest that Ref names
 )
 
+// DeliveryDigest is the type of a delivery that stands for many: it has no ticket of its own.
+const DeliveryDigest = "digest"
+
 // Delivery is one message of a ticket to one unit by one connector, with its own
 // retries and its own fate. Body is frozen when it is made.
 type Delivery struct {

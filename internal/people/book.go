@@ -3,6 +3,7 @@ package people
 import (
 	"cmp"
 	"fmt"
+	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -125,3 +126,9 @@ func Mask(number string) string {
 	}
 	return string(n[:3]) + "****" + string(n[len(n)-2:])
 }
+
+// HideNumbers puts asterisks in the place of what may be a telephone number: seven digits
+// or more, with the signs that people put between them.
+func HideNumbers(text string) string { return likeNumber.ReplaceAllString(text, "****") }
+
+var likeNumber = regexp.MustCompile(`\+?[0-9](?:[ ()./-]{0,2}[0-9]){6,}`)

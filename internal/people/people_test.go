@@ -174,3 +174,14 @@ func TestAMaskedNumberCannotBeCalled(t *testing.T) {
 		}
 	}
 }
+
+func TestWhatMayBeANumberIsHidden(t *testing.T) {
+	for text, want := range map[string]string{
+		"callee 00000000017 answered": "callee **** answered", "+86 000-0000-0017": "****", "room 301, floor 12": "room 301, floor 12",
+		"(000) 0000 017": "(****", "key 1": "key 1", "": "",
+	} {
+		if got := HideNumbers(text); got != want {
+			t.Errorf("%q becomes %q, want %q", text, got, want)
+		}
+	}
+}
