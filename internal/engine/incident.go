@@ -157,6 +157,9 @@ func (e *Engine) member(s site, ep *grid.Alarm) grid.Member {
 // episodesOf are the episodes that a ticket is about, as far as they are in memory: all of
 // an open one.
 func (e *Engine) episodesOf(t *grid.Ticket) []*grid.Alarm {
+	if t == nil {
+		return nil
+	}
 	var out []*grid.Alarm
 	if a := e.alarms[t.Alarm]; a != nil {
 		out = append(out, a)
@@ -172,9 +175,10 @@ func (e *Engine) episodesOf(t *grid.Ticket) []*grid.Alarm {
 // confirm takes the detectors of a place as witnesses of one another. Those of other places
 // that a merge brought along are none.
 func (b *batch) confirm(in *grid.Incident, g *alarm.Group, others []*grid.Alarm, ep *grid.Alarm) {
+	others = slices.DeleteFunc(slices.Clone(others), func(o *grid.Alarm) bool { return g.By.Place(o) != in.Place })
 	last := map[string]time.Time{}
 	for _, o := range others {
-		if at := b.e.lastSaid(o); o.Filed == nil && o.Point != ep.Point && o.Type == ep.Type && g.By.Place(o) == in.Place && at.After(last[o.Point]) {
+		if at := b.e.lastSaid(o); o.Filed == nil && o.Point != ep.Point && o.Type == ep.Type && at.After(last[o.Point]) {
 			last[o.Point] = at
 		}
 	}

@@ -12,22 +12,6 @@ import (
 // Incidents where their tickets are merged, split, forced or reopened, and where what
 // they stand on changes.
 
-// finish takes a ticket through the hands of a unit until it is reported done, with a
-// photo from site.
-func (r *rig) finish(id, unit string) {
-	r.t.Helper()
-	for _, v := range []grid.Verb{grid.VerbAccept, grid.VerbArrive, grid.VerbResolve} {
-		if _, err := r.move(grid.Move{Ticket: id, Verb: v, By: byUnit(unit), OnSite: true, Evidence: "photo", Reason: "done"}); err != nil {
-			r.t.Fatal(err)
-		}
-	}
-}
-
-func (r *rig) ticket(id string) grid.Ticket {
-	r.t.Helper()
-	return must[grid.Ticket](r.t)(r.store.Ticket(r.t.Context(), id))
-}
-
 func (r *rig) openTickets() (open []grid.Ticket) {
 	r.t.Helper()
 	for _, tk := range r.tickets() {

@@ -174,7 +174,7 @@ func (ch *change) end(verb string, s grid.TicketState, l grid.MoveRecord) {
 			c.Stopped = ch.now
 		}
 	}
-	if s == grid.TicketClosed || s == grid.TicketForcedClose {
+	if s == grid.TicketClosed {
 		ch.tellAll(MessageClosed, "")
 		return
 	}
@@ -183,6 +183,8 @@ func (ch *change) end(verb string, s grid.TicketState, l grid.MoveRecord) {
 		case busy(a):
 			a.State, a.StandDown, a.Since = grid.TicketCancelled, true, ch.now
 			ch.tell(a, MessageStandDown)
+		case has(a) && s == grid.TicketForcedClose:
+			ch.tell(a, MessageClosed)
 		case has(a):
 			ch.tell(a, MessageCancelled)
 		}
