@@ -18,6 +18,7 @@ type (
 
 // Store is what the API reads: what has been committed.
 type Store interface {
+	WindowStore
 	ListPoints(context.Context, Query) (Page[grid.Point], error)
 	ListDevices(context.Context, Query) (Page[grid.Device], error)
 	ListInstallations(context.Context, Query) (Page[grid.Installation], error)
@@ -50,6 +51,7 @@ type Store interface {
 
 // Engine is what changes things. Each call is durable when it returns nil.
 type Engine interface {
+	WindowEngine
 	Move(ctx context.Context, m grid.Move) (grid.Ticket, error)
 	Put(ctx context.Context, points []grid.Point, devices []grid.Device, installations []grid.Installation, units []grid.Unit) error
 	Claim(ctx context.Context, device grid.Device, installations []grid.Installation) (replayed int, err error)

@@ -30,6 +30,8 @@ type Change struct {
 	Moves      []grid.MoveRecord
 	Deliveries []grid.Delivery
 	Downlinks  []grid.Downlink
+	Windows    []grid.Window
+	Postures   []grid.Posture
 }
 
 // Publish tells the stream's readers what has been committed. It never blocks: a reader
@@ -39,7 +41,7 @@ func (s *Server) Publish(c Change) { s.hub.publish(c) }
 // Message is one message of the stream.
 type Message struct {
 	ID   string          `json:"id,omitempty"` // of an event: resume after it
-	Name string          `json:"event"`        // event, alarm, ticket, move, delivery, downlink, gap
+	Name string          `json:"event"`        // event, alarm, ticket, move, delivery, downlink, window, posture, gap
 	Data json.RawMessage `json:"data"`
 }
 
@@ -71,6 +73,12 @@ func (c Change) notes() []note {
 	for _, d := range c.Downlinks {
 		out = append(out, note{"", "downlink", d})
 	}
+	for _, w := range c.Windows {
+		out = append(out, note{"", "window", w})
+	}
+	for _, p := range c.Postures {
+		out = append(out, note{"", "posture", p})
+	}
 	return out
 }
 
@@ -84,6 +92,8 @@ func (n *note) visible(by grid.Actor) bool {
 		return mayRead(by, &v)
 	case grid.Delivery:
 		return v.Unit == by.Unit
+	case grid.Window:
+		return v.Holder == by.Unit
 	}
 	return false
 }
@@ -164,7 +174,7 @@ type streamInput struct {
 
 func (s *Server) streamRoute(api huma.API) {
 	op := get("/stream", "stream", "stream", "Server-sent events: what changes, as it is committed")
-	op.Description = "Messages are named event, alarm, ticket, move, delivery and downlink, with the same bodies as the lists. " +
+	op.Description = "Messages are named event, alarm, ticket, move, delivery, downlink, window and posture, with the same bodies as the lists. " +
 		"Events carry ids: a reader that was cut (because it was slow, or the line broke) sends the last one as Last-Event-ID " +
 		"and misses no event; if that one is not kept any more, a message named gap says so. The other messages tell that a row " +
 		"has changed and are not repeated: after a break, read the lists."

@@ -138,7 +138,7 @@ func Body(m Message) json.RawMessage {
 		},
 	}
 	if m.API != "" {
-		e.Data.CallbackURL = m.API + "/api/v1/tickets/" + t.ID + "/moves"
+		e.Data.CallbackURL = m.API + callback(m)
 	}
 	var buf bytes.Buffer
 	enc := json.NewEncoder(&buf)
@@ -147,6 +147,14 @@ func Body(m Message) json.RawMessage {
 		panic("dispatch: body of plain values: " + err.Error()) // strings, times, finite numbers: cannot fail
 	}
 	return bytes.TrimSpace(buf.Bytes())
+}
+
+// callback is where the unit answers: a ticket by moves, the question of a permit by its alarm.
+func callback(m Message) string {
+	if m.Delivery.Type == "permit.question" {
+		return "/api/v1/alarms/" + m.Ticket.Alarm + "/answer"
+	}
+	return "/api/v1/tickets/" + m.Ticket.ID + "/moves"
 }
 
 // read is the inverse of Body, for connectors that say it in another form.

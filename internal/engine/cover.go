@@ -362,24 +362,9 @@ func (b *batch) unshelve(id, why string) bool {
 	return true
 }
 
-// Answer is the word of who was asked about an alarm in a window: yes, it is me; yes, it is
-// guarded; no.
-type Answer struct {
-	Yes     bool
-	Session string // of the technician
-	By      grid.Actor
-}
-
-func (a *Answer) word() string {
-	if a.Yes {
-		return "yes"
-	}
-	return "no"
-}
-
 // AnswerAlarm takes an answer. No is taken from anyone at any time while the episode is
 // covered, and dispatches; yes from who was asked alone, in time.
-func (e *Engine) AnswerAlarm(ctx context.Context, id string, a Answer) (grid.Alarm, error) {
+func (e *Engine) AnswerAlarm(ctx context.Context, id string, a grid.WindowAnswer) (grid.Alarm, error) {
 	return as[grid.Alarm](e.do(ctx, &command{name: "answer", do: func(b *batch) (any, error) {
 		if err := b.answer(id, a); err != nil {
 			return nil, err
@@ -389,7 +374,7 @@ func (e *Engine) AnswerAlarm(ctx context.Context, id string, a Answer) (grid.Ala
 }
 
 // AnswerPermit answers for every cover of a permit of which the holder was asked.
-func (e *Engine) AnswerPermit(ctx context.Context, id string, a Answer) ([]grid.Alarm, error) {
+func (e *Engine) AnswerPermit(ctx context.Context, id string, a grid.WindowAnswer) ([]grid.Alarm, error) {
 	return as[[]grid.Alarm](e.do(ctx, &command{name: "answer", do: func(b *batch) (any, error) {
 		w, err := b.openOne(id)
 		if err != nil {
@@ -409,14 +394,14 @@ func (e *Engine) AnswerPermit(ctx context.Context, id string, a Answer) ([]grid.
 	}}))
 }
 
-func (b *batch) answer(id string, a Answer) error {
+func (b *batch) answer(id string, a grid.WindowAnswer) error {
 	old := b.e.alarms[id]
 	switch {
 	case old == nil:
 		return grid.Errorf(grid.NotFound, "alarm %s: not found among the active ones", id)
 	case old.Cover == nil:
 		return grid.Errorf(grid.Conflict, "alarm %s is in no window: nobody is asked", id)
-	case old.Cover.Answer == a.word():
+	case old.Cover.Answer == a.Word():
 		return nil // said before
 	case !old.Covered():
 		return grid.Errorf(grid.Conflict, "alarm %s is not covered any more: %s", id, old.Cover.Why)
@@ -433,7 +418,7 @@ func (b *batch) answer(id string, a Answer) error {
 	}
 	ep := b.changeAlarm(id)
 	c := *ep.Cover
-	c.Answer, c.By = a.word(), a.By.Name
+	c.Answer, c.By = a.Word(), a.By.Name
 	ep.Cover = &c
 	opened := b.now
 	if old.Cover.State == grid.CoverAsked {
@@ -444,7 +429,7 @@ func (b *batch) answer(id string, a Answer) error {
 }
 
 // mayAnswer refuses who was not asked.
-func mayAnswer(w *grid.Window, a Answer) error {
+func mayAnswer(w *grid.Window, a grid.WindowAnswer) error {
 	person := a.By.Role == grid.RoleOperator || a.By.Role == grid.RoleSupervisor
 	switch {
 	case a.By.Role == grid.RoleUnit && (w.Kind != grid.WindowPermit || a.By.Unit != w.Holder):
@@ -459,7 +444,7 @@ func mayAnswer(w *grid.Window, a Answer) error {
 	return nil
 }
 
-func (b *batch) yes(w *grid.Window, old *grid.Alarm, a Answer) error {
+func (b *batch) yes(w *grid.Window, old *grid.Alarm, a grid.WindowAnswer) error {
 	switch {
 	case old.Cover.State != grid.CoverAsked:
 		return grid.Errorf(grid.Conflict, "alarm %s is %s: nobody is asked", old.ID, old.Cover.State)
@@ -470,7 +455,7 @@ func (b *batch) yes(w *grid.Window, old *grid.Alarm, a Answer) error {
 	}
 	ep := b.changeAlarm(old.ID)
 	c := *ep.Cover
-	c.State, c.Answer, c.By, c.At = grid.CoverTest, a.word(), a.By.Name, b.now.UTC()
+	c.State, c.Answer, c.By, c.At = grid.CoverTest, a.Word(), a.By.Name, b.now.UTC()
 	if w.Kind == grid.WindowPermit {
 		c.State = grid.CoverGuarded
 	}

@@ -49,7 +49,7 @@ func (r *rig) later(id string, d time.Duration) {
 
 func (r *rig) answer(alarm string, yes bool) error {
 	r.t.Helper()
-	_, err := r.engine.AnswerAlarm(r.t.Context(), alarm, Answer{Yes: yes, Session: "s-1", By: technician})
+	_, err := r.engine.AnswerAlarm(r.t.Context(), alarm, grid.WindowAnswer{Yes: yes, Session: "s-1", By: technician})
 	r.settle()
 	return err
 }
@@ -147,7 +147,7 @@ func TestATechnicianWhoSaysYesHasATestAndNobodyIsCalled(t *testing.T) {
 	w := r.installing("S1")
 	r.smoke("sn:s1", 1, true)
 	a := r.newest(grid.EventSmokeAlarm)
-	if _, err := r.engine.AnswerAlarm(t.Context(), a.ID, Answer{Yes: true, Session: "another", By: technician}); grid.CodeOf(err) != grid.Forbidden {
+	if _, err := r.engine.AnswerAlarm(t.Context(), a.ID, grid.WindowAnswer{Yes: true, Session: "another", By: technician}); grid.CodeOf(err) != grid.Forbidden {
 		t.Errorf("yes by another session: %v, want it forbidden", err)
 	}
 	if err := r.answer(a.ID, true); err != nil {
@@ -495,10 +495,10 @@ func TestAnOpenCoverInAPermitIsTheHoldersForTenMinutes(t *testing.T) {
 			t.Errorf("%d questions went to the holder, want one", n)
 		}
 		other := grid.Actor{Role: grid.RoleUnit, Name: "u-property", Unit: "u-property"}
-		if _, err := r.engine.AnswerAlarm(t.Context(), a.ID, Answer{Yes: true, By: other}); grid.CodeOf(err) != grid.Forbidden {
+		if _, err := r.engine.AnswerAlarm(t.Context(), a.ID, grid.WindowAnswer{Yes: true, By: other}); grid.CodeOf(err) != grid.Forbidden {
 			t.Errorf("another unit answers: %v, want it forbidden", err)
 		}
-		must[grid.Alarm](t)(r.engine.AnswerAlarm(t.Context(), a.ID, Answer{Yes: true, By: byHolder}))
+		must[grid.Alarm](t)(r.engine.AnswerAlarm(t.Context(), a.ID, grid.WindowAnswer{Yes: true, By: byHolder}))
 		r.after(time.Hour)
 		r.cover(0, 2, false)
 		r.after(2 * time.Hour)
@@ -527,7 +527,7 @@ func TestAnOpenCoverInAPermitIsTheHoldersForTenMinutes(t *testing.T) {
 		r.permit(1, time.Hour)
 		r.cover(0, 1, true)
 		r.after(6 * time.Second)
-		must[grid.Alarm](t)(r.engine.AnswerAlarm(t.Context(), r.newest(grid.EventManholeOpen).ID, Answer{Yes: true, By: byHolder}))
+		must[grid.Alarm](t)(r.engine.AnswerAlarm(t.Context(), r.newest(grid.EventManholeOpen).ID, grid.WindowAnswer{Yes: true, By: byHolder}))
 		r.after(50 * time.Minute)
 		r.noTicket("guarded")
 		r.after(10 * time.Minute)
@@ -551,7 +551,7 @@ func TestCrewsLiftFortyCoversInATyphoonAndOneThatNobodyGuardsIsFound(t *testing.
 		t.Errorf("%d questions went to the crew, want one for all that stand", n)
 	}
 	byHolder := grid.Actor{Role: grid.RoleUnit, Name: "u-utility", Unit: "u-utility"}
-	got := must[[]grid.Alarm](t)(r.engine.AnswerPermit(t.Context(), "permit", Answer{Yes: true, By: byHolder}))
+	got := must[[]grid.Alarm](t)(r.engine.AnswerPermit(t.Context(), "permit", grid.WindowAnswer{Yes: true, By: byHolder}))
 	if len(got) != covers {
 		t.Errorf("the crew answered for %d covers, want %d", len(got), covers)
 	}

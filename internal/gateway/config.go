@@ -38,6 +38,7 @@ type Config struct {
 	Rules     string         `yaml:"rules"`     // file; "" is the built-in set
 	Tickets   string         `yaml:"tickets"`   // file; "" is the built-in set
 	Calendars string         `yaml:"calendars"` // file; "" is the built-in set
+	Routes    string         `yaml:"routes"`    // file; "" is the built-in set
 	Profiles  []string       `yaml:"profiles"`  // folders; a later one overrides, all override the built-in
 	Registry  []string       `yaml:"registry"`  // files with points, devices, installations, units, imported at start
 	Log       LogConfig      `yaml:"log"`
@@ -104,6 +105,7 @@ type JournalConfig struct {
 type EngineConfig struct {
 	Decoders        int           `yaml:"decoders"` // 0: as many as there are cores
 	CheckpointEvery time.Duration `yaml:"checkpoint_every"`
+	SessionSilent   time.Duration `yaml:"session_silent"` // a technician's session that is silent for so long is gone
 }
 
 // RolloutConfig says when the roll-out of a profile's version to a share of its devices
@@ -162,7 +164,7 @@ func Default() Config {
 		Broker:   BrokerConfig{Enabled: true, Listen: "127.0.0.1:1883", MaxPayload: 256 << 10, MaxPacket: 4 << 20, MaxClients: 10_000, MaxInFlight: 1024},
 		CoAP:     defaultCoAP(),
 		Journal:  JournalConfig{SegmentBytes: 64 << 20, SegmentAge: time.Hour, RetainDays: 14, ReserveBytes: 64 << 20},
-		Engine:   EngineConfig{CheckpointEvery: 5 * time.Second},
+		Engine:   EngineConfig{CheckpointEvery: 5 * time.Second, SessionSilent: 2 * time.Minute},
 		Rollout:  RolloutConfig{MinFrames: 20, MaxWorsePercent: 5},
 		Influx:   InfluxConfig{Managed: true, Listen: "127.0.0.1:8086", Bucket: "gridgate/autogen", QueueBytes: 2 << 30},
 		Dispatch: DispatchConfig{Timeout: 15 * time.Second, Poll: time.Minute, Retry: dispatch.StandardRetry()},
@@ -207,7 +209,7 @@ func (c *Config) parse(b []byte) error {
 
 // resolve makes relative paths relative to dir.
 func (c *Config) resolve(dir string) {
-	paths := []*string{&c.DataDir, &c.HTTP.TokenFile, &c.Credentials.KeyFile, &c.Influx.Bin, &c.Influx.TokenFile, &c.Rules, &c.Tickets, &c.Dispatch.CAP, &c.Dispatch.Open311, &c.Dispatch.Mail.PasswordFile, &c.Calendars, &c.Broker.TLS.Cert, &c.Broker.TLS.Key, &c.Broker.TLS.ClientCA}
+	paths := []*string{&c.DataDir, &c.HTTP.TokenFile, &c.Credentials.KeyFile, &c.Influx.Bin, &c.Influx.TokenFile, &c.Rules, &c.Tickets, &c.Routes, &c.Dispatch.CAP, &c.Dispatch.Open311, &c.Dispatch.Mail.PasswordFile, &c.Calendars, &c.Broker.TLS.Cert, &c.Broker.TLS.Key, &c.Broker.TLS.ClientCA}
 	for i := range c.MQTT {
 		m := &c.MQTT[i]
 		paths = append(paths, &m.PasswordFile, &m.TLS.CA, &m.TLS.Cert, &m.TLS.Key)
@@ -248,6 +250,7 @@ func (c *Config) Validate() error {
 	v.want(c.Rollout.MaxWorsePercent > 0 && c.Rollout.MaxWorsePercent <= 100, "rollout.max_worse_percent is %v: want more than 0, at most 100", c.Rollout.MaxWorsePercent)
 	v.want(c.Engine.Decoders >= 0 && c.Engine.Decoders <= 256, "engine.decoders is %d: want 0 (one per core) to 256", c.Engine.Decoders)
 	v.want(c.Engine.CheckpointEvery >= 100*time.Millisecond, "engine.checkpoint_every is %s: want 100ms or more", c.Engine.CheckpointEvery)
+	v.want(c.Engine.SessionSilent >= 10*time.Second && c.Engine.SessionSilent <= 10*time.Minute, "engine.session_silent is %s: want 10s to 10m", c.Engine.SessionSilent)
 	v.oneOf("log.level", c.Log.Level, "debug", "info", "warn", "error")
 	v.oneOf("log.format", c.Log.Format, "text", "json")
 	if len(v) > 0 {

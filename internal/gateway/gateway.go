@@ -37,6 +37,7 @@ import (
 	"gridgate/internal/influx"
 	"gridgate/internal/journal"
 	"gridgate/internal/mqtt"
+	"gridgate/internal/people"
 	"gridgate/internal/profile"
 	"gridgate/internal/serial"
 	"gridgate/internal/state"
@@ -80,6 +81,8 @@ type Gateway struct {
 	closers    []func() error
 
 	credentials *credentials
+	routes      *ticket.Routes
+	folk        *folk
 }
 
 // New makes a gateway of a valid configuration.
@@ -133,6 +136,9 @@ func (g *Gateway) serve(ctx context.Context, run *group) error {
 		return nil
 	}
 	if err := g.importRegistry(ctx); err != nil {
+		return err
+	}
+	if err := g.engine.CheckRoutes(ctx); err != nil {
 		return err
 	}
 	in := &intake{journal: g.journal, lane: g.laneOf, heard: g.outbox.Heard}
@@ -226,6 +232,9 @@ func (g *Gateway) rules() (*alarm.Rules, *ticket.Plans, string, error) {
 	}
 	plans, err := ticket.ParsePlans(plansName, plansFile, g.calendars)
 	if err != nil {
+		return nil, nil, "", err
+	}
+	if g.routes, err = g.readRoutes(); err != nil {
 		return nil, nil, "", err
 	}
 	dirs := []fs.FS{firmwareprofiles.FS}
@@ -349,7 +358,8 @@ func trimmed(b []byte) []byte {
 func (g *Gateway) makeEngine(rules *alarm.Rules, plans *ticket.Plans, version string) (err error) {
 	c := engine.Config{
 		Dir: g.cfg.DataDir, Journal: g.journal, Store: g.store, Profiles: g.profiles, Rules: rules, Plans: plans,
-		Body: g.body, Digest: g.digest, Calendars: g.calendars, Committed: g.committed, CredentialsChanged: g.credentials.change, Decoders: g.cfg.Engine.Decoders, CheckpointEvery: g.cfg.Engine.CheckpointEvery,
+		Routes: g.routes, People: people.NewBook(g.calendars),
+		Body: g.body, Digest: g.digest, Calendars: g.calendars, Committed: g.committed, CredentialsChanged: g.credentials.change, Decoders: g.cfg.Engine.Decoders, CheckpointEvery: g.cfg.Engine.CheckpointEvery, SessionSilent: g.cfg.Engine.SessionSilent,
 		ConfigVersion: version, SeriesLost: g.queueLost, Log: g.log,
 		Guard: engine.Guard{Frames: g.cfg.Rollout.MinFrames, Percent: g.cfg.Rollout.MaxWorsePercent},
 	}
@@ -377,7 +387,7 @@ func (g *Gateway) committed(rows *state.Batch) {
 	if len(rows.Rollouts) > 0 {
 		g.replan()
 	}
-	g.api.Publish(api.Change{Events: rows.Events, Alarms: rows.Alarms, Tickets: rows.Tickets, Moves: rows.Moves, Deliveries: rows.Deliveries, Downlinks: rows.Downlinks})
+	g.api.Publish(api.Change{Events: rows.Events, Alarms: rows.Alarms, Tickets: rows.Tickets, Moves: rows.Moves, Deliveries: rows.Deliveries, Downlinks: rows.Downlinks, Windows: rows.Windows, Postures: rows.Postures})
 }
 
 // body freezes the message that a unit gets.
@@ -393,11 +403,12 @@ func (g *Gateway) body(t *grid.Ticket, d *grid.Delivery, p *grid.Point, u *grid.
 }
 
 func (g *Gateway) makeDispatcher() error {
+	g.folk = &folk{g.engine, g.store, g.credentials.vault.Keys}
 	if err := g.makeConnectors(); err != nil {
 		return err
 	}
 	g.dispatcher = dispatch.New(dispatch.Config{Retry: g.cfg.Dispatch.Retry, Deadline: g.cfg.Dispatch.Timeout},
-		g.store.PendingDeliveries, results{g.engine}, g.connectors, g.log)
+		g.store.PendingDeliveries, results{g.engine}, g.withNumbers(g.connectors), g.log)
 	return nil
 }
 
@@ -457,7 +468,7 @@ const routes = 100_000
 func (g *Gateway) makeAPI() error {
 	d := api.Deps{
 		Files: g.files, Store: g.store, Engine: faces{g.engine, g}, Frames: g.journal, Workbench: g.engine, Parse: g.parseRegistry, Faces: g.faces, Backup: g.backup, Ready: g.health,
-		Links: g.links, Peers: g.peers, Credentials: g.credentials, AlarmRules: g.alarmRules,
+		Links: g.links, Peers: g.peers, Credentials: g.credentials, People: g.folk, AlarmRules: g.alarmRules,
 		Who:     (&auth.Keeper{Admin: g.token, Unit: g.store.UnitByToken}).Who,
 		Metrics: g.metrics(), Log: g.log, Version: Version,
 	}

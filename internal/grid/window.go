@@ -140,3 +140,19 @@ type Posture struct {
 	Cell string `json:"cell,omitempty"`
 	Mode Mode   `json:"mode"`
 }
+
+// WindowAnswer is the word of who was asked about an alarm in a window: yes, it is me; yes, it is
+// guarded; no.
+type WindowAnswer struct {
+	Yes     bool
+	Session string // of the technician
+	By      Actor
+}
+
+// Word is the answer as the cover keeps it.
+func (a *WindowAnswer) Word() string {
+	if a.Yes {
+		return "yes"
+	}
+	return "no"
+}
