@@ -12,7 +12,7 @@ import (
 )
 
 func (a *app) ticketCommand() *cobra.Command {
-	return group("ticket", "List, show and move tickets", a.ticketList(), a.ticketShow(), a.ticketMove(), a.ticketAttach(), a.ticketFiles())
+	return group("ticket", "List, show and move tickets", a.ticketList(), a.ticketShow(), a.ticketRoute(), a.ticketMove(), a.ticketAttach(), a.ticketFiles())
 }
 
 func (a *app) ticketList() *cobra.Command {

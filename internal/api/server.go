@@ -59,6 +59,8 @@ type Deps struct {
 	AlarmRules *alarm.Rules
 	// Credentials gives devices their keys. Optional.
 	Credentials Credentials
+	// People is who can be called, and who is on duty. Optional.
+	People People
 	// Links is the health of each transport, Peers of who is behind a link. Optional.
 	Links func() []grid.LinkHealth
 	Peers func(link string) ([]grid.LinkHealth, error)

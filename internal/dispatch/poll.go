@@ -44,6 +44,9 @@ type PollConfig struct {
 	// Open gives a page of a unit's open tickets from a cursor on, and the next cursor, ""
 	// at the end.
 	Open func(ctx context.Context, unit, cursor string) ([]Open, string, error)
+	// Soon reports whether people wait for what a unit has to say: it is asked every 5 s. May
+	// be nil.
+	Soon func(unit string) bool
 	// Move is the engine's: what a unit says changes tickets by it alone.
 	Move func(context.Context, grid.Move) (grid.Ticket, error)
 	// Seen is the engine's too: a person has the message.
@@ -86,7 +89,7 @@ func NewPoller(cfg PollConfig) *Poller {
 
 // Run asks until ctx is done; it returns after the last question has ended.
 func (p *Poller) Run(ctx context.Context) error {
-	tick := time.NewTicker(min(p.cfg.Every, time.Second*5))
+	tick := time.NewTicker(min(p.cfg.Every, soonest))
 	defer tick.Stop()
 	for {
 		p.Round(ctx, time.Now())
@@ -145,14 +148,24 @@ func (p *Poller) settle(unit string, a *asked, err error, now time.Time) {
 		if a.err != "" {
 			p.cfg.Log.Info("unit can be asked again", "unit", unit)
 		}
-		a.err, a.pause = "", p.cfg.Every
+		a.err, a.pause = "", p.every(unit)
 	} else {
 		if a.err != err.Error() {
 			p.cfg.Log.Warn("unit cannot be asked for its answers", "unit", unit, "err", err)
 		}
-		a.err, a.pause = err.Error(), min(max(2*a.pause, p.cfg.Every), p.cfg.MaxPause)
+		a.err, a.pause = err.Error(), min(max(2*a.pause, p.every(unit)), p.cfg.MaxPause)
 	}
 	a.next = now.Add(a.pause)
+}
+
+// soonest is how often a unit is asked whose words are waited for.
+const soonest = 5 * time.Second
+
+func (p *Poller) every(unit string) time.Duration {
+	if p.cfg.Soon != nil && p.cfg.Soon(unit) {
+		return min(soonest, p.cfg.Every)
+	}
+	return p.cfg.Every
 }
 
 // ask is one round of one unit: a page of its open tickets.

@@ -189,6 +189,7 @@ type Engine struct {
 	downlinks   map[string]*grid.Downlink  // open ones
 	downlinksOf map[grid.Identity][]string // their ids by device, in order of creation
 	expiries    deadlines                  // of downlinks
+	failovers   deadlines                  // of deliveries that go by another channel when they are not received
 	early       map[grid.Identity][]earlyAnswer
 	filedAt     map[string][]string // active episodes that people filed, by point
 	due         deadlines           // next clock of each ticket, real time
@@ -216,7 +217,7 @@ type Engine struct {
 	ruleCache map[ruleKey]*ruleSet
 	smokeOf   map[string][]registry.PointNo // smoke points by building; nil: to be worked out
 
-	unreadableRule, silentRule, lostRule, gapRule *alarm.Rule
+	unreadableRule, silentRule, lostRule, deafRule, gapRule *alarm.Rule
 
 	// memory used again from turn to turn
 	touched     []touchedPoint
@@ -286,11 +287,12 @@ func New(c Config) (*Engine, error) {
 		due: newDeadlines(), acks: newDeadlines(), digests: newDeadlines(), digesting: map[string][]string{}, onHold: map[string][]string{}, burning: map[string]int{}, awaited: map[registry.DeviceNo]string{}, suspects: map[grid.Pos]int{}, discovered: discovered,
 		ruleCache: map[ruleKey]*ruleSet{}, gapSeen: map[grid.Identity]*deviceSoft{}, replayed: map[registry.PointNo]*decoded{},
 		trials:    map[string]*trialCount{},
-		downlinks: map[string]*grid.Downlink{}, downlinksOf: map[grid.Identity][]string{}, expiries: newDeadlines(),
+		downlinks: map[string]*grid.Downlink{}, downlinksOf: map[grid.Identity][]string{}, expiries: newDeadlines(), failovers: newDeadlines(),
 		early: map[grid.Identity][]earlyAnswer{}, windows: newWindows(), Rules: c.Rules,
 	}
 	e.dec = &decoder{profiles: e.profiles, profileOf: e.memory.ProfileOf}
 	e.unreadableRule = firstFrom(c.Rules, grid.Smoke, grid.EventSafetyUnreadable)
+	e.deafRule = e.bare(grid.EventUnitUnreachable)
 	e.silentRule, e.lostRule, e.gapRule = e.bare(grid.EventGatewaySilent), e.bare(grid.EventProtectionLost), c.Rules.Bare(grid.EventDataGap)
 	return e, nil
 }

@@ -150,6 +150,7 @@ func (b *batch) deliver(t *grid.Ticket, m ticket.Message, i int) {
 	}
 	d.Body = body
 	b.holdBack(t, d, u)
+	b.watchDelivery(d, u)
 }
 
 // laneOf is the same for all deliveries of a ticket: they are kept in order within a lane.
@@ -481,6 +482,7 @@ func (e *Engine) DeliveryResult(ctx context.Context, id string, a grid.Attempt, 
 		}
 		row := b.changeDelivery(id)
 		row.State, row.Next, row.Attempts, row.Status, row.Error = f.State, f.Next, a.N, a.Status, a.Error
+		b.channelSaid(row)
 		if f.Ref != "" {
 			row.Ref = f.Ref
 		}

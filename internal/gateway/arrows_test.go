@@ -34,7 +34,7 @@ var arrows = map[string][]string{
 	"internal/gateway": {
 		"configs", "firmware-profiles",
 		"internal/alarm", "internal/api", "internal/auth", "internal/broker", "internal/calendar", "internal/coap", "internal/dispatch", "internal/downlink", "internal/engine", "internal/envelope", "internal/evidence",
-		"internal/influx", "internal/journal", "internal/mqtt", "internal/profile", "internal/registry", "internal/serial",
+		"internal/influx", "internal/journal", "internal/mqtt", "internal/people", "internal/profile", "internal/registry", "internal/serial",
 		"internal/state", "internal/ticket",
 	},
 	"internal/alarm":    {"internal/calendar"},

@@ -31,7 +31,7 @@ type connector interface {
 
 // makeConnectors makes every connector by the name that a unit gives.
 func (g *Gateway) makeConnectors() error {
-	reach := dispatch.Reach{Unit: g.store.Unit}
+	reach := dispatch.Reach{Unit: g.unitWithNumber}
 	for _, s := range g.cfg.Dispatch.AllowCIDRs {
 		p, err := netip.ParsePrefix(s)
 		if err != nil {
@@ -122,7 +122,7 @@ func (g *Gateway) makePoller() {
 		}
 	}
 	g.poller = dispatch.NewPoller(dispatch.PollConfig{
-		Askers: askers, Units: g.unitsBy, Unit: g.store.Unit, Open: g.openWork, Move: g.engine.Move, Seen: g.engine.DeliverySeen, Every: g.cfg.Dispatch.Poll, Log: g.log,
+		Askers: askers, Units: g.unitsBy, Unit: g.store.Unit, Soon: g.routes.Chains().Carries, Open: g.openWorkOrCalls, Move: g.moveOrAnswer, Seen: g.engine.DeliverySeen, Every: g.cfg.Dispatch.Poll, Log: g.log,
 	})
 }
 

@@ -98,6 +98,9 @@ func loadVault(ctx context.Context, store *state.Store, keyFile string, mayMake 
 		sealed = sealed || c.Ended.IsZero() && len(c.Sealed) > 0
 	})
 	if err == nil {
+		err = store.SealedContacts(ctx, func([]byte) { sealed = true })
+	}
+	if err == nil {
 		v.Keys, err = auth.OpenKeys(keyFile, sealed || !mayMake)
 	}
 	return v, err
