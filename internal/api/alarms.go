@@ -218,6 +218,11 @@ func (c *Client) CommentAlarm(ctx context.Context, id, comment string, by *As) (
 	return call[AlarmView](ctx, c, http.MethodPost, "/api/v1/alarms/"+url.PathEscape(id)+"/comment", nil, &content{json: said})
 }
 
+// Alarm reads one episode.
+func (c *Client) Alarm(ctx context.Context, id string) (AlarmView, error) {
+	return call[AlarmView](ctx, c, http.MethodGet, "/api/v1/alarms/"+url.PathEscape(id), nil, nil)
+}
+
 // AlarmHistory reads who acknowledged an alarm and what was said.
 func (c *Client) AlarmHistory(ctx context.Context, id string) (Page[state.Audit], error) {
 	return call[Page[state.Audit]](ctx, c, http.MethodGet, "/api/v1/alarms/"+url.PathEscape(id)+"/history", nil, nil)
