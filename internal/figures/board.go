@@ -140,7 +140,7 @@ func (r *Rules) Board(ctx context.Context, src Source, a Ask, now time.Time) (Bo
 	}
 	if a.Compare {
 		b.Previous, b.YearAgo = &periods[1], &periods[2]
-		b.compare(r, a, counts[1], counts[2])
+		b.compare(r, counts[1], counts[2])
 	}
 	return b, nil
 }

@@ -92,9 +92,9 @@ func rungOf(key, zh, en string, spans []time.Duration) Rung {
 }
 
 // compare sets the figures of the other periods beside those of this one.
-func (b *Board) compare(r *Rules, a Ask, previous, yearAgo *counted) {
+func (b *Board) compare(r *Rules, previous, yearAgo *counted) {
 	empty := newTally(r)
-	of := func(c *counted, key string) *tally {
+	part := func(c *counted, key string) *tally {
 		if t := c.parts[key]; t != nil {
 			return t
 		}
@@ -106,7 +106,7 @@ func (b *Board) compare(r *Rules, a Ask, previous, yearAgo *counted) {
 	for k := range b.Parts {
 		g := &b.Parts[k]
 		for i := range g.Figures {
-			g.Figures[i].beside(of(previous, g.Key), of(yearAgo, g.Key))
+			g.Figures[i].beside(part(previous, g.Key), part(yearAgo, g.Key))
 		}
 	}
 }
