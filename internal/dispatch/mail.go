@@ -125,7 +125,7 @@ func (m *Mail) letter(u grid.Unit, d grid.Delivery) (*gomail.Msg, error) {
 	domain := m.cfg.From[strings.LastIndexByte(m.cfg.From, '@')+1:]
 	domain = strings.TrimSuffix(domain, ">")
 	out.SetMessageIDWithValue(d.ID + "@" + domain)
-	out.SetGenHeader(gomail.HeaderReferences, "<"+capToken(b.Ticket)+"@"+domain+">") // readers keep a ticket's letters together
+	out.SetGenHeader(gomail.HeaderReferences, "<"+capToken(cmp.Or(b.Ticket, d.ID))+"@"+domain+">") // readers keep a ticket's letters together
 	out.SetGenHeader("Auto-Submitted", "auto-generated")
 	out.SetDateWithValue(d.Created)
 	if b.Priority == "P1" {

@@ -105,7 +105,7 @@ var (
 	templateName = regexp.MustCompile(`^[a-z][a-z0-9-]{1,31}$`)
 	messageTypes = strings.Fields("ticket.opened ticket.updated ticket.rework ticket.escalated ticket.closed ticket.cancelled ticket.stand_down")
 	typesZH      = map[string]string{"ticket.opened": "新工单", "ticket.updated": "更新", "ticket.rework": "返工", "ticket.escalated": "升级",
-		"ticket.closed": "已结案", "ticket.cancelled": "已取消", "ticket.stand_down": "停止处置"}
+		"ticket.closed": "已结案", "ticket.cancelled": "已取消", "ticket.stand_down": "停止处置", grid.DeliveryDigest: "班次汇总"}
 	modesZH       = map[grid.Mode]string{grid.Test: "【测试】", grid.Exercise: "【演练】", grid.Simulated: "【模拟】"}
 	builtInNames  = strings.Fields("webhook inbox cap open311 mail gbt26875")
 	settingName   = regexp.MustCompile(`^[a-z][a-z0-9_]*$`)
