@@ -25,7 +25,7 @@ var arrows = map[string][]string{
 		"internal/alarm", "internal/calendar", "internal/envelope", "internal/influx", "internal/people", "internal/profile", "internal/registry", "internal/state", "internal/ticket",
 	},
 	"internal/profile":  {"internal/gb26875"},
-	"internal/api":      {"internal/alarm", "internal/evidence", "internal/profile", "internal/state"}, // the shapes of what it reads
+	"internal/api":      {"internal/alarm", "internal/evidence", "internal/figures", "internal/profile", "internal/state"}, // the shapes of what it reads
 	"internal/broker":   {"internal/intake"},
 	"internal/coap":     {"internal/intake"},
 	"internal/mqtt":     {"internal/intake"},
@@ -33,11 +33,12 @@ var arrows = map[string][]string{
 	"internal/dispatch": {"internal/gb26875"}, // its frames, up to a higher centre
 	"internal/gateway": {
 		"configs", "firmware-profiles",
-		"internal/alarm", "internal/api", "internal/auth", "internal/broker", "internal/calendar", "internal/coap", "internal/dispatch", "internal/downlink", "internal/engine", "internal/envelope", "internal/evidence",
+		"internal/alarm", "internal/api", "internal/auth", "internal/broker", "internal/calendar", "internal/coap", "internal/dispatch", "internal/downlink", "internal/engine", "internal/envelope", "internal/evidence", "internal/figures",
 		"internal/influx", "internal/journal", "internal/mqtt", "internal/people", "internal/profile", "internal/registry", "internal/serial",
 		"internal/state", "internal/ticket",
 	},
 	"internal/alarm":    {"internal/calendar"},
+	"internal/figures":  {"internal/calendar"},
 	"internal/ticket":   {"internal/calendar"},
 	"internal/people":   {"internal/calendar"},
 	"internal/gatetest": nil, // tests of everything: may import anything

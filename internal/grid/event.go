@@ -29,6 +29,7 @@ const (
 	EventProtectionLost   EventType = "protection.lost"
 	EventUnitUnreachable  EventType = "unit.unreachable"
 	EventDataGap          EventType = "influx.gap"
+	EventHotspotListed    EventType = "hotspot.listed"
 	EventTest             EventType = "test"
 )
 

@@ -21,6 +21,7 @@ const (
 	DeviceHealth = "device_health"
 	GridEvent    = "grid_event"
 	Ticket       = "ticket"
+	KPI          = "kpi"
 )
 
 // Line is one point on its way into line protocol. It is made to be used again and
@@ -33,6 +34,7 @@ type Line struct {
 	Point       string // tags, as they were at the time of the reading; "" is left out
 	Cell        string //
 	Street      string //
+	District    string // tag of kpi only
 	Type        string // tag of grid_event and ticket only
 	Priority    string // tag of grid_event and ticket only
 	Time        int64  // ns since 1970, made with Stamp
@@ -121,7 +123,7 @@ func appendSeries(dst []byte, l *Line) ([]byte, error) {
 		return nil, err
 	}
 	for _, t := range [...]struct{ key, value string }{
-		{",cell=", l.Cell}, {",point=", l.Point}, {",priority=", l.Priority}, {",street=", l.Street}, {",type=", l.Type},
+		{",cell=", l.Cell}, {",district=", l.District}, {",point=", l.Point}, {",priority=", l.Priority}, {",street=", l.Street}, {",type=", l.Type},
 	} {
 		if t.value == "" { // line protocol has no empty tag
 			continue
