@@ -23,7 +23,7 @@ type batch struct {
 
 	// Ids of rows changed in memory, oldest change first and perhaps twice; the rows
 	// themselves are taken from memory at the commit.
-	alarms, incidents, tickets, deliveries, downlinks, windows []string
+	alarms, incidents, tickets, deliveries, downlinks, windows, hazards []string
 
 	undo   []func() // puts back changes of the maps
 	after  []func() // run after the commit: replies
@@ -45,19 +45,21 @@ type mark struct {
 	alarms, incidents, tickets, deliveries, downlinks              int
 	events, moves, attempts, quarantine, cases, files, keys, audit int
 	versions, rollouts, credentials, windows, postures             int
-	contacts, rosters, shifts                                      int
+	contacts, rosters, shifts, hazards                             int
 	ledger                                                         []grid.LedgerRow
 	cursors                                                        cursors
 	time                                                           time.Time
+	hotspots                                                       int
 }
 
 func (b *batch) mark() mark {
 	r := &b.rows
 	return mark{
 		soft: b.e.soft.mark(), undo: len(b.undo), after: len(b.after), series: len(b.series),
-		alarms: len(b.alarms), incidents: len(b.incidents), tickets: len(b.tickets), deliveries: len(b.deliveries), downlinks: len(b.downlinks),
+		alarms: len(b.alarms), incidents: len(b.incidents), tickets: len(b.tickets), deliveries: len(b.deliveries), downlinks: len(b.downlinks), hazards: len(b.hazards),
 		events: len(r.Events), moves: len(r.Moves), attempts: len(r.Attempts),
 		quarantine: len(r.Quarantine), cases: len(r.Evidence), files: len(r.Files), keys: len(r.Commands), audit: len(r.Audit),
+		hotspots: len(r.Hotspots),
 		versions: len(r.Versions), rollouts: len(r.Rollouts), credentials: len(r.Credentials), windows: len(b.windows), postures: len(r.Postures),
 		contacts: len(r.Contacts), rosters: len(r.Rosters), shifts: len(r.Shifts),
 		ledger: slices.Clone(r.Ledger), cursors: b.cursors, time: b.time,
@@ -73,11 +75,13 @@ func (b *batch) rollback(m mark) {
 	b.undo, b.after, b.series = b.undo[:m.undo], b.after[:m.after], b.series[:m.series]
 	b.alarms, b.tickets, b.deliveries = b.alarms[:m.alarms], b.tickets[:m.tickets], b.deliveries[:m.deliveries]
 	b.incidents, b.downlinks = b.incidents[:m.incidents], b.downlinks[:m.downlinks]
+	b.hazards = b.hazards[:m.hazards]
 	r := &b.rows
 	r.Events, r.Moves, r.Attempts = r.Events[:m.events], r.Moves[:m.moves], r.Attempts[:m.attempts]
 	r.Quarantine, r.Evidence, r.Commands = r.Quarantine[:m.quarantine], r.Evidence[:m.cases], r.Commands[:m.keys]
 	r.Audit, r.Versions, r.Rollouts = r.Audit[:m.audit], r.Versions[:m.versions], r.Rollouts[:m.rollouts]
 	r.Credentials, r.Files = r.Credentials[:m.credentials], r.Files[:m.files]
+	r.Hotspots = r.Hotspots[:m.hotspots]
 	r.Contacts, r.Rosters, r.Shifts = r.Contacts[:m.contacts], r.Rosters[:m.rosters], r.Shifts[:m.shifts]
 	b.windows, r.Postures = b.windows[:m.windows], r.Postures[:m.postures]
 	r.Ledger, b.cursors, b.time = m.ledger, m.cursors, m.time
@@ -118,7 +122,7 @@ func (b *batch) count(f *grid.Frame, o grid.Outcome, n int64) {
 // empty reports whether the batch has nothing to commit.
 func (b *batch) empty() bool {
 	r := &b.rows
-	return b.cursors == b.e.cursors && len(b.alarms)+len(b.incidents)+len(b.tickets)+len(b.deliveries)+len(b.downlinks)+len(b.windows)+len(r.Postures) == 0 &&
+	return b.cursors == b.e.cursors && len(b.alarms)+len(b.incidents)+len(b.tickets)+len(b.deliveries)+len(b.downlinks)+len(b.windows)+len(b.hazards)+len(r.Postures) == 0 &&
 		len(r.Events)+len(r.Moves)+len(r.Attempts)+len(r.Quarantine)+len(r.Commands)+len(r.Ledger) == 0 &&
 		len(r.Points)+len(r.Devices)+len(r.Installations)+len(r.Units)+len(r.Down)+len(r.Suspects)+len(r.Meta)+len(r.Audit)+len(r.Files)+len(r.Rollouts)+len(r.Credentials)+len(r.Contacts)+len(r.Rosters)+len(r.Shifts) == 0
 }
@@ -142,6 +146,7 @@ func (b *batch) commit(ctx context.Context) error {
 	e.dropIncidents(b.incidents)
 	e.dropDelivered(b.deliveries)
 	e.dropDownlinks(b.downlinks)
+	e.dropHazards(b.hazards)
 	e.dropWindows(b.windows)
 	e.spareSeries, e.spareLedger = b.series, b.rows.Ledger
 	for _, f := range b.after {
@@ -161,6 +166,7 @@ func (b *batch) write(ctx context.Context) error {
 	b.rows.Tickets = collect(b.tickets, e.tickets)
 	b.rows.Deliveries = collect(b.deliveries, e.deliveries)
 	b.rows.Downlinks = collect(b.downlinks, e.downlinks)
+	b.rows.Hazards = collect(b.hazards, e.hazards)
 	b.rows.Windows = collect(b.windows, e.windows.all)
 	err := e.store.Commit(ctx, &b.rows)
 	if err == nil {

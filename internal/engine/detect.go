@@ -223,6 +223,7 @@ func (b *batch) raise(s site, d *decoded, at time.Time) {
 	b.tell(s, "raised", ep, d, at)
 	b.lift(s, ep)
 	b.keepEvidence(ep.Ticket, d)
+	b.standing(ep)
 }
 
 // rejoin goes on with an episode whose condition came back within the re-alarm window.

@@ -25,6 +25,7 @@ import (
 	"gridgate/internal/alarm"
 	"gridgate/internal/calendar"
 	"gridgate/internal/grid"
+	"gridgate/internal/hazard"
 	"gridgate/internal/influx"
 	"gridgate/internal/people"
 	"gridgate/internal/profile"
@@ -52,6 +53,11 @@ type Store interface {
 	Ticket(ctx context.Context, id string) (grid.Ticket, error)
 	Alarm(ctx context.Context, id string) (grid.Alarm, error)
 	FiledAs(ctx context.Context, id grid.Identity) ([]grid.Alarm, error)
+	RaisedAt(ctx context.Context, point string, typ grid.EventType, since time.Time, most int) ([]grid.Alarm, error)
+	Hazard(ctx context.Context, id string) (grid.Hazard, error)
+	HazardOf(ctx context.Context, ticket string) (grid.Hazard, error)
+	HazardsAt(ctx context.Context, point, kind string, since time.Time) ([]grid.Hazard, error)
+	OpenHazards(ctx context.Context) ([]grid.Hazard, error)
 	ListTickets(ctx context.Context, q state.Query) (state.Page[grid.Ticket], error)
 	Incident(ctx context.Context, id string) (grid.Incident, error)
 	File(ctx context.Context, id string) (grid.EvidenceFile, error)
@@ -74,6 +80,7 @@ type Store interface {
 	OpenPosture(ctx context.Context) ([]grid.Posture, error)
 	EvidenceOf(ctx context.Context, ticket string) ([]state.Evidence, error)
 	Credential(ctx context.Context, id string) (grid.Credential, error)
+	Hotspots(ctx context.Context) ([]grid.Hotspot, error)
 	Credentials(ctx context.Context, device grid.Identity) ([]grid.Credential, error)
 	CredentialsOf(ctx context.Context, fingerprint string) ([]grid.Credential, error)
 	Contact(ctx context.Context, id string) (grid.Contact, error)
@@ -117,6 +124,7 @@ type Config struct {
 	Profiles Profiles
 	Rules    *alarm.Rules
 	Plans    *ticket.Plans
+	Hazards  *hazard.Kinds  // nil: none are filed
 	Routes   *ticket.Routes // nil: units are found by their place alone, and nobody is called
 	People   *people.Book   // the calendars of contacts and rosters; nil: none
 	// Body makes the message that a unit gets; frozen when the delivery is made.
@@ -191,13 +199,15 @@ type Engine struct {
 	expiries    deadlines                  // of downlinks
 	failovers   deadlines                  // of deliveries that go by another channel when they are not received
 	early       map[grid.Identity][]earlyAnswer
-	filedAt     map[string][]string // active episodes that people filed, by point
-	due         deadlines           // next clock of each ticket, real time
-	acks        deadlines           // ends of acknowledgements, real time
-	digests     deadlines           // of units, real time
-	digesting   map[string][]string // messages held for the digest of a unit
-	onHold      map[string][]string // messages of a ticket that wait because of the hour
-	burning     map[string]int      // active smoke alarms by building
+	filedAt     map[string][]string     // active episodes that people filed, by point
+	hazards     map[string]*grid.Hazard // open ones
+	hazardOf    map[string]string       // their ids by ticket
+	due         deadlines               // next clock of each ticket, real time
+	acks        deadlines               // ends of acknowledgements, real time
+	digests     deadlines               // of units, real time
+	digesting   map[string][]string     // messages held for the digest of a unit
+	onHold      map[string][]string     // messages of a ticket that wait because of the hour
+	burning     map[string]int          // active smoke alarms by building
 	unitCache   []grid.Unit
 	duty        *people.Duty                 // nil: to be read
 	awaited     map[registry.DeviceNo]string // tickets closed by the next word of a device
@@ -273,6 +283,9 @@ func New(c Config) (*Engine, error) {
 	if c.GapRoom <= 0 {
 		c.GapRoom = 64 << 20
 	}
+	if c.Hazards != nil {
+		c.Plans = c.Plans.With(hazardPlans(c.Hazards)...)
+	}
 	discovered, err := lru.New2Q[grid.Identity, *grid.Discovered](10_000)
 	if err != nil {
 		return nil, err
@@ -283,7 +296,7 @@ func New(c Config) (*Engine, error) {
 		timers: newTimers(), paths: newPaths(),
 		alarms: map[string]*grid.Alarm{}, episodes: map[episodeKey]string{}, tickets: map[string]*grid.Ticket{},
 		members: map[string][]string{}, incidents: map[string]*grid.Incident{}, incidentAt: map[incidentKey]string{}, while: map[whileKey][]string{}, hindering: map[whileKey][]string{},
-		deliveries: map[string]*grid.Delivery{}, units: map[string]*grid.Unit{}, filedAt: map[string][]string{},
+		deliveries: map[string]*grid.Delivery{}, units: map[string]*grid.Unit{}, filedAt: map[string][]string{}, hazards: map[string]*grid.Hazard{}, hazardOf: map[string]string{},
 		due: newDeadlines(), acks: newDeadlines(), digests: newDeadlines(), digesting: map[string][]string{}, onHold: map[string][]string{}, burning: map[string]int{}, awaited: map[registry.DeviceNo]string{}, suspects: map[grid.Pos]int{}, discovered: discovered,
 		ruleCache: map[ruleKey]*ruleSet{}, gapSeen: map[grid.Identity]*deviceSoft{}, replayed: map[registry.PointNo]*decoded{},
 		trials:    map[string]*trialCount{},

@@ -22,6 +22,9 @@ import (
 // FileEvent files what a person has reported. The same number of the same source again
 // changes nothing and says what has become of the first. It is durable on nil.
 func (e *Engine) FileEvent(ctx context.Context, f grid.Filing) (grid.Filed, error) {
+	if e.hazardRule(f.Type) != nil {
+		return grid.Filed{}, grid.Errorf(grid.Invalid, "type is %q: want it filed as a hazard, which has a check-list and a deadline", f.Type)
+	}
 	out, err := as[grid.Filed](e.do(ctx, &command{name: "file", do: func(b *batch) (any, error) { return b.file(f) }}))
 	if err != nil {
 		return out, err
@@ -43,7 +46,7 @@ type filedEpisode struct {
 }
 
 func (b *batch) file(f grid.Filing) (grid.Filed, error) {
-	rule := b.e.bare(f.Type)
+	rule := b.e.filedRule(f.Type)
 	if rule != nil && !rule.Ticket {
 		rule = nil // nobody would come: refused below
 	}
@@ -200,7 +203,7 @@ func (e *Engine) siteOf(ep *grid.Alarm) site {
 	if err != nil {
 		e.log.Error("point cannot be read", "point", f.Point, "err", err)
 	}
-	s.rule = e.bare(ep.Type)
+	s.rule = e.filedRule(ep.Type)
 	if s.rule == nil {
 		s.rule = &alarm.Rule{Type: ep.Type, Kind: grid.KindAlarm, Priority: ep.Priority}
 	}

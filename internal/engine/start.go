@@ -175,7 +175,7 @@ func (e *Engine) markReplaced(point string) {
 // whereOf is the place of an episode: see episodeKey.
 func whereOf(a *grid.Alarm) string {
 	switch {
-	case strings.HasPrefix(string(a.Device), "path:"), strings.HasPrefix(string(a.Device), buildingPrefix), a.Filed != nil:
+	case strings.HasPrefix(string(a.Device), "path:"), strings.HasPrefix(string(a.Device), buildingPrefix), strings.HasPrefix(string(a.Device), unitPrefix), a.Filed != nil:
 		return string(a.Device)
 	case a.Point != "":
 		return a.Point
@@ -195,7 +195,8 @@ func (e *Engine) loadPending(ctx context.Context) error {
 	if err := e.loadWaiting(ctx); err != nil {
 		return err
 	}
-	if err := e.loadDownlinks(ctx); err != nil {
+	e.loadFailovers()
+	if err := errors.Join(e.loadDownlinks(ctx), e.loadHazards(ctx)); err != nil {
 		return err
 	}
 	return e.loadDiscovered(ctx)

@@ -104,6 +104,7 @@ func (b *batch) ticketChanged(t *grid.Ticket, res ticket.Result) {
 	}
 	b.settleIncidents(t)
 	if res.Changed {
+		b.followTicket(t)
 		b.endFiled(t)
 		b.repaired(t)
 	}
@@ -244,7 +245,9 @@ func (b *batch) check(id string) {
 	if err != nil {
 		return
 	}
-	plan = e.proofOf(t, plan)
+	if plan = e.proofOf(t, plan); !e.mayClose(t) {
+		return
+	}
 	var v ticket.Verdict
 	var wake time.Time
 	if need, asked := plan.SensorNormal(); asked {

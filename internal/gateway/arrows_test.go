@@ -22,7 +22,7 @@ var arrows = map[string][]string{
 
 	"internal/grid": {},
 	"internal/engine": {
-		"internal/alarm", "internal/calendar", "internal/envelope", "internal/influx", "internal/people", "internal/profile", "internal/registry", "internal/state", "internal/ticket",
+		"internal/alarm", "internal/calendar", "internal/envelope", "internal/hazard", "internal/influx", "internal/people", "internal/profile", "internal/registry", "internal/state", "internal/ticket",
 	},
 	"internal/profile":  {"internal/gb26875"},
 	"internal/api":      {"internal/alarm", "internal/evidence", "internal/figures", "internal/profile", "internal/state"}, // the shapes of what it reads
@@ -34,13 +34,14 @@ var arrows = map[string][]string{
 	"internal/gateway": {
 		"configs", "firmware-profiles",
 		"internal/alarm", "internal/api", "internal/auth", "internal/broker", "internal/calendar", "internal/coap", "internal/dispatch", "internal/downlink", "internal/engine", "internal/envelope", "internal/evidence", "internal/figures",
-		"internal/influx", "internal/journal", "internal/mqtt", "internal/people", "internal/profile", "internal/registry", "internal/serial",
+		"internal/hazard", "internal/influx", "internal/journal", "internal/mqtt", "internal/people", "internal/profile", "internal/registry", "internal/serial",
 		"internal/state", "internal/ticket",
 	},
 	"internal/alarm":    {"internal/calendar"},
 	"internal/figures":  {"internal/calendar"},
 	"internal/ticket":   {"internal/calendar"},
 	"internal/people":   {"internal/calendar"},
+	"internal/hazard":   {"internal/calendar"},
 	"internal/gatetest": nil, // tests of everything: may import anything
 }
 

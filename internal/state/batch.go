@@ -50,6 +50,7 @@ type Batch struct {
 	Shifts      []grid.Shift
 	Windows     []grid.Window
 	Postures    []grid.Posture
+	Hazards     []grid.Hazard
 }
 
 // Evidence is one frame that stands behind a P1 or P2 event, kept with its case.

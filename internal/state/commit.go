@@ -266,6 +266,7 @@ func (w *writer) batch(b *Batch, e engineRow) {
 	w.marks(b)
 	put(w, &windowTable, b.Windows...)
 	put(w, &postureTable, b.Postures...)
+	put(w, &hazardTable, b.Hazards...)
 }
 
 // The scope of an installation is that of its point, and a device is seen by whoever sees
