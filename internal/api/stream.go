@@ -74,7 +74,7 @@ func (c Change) notes() []note {
 		out = append(out, note{"", "downlink", d})
 	}
 	for _, w := range c.Windows {
-		out = append(out, note{"", "window", w})
+		out = append(out, note{"", "window", shown(w)})
 	}
 	for _, p := range c.Postures {
 		out = append(out, note{"", "posture", p})

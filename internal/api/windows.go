@@ -67,7 +67,11 @@ func (s *Server) familyRoutes(api huma.API, f family) {
 		if f.kind != "" {
 			q.Kind = string(f.kind)
 		}
-		return s.Store.ListWindows(ctx, q)
+		page, err := s.Store.ListWindows(ctx, q)
+		for i := range page.Items {
+			page.Items[i] = shown(page.Items[i])
+		}
+		return page, err
 	})
 	one := func(ctx context.Context, id string) (grid.Window, error) {
 		w, err := s.Store.Window(ctx, id)
@@ -78,7 +82,7 @@ func (s *Server) familyRoutes(api huma.API, f family) {
 	}
 	route(s, api, adminOnly, answerWithin, get(f.path+"/{id}", "get-"+f.one, f.tag, "One "+f.one), func(ctx context.Context, _ grid.Actor, in *idInput) (*body[grid.Window], error) {
 		w, err := one(ctx, in.ID)
-		return &body[grid.Window]{w}, err
+		return &body[grid.Window]{shown(w)}, err
 	})
 	op := post(f.path, "open-"+f.one, f.tag, "Open a "+f.one)
 	if f.one == "exercise" {
@@ -91,7 +95,7 @@ func (s *Server) familyRoutes(api huma.API, f family) {
 			return nil, err
 		}
 		w, err = s.Engine.OpenWindow(ctx, w)
-		return &body[grid.Window]{w}, err
+		return &body[grid.Window]{shown(w)}, err
 	})
 	route(s, api, adminOnly, answerWithin, post(f.path+"/{id}/extend", "extend-"+f.one, f.tag, "Move the end of an open "+f.one), func(ctx context.Context, by grid.Actor, in *extendWindowInput) (*body[grid.Window], error) {
 		if _, err := one(ctx, in.ID); err != nil {
@@ -102,7 +106,7 @@ func (s *Server) familyRoutes(api huma.API, f family) {
 			return nil, err
 		}
 		w, err := s.Engine.ExtendWindow(ctx, in.ID, to, in.Body.By.actor(by), in.Body.Reason)
-		return &body[grid.Window]{w}, err
+		return &body[grid.Window]{shown(w)}, err
 	})
 	route(s, api, adminOnly, answerWithin, post(f.path+"/{id}/end", "end-"+f.one, f.tag, "End a "+f.one+": what it covers and is still active is judged again"), func(ctx context.Context, by grid.Actor, in *endWindowInput) (*body[grid.Window], error) {
 		if _, err := one(ctx, in.ID); err != nil {
@@ -113,8 +117,14 @@ func (s *Server) familyRoutes(api huma.API, f family) {
 			reason, by = in.Body.Reason, in.Body.By.actor(by)
 		}
 		w, err := s.Engine.EndWindow(ctx, in.ID, by, reason)
-		return &body[grid.Window]{w}, err
+		return &body[grid.Window]{shown(w)}, err
 	})
+}
+
+// shown is a window without its session: who knows it may say "it is me".
+func shown(w grid.Window) grid.Window {
+	w.Session = ""
+	return w
 }
 
 // NewWindow is a window as it is asked for.
@@ -214,7 +224,7 @@ type touchWindowInput struct {
 
 func (s *Server) touchWindow(ctx context.Context, _ grid.Actor, in *touchWindowInput) (*body[grid.Window], error) {
 	w, err := s.Engine.TouchWindow(ctx, in.ID, in.Body.Session)
-	return &body[grid.Window]{w}, err
+	return &body[grid.Window]{shown(w)}, err
 }
 
 // NewAnswer is the word of who was asked.

@@ -33,7 +33,7 @@ var windowList = list{
 	order: []string{"started", "id"}, newest: true,
 	time: "started",
 	unit: "holder = ?",
-	text: []string{"id", "holder", "doc"},
+	text: []string{"id", "holder"},
 	filters: map[string]string{
 		"id": "id = ?", "cell": "cell = ?", "kind": "kind = ?",
 		"point": "EXISTS (SELECT 1 FROM json_each(doc, '$.points') j WHERE j.value = ?)",
