@@ -94,6 +94,7 @@ const (
 	Committee       UnitKind = "residents_committee"
 	Maintenance     UnitKind = "maintenance"
 	Operator        UnitKind = "operator"
+	ChannelUnit     UnitKind = "channel" // only another way to a unit: nobody calls it by itself
 )
 
 // Unit is who handles. Mode Live units get only live tickets; a simulated unit gets
@@ -115,6 +116,10 @@ type Unit struct {
 	Phone    string            `json:"phone,omitempty" yaml:"phone,omitempty"` // of its duty desk, for the operator
 	// Entry is how a fire unit lets tickets in: auto, confirmed_only or operator (default).
 	Entry string `json:"entry,omitempty" yaml:"entry,omitempty"`
+	// Backup is the entry of its next channel: what is P1 and not received in 10 s goes there too.
+	Backup string `json:"backup,omitempty" yaml:"backup,omitempty"`
+	// Test is how often its channel is tested: a time such as 1h, "" for 2h, or off.
+	Test string `json:"test,omitempty" yaml:"test,omitempty"`
 	// Quiet names the hours in which its messages of P3 and P4 wait: a calendar, or "except"
 	// and one. Digest: it gets one list of them at each change of shift instead.
 	Quiet  string `json:"quiet,omitempty" yaml:"quiet,omitempty"`

@@ -274,6 +274,8 @@ type Delivery struct {
 	Error    string          `json:"error,omitempty"`
 	Ref      string          `json:"ref,omitempty"`
 	Done     time.Time       `json:"done,omitzero"`
+	Instead  string          `json:"instead,omitempty"` // the delivery that did not get through by another channel
+	Over     string          `json:"over,omitempty"`    // the one that went by the next channel
 	Body     json.RawMessage `json:"body"`
 }
 

@@ -147,7 +147,7 @@ func (c *checker) installation(in *grid.Installation) {
 func (c *checker) unit(u *grid.Unit) {
 	c.want(u.ID != "", "unit %q: id is empty: want one", u.Name)
 	c.place("unit "+u.ID, &u.Scope, "")
-	kinds := []grid.UnitKind{grid.FireUnit, grid.MicroStation, grid.UrbanManagement, grid.Utility, grid.Property, grid.Committee, grid.Maintenance, grid.Operator}
+	kinds := []grid.UnitKind{grid.FireUnit, grid.MicroStation, grid.UrbanManagement, grid.Utility, grid.Property, grid.Committee, grid.Maintenance, grid.Operator, grid.ChannelUnit}
 	c.want(slices.Contains(kinds, u.Kind), "unit %s: kind is %q: want one of %v", u.ID, u.Kind, kinds)
 	c.want(u.Tier >= 1 && u.Tier <= 4, "unit %s: tier is %d: want 1 to 4", u.ID, u.Tier)
 	mode, err := grid.ParseMode(string(u.Mode))

@@ -155,8 +155,8 @@ var installationTable = table[grid.Installation]{
 // unit without one leaves the stored hash.
 var unitTable = table[grid.Unit]{
 	name: "units", key: "id",
-	cols:  "id, name, kind, tier, " + scopeCols + ", mode, connector, url, secret, entry, settings, phone, quiet, digest, token_hash",
-	reads: "id, name, kind, tier, " + scopeCols + ", mode, connector, url, secret, entry, settings, phone, quiet, digest",
+	cols:  "id, name, kind, tier, " + scopeCols + ", mode, connector, url, secret, entry, settings, phone, quiet, digest, backup, test, token_hash",
+	reads: "id, name, kind, tier, " + scopeCols + ", mode, connector, url, secret, entry, settings, phone, quiet, digest, backup, test",
 	sets:  map[string]string{"token_hash": "CASE excluded.token_hash WHEN '' THEN token_hash ELSE excluded.token_hash END"},
 	bind: func(a *args, u *grid.Unit) {
 		a.text(u.ID, u.Name, string(u.Kind))
@@ -164,13 +164,13 @@ var unitTable = table[grid.Unit]{
 		a.scope(u.Scope)
 		a.text(string(u.Mode), u.Connector, u.URL, u.Secret, u.Entry, settingsText(u.Settings), u.Phone, u.Quiet)
 		a.flag(u.Digest)
-		a.text(tokenHash(u.Token))
+		a.text(u.Backup, u.Test, tokenHash(u.Token))
 	},
 	scan: func(r *row) grid.Unit {
 		return grid.Unit{
 			ID: r.text(), Name: r.text(), Kind: grid.UnitKind(r.text()), Tier: int(r.num()), Scope: r.scope(),
 			Mode: grid.Mode(r.text()), Connector: r.text(), URL: r.text(), Secret: r.text(), Entry: r.text(),
-			Settings: settingsOf(r.text()), Phone: r.text(), Quiet: r.text(), Digest: r.flag(),
+			Settings: settingsOf(r.text()), Phone: r.text(), Quiet: r.text(), Digest: r.flag(), Backup: r.text(), Test: r.text(),
 		}
 	},
 }
@@ -368,7 +368,7 @@ var moveTable = table[grid.MoveRecord]{
 var deliveryTable = table[grid.Delivery]{
 	name: "deliveries", key: "id",
 	cols: "id, n, ticket, assignment, unit, connector, type, priority, lane, created, state, attempts, next, status, " +
-		"error, ref, done, body, mode, " + scopeCols,
+		"error, ref, done, body, mode, instead, over, " + scopeCols,
 	parent: "tickets", parentKey: "id", copies: "cell",
 	bind: func(a *args, d *grid.Delivery) {
 		a.text(d.ID)
@@ -383,7 +383,7 @@ var deliveryTable = table[grid.Delivery]{
 		a.num(int64(d.Status))
 		a.text(d.Error, d.Ref)
 		a.time(d.Done)
-		a.text(string(d.Body), string(d.Mode))
+		a.text(string(d.Body), string(d.Mode), d.Instead, d.Over)
 		a.scope(d.Scope)
 		a.text(d.Ticket)
 	},
@@ -392,7 +392,7 @@ var deliveryTable = table[grid.Delivery]{
 			ID: r.text(), N: r.num(), Ticket: r.text(), Assignment: r.text(), Unit: r.text(), Connector: r.text(), Type: r.text(),
 			Priority: grid.Priority(r.num()), Lane: r.lane(), Created: r.time(), State: grid.DeliveryState(r.text()),
 			Attempts: int(r.num()), Next: r.time(), Status: int(r.num()), Error: r.text(), Ref: r.text(), Done: r.time(),
-			Body: r.json(), Mode: grid.Mode(r.text()), Scope: r.scope(),
+			Body: r.json(), Mode: grid.Mode(r.text()), Instead: r.text(), Over: r.text(), Scope: r.scope(),
 		}
 	},
 }
