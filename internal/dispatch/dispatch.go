@@ -59,6 +59,9 @@ type Config struct {
 	PerUnit  int             // at once to one unit, in each lane; 4
 	Buffer   int             // deliveries told by Notify and not yet taken up, in each lane; 4096
 	Breaker  Breaker         // when a unit counts as deaf
+	// Apart reports whether the messages to a unit go to different people, so that none of a
+	// ticket waits for another. Nil: no unit's do.
+	Apart func(unit string) bool
 }
 
 // Breaker says when a unit counts as deaf and how it is tried again. A deaf unit gets one

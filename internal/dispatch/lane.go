@@ -176,7 +176,11 @@ func (l *lane) merge(ds []grid.Delivery, now time.Time) {
 
 // add puts a delivery into its stream, or takes over what has changed if it is there.
 func (l *lane) add(d grid.Delivery, now time.Time) {
-	s := l.stream(streamKey{d.Unit, d.Ticket})
+	key := streamKey{d.Unit, d.Ticket}
+	if l.d.cfg.Apart != nil && l.d.cfg.Apart(d.Unit) {
+		key.ticket += "/" + d.ID
+	}
+	s := l.stream(key)
 	if i := slices.IndexFunc(s.queue, func(q grid.Delivery) bool { return q.ID == d.ID }); i >= 0 {
 		if s.running && i == 0 || d.Attempts < s.queue[i].Attempts {
 			return // on its way, or an older copy than ours

@@ -114,7 +114,7 @@ func (e *Engine) seenBy(d *grid.Delivery, by string) string {
 		}
 	}
 	if t != nil {
-		if c := ticket.Called(t, d.ID); c != nil {
+		if c, _ := ticket.Called(t, d.ID); c != nil {
 			return "contact " + c.Contact
 		}
 	}
@@ -148,11 +148,13 @@ func (e *Engine) CheckRoutes(ctx context.Context) error {
 
 // PutContact adds a contact, or changes the one with its id. key makes it idempotent.
 func (e *Engine) PutContact(ctx context.Context, c grid.Contact, key string) (grid.Contact, error) {
-	if key != "" {
-		key = "contact/" + key
+	if key != "" { // what somebody makes a key of may be the number: only its digest is kept
+		key = contactKey(key)
 	}
 	return as[grid.Contact](e.do(ctx, &command{name: "contact.put", key: key, do: func(b *batch) (any, error) { return b.putContact(c) }}))
 }
+
+func contactKey(key string) string { return "contact/" + grid.NewID(time.Time{}, key, 0) }
 
 func (b *batch) putContact(c grid.Contact) (any, error) {
 	if err := b.e.People.CheckContact(&c); err != nil {

@@ -80,7 +80,7 @@ func smokeWithPeople(t *testing.T) *rig {
 	r.contact("unit:u-micro_fire_station", grid.KeyHolder, 2)
 	r.place(grid.Smoke, "p1", "sn:s1")
 	r.contact("point:p1", grid.Occupant, 0)
-	r.say("sn:s1", `{"signals":{"smoke.alarm":true}}`)
+	r.say("sn:s1", `{"smoke.alarm":true}`)
 	return r
 }
 
@@ -189,7 +189,8 @@ func TestWhoReadsAContactGivesAReasonAndStandsInTheAudit(t *testing.T) {
 	if err != nil || string(got.Sealed) != "sealed point:p1" {
 		t.Fatalf("revealed %+v, %v", got, err)
 	}
-	r.say("sn:s1", `{"signals":{"smoke.alarm":true}}`)
+	r.after(time.Minute)
+	r.say("sn:s1", `{"smoke.alarm":true}`)
 	if _, err := r.engine.RevealContact(ctx, c.ID, op, ""); err != nil {
 		t.Fatalf("with smoke at the place: %v", err)
 	}
@@ -220,7 +221,7 @@ func TestWhatIsSealedIsInNoAppliedResult(t *testing.T) {
 	if got.Scope != (grid.Scope{}) || got.Mode != grid.Simulated {
 		t.Fatalf("contact is %+v, want the place and the world of its unit", got)
 	}
-	applied, ok, err := r.store.Applied(t.Context(), "contact/key-1")
+	applied, ok, err := r.store.Applied(t.Context(), contactKey("key-1"))
 	if err != nil || !ok || strings.Contains(string(applied.Result), secretNumber) || !json.Valid(applied.Result) {
 		t.Fatalf("what is kept of the command is %q, %v", applied.Result, err)
 	}

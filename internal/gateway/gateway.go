@@ -33,6 +33,7 @@ import (
 	"gridgate/internal/engine"
 	"gridgate/internal/envelope"
 	"gridgate/internal/evidence"
+	"gridgate/internal/figures"
 	"gridgate/internal/grid"
 	"gridgate/internal/influx"
 	"gridgate/internal/journal"
@@ -63,6 +64,8 @@ type Gateway struct {
 	writer     *influx.Writer
 	profiles   *profile.Set
 	calendars  *calendar.Calendars
+	figures    *figures.Rules
+	boards     chan struct{} // as many as may be worked out at a time
 	alarmRules *alarm.Rules
 	files      *evidence.Files
 	engine     *engine.Engine
@@ -120,6 +123,7 @@ func (g *Gateway) Run(ctx context.Context) (err error) {
 		run.start(ctx, "influx writer", g.writer.Run)
 	}
 	run.start(ctx, "upkeep", g.upkeep)
+	run.start(ctx, "figures", g.runFigures)
 	run.start(ctx, "credentials", g.credentials.run)
 	if err := g.serve(ctx, run); err != nil {
 		cancel()
@@ -232,6 +236,9 @@ func (g *Gateway) rules() (*alarm.Rules, *ticket.Plans, string, error) {
 	}
 	plans, err := ticket.ParsePlans(plansName, plansFile, g.calendars)
 	if err != nil {
+		return nil, nil, "", err
+	}
+	if err := g.readFigures(); err != nil {
 		return nil, nil, "", err
 	}
 	if g.routes, err = g.readRoutes(); err != nil {
@@ -407,7 +414,7 @@ func (g *Gateway) makeDispatcher() error {
 	if err := g.makeConnectors(); err != nil {
 		return err
 	}
-	g.dispatcher = dispatch.New(dispatch.Config{Retry: g.cfg.Dispatch.Retry, Deadline: g.cfg.Dispatch.Timeout},
+	g.dispatcher = dispatch.New(dispatch.Config{Apart: g.routes.Chains().Carries, Retry: g.cfg.Dispatch.Retry, Deadline: g.cfg.Dispatch.Timeout},
 		g.store.PendingDeliveries, results{g.engine}, g.withNumbers(g.connectors), g.log)
 	return nil
 }
@@ -468,7 +475,7 @@ const routes = 100_000
 func (g *Gateway) makeAPI() error {
 	d := api.Deps{
 		Files: g.files, Store: g.store, Engine: faces{g.engine, g}, Frames: g.journal, Workbench: g.engine, Parse: g.parseRegistry, Faces: g.faces, Backup: g.backup, Ready: g.health,
-		Links: g.links, Peers: g.peers, Credentials: g.credentials, People: g.folk, AlarmRules: g.alarmRules,
+		Links: g.links, Peers: g.peers, Credentials: g.credentials, Figures: g.board, People: g.folk, AlarmRules: g.alarmRules,
 		Who:     (&auth.Keeper{Admin: g.token, Unit: g.store.UnitByToken}).Who,
 		Metrics: g.metrics(), Log: g.log, Version: Version,
 	}

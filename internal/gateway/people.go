@@ -268,9 +268,12 @@ func (c carrier) number(ctx context.Context, d *grid.Delivery) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	call := ticket.Called(&t, d.ID)
+	call, over := ticket.Called(&t, d.ID)
 	if call == nil {
 		return "", fmt.Errorf("%w: delivery %s is no call of ticket %s", dispatch.ErrNever, d.ID, d.Ticket)
+	}
+	if over {
+		return "", fmt.Errorf("%w: the calls have ended", dispatch.ErrWithheld)
 	}
 	who, err := c.g.store.Contact(ctx, call.Contact)
 	if err == nil {
@@ -316,7 +319,7 @@ func (g *Gateway) openCalls(ctx context.Context, unit string) ([]dispatch.Open, 
 		if err != nil {
 			return nil, err
 		}
-		if !t.State.Ended() && ticket.Called(&t, d.ID) != nil {
+		if call, _ := ticket.Called(&t, d.ID); call != nil && !t.State.Ended() {
 			out = append(out, dispatch.Open{Ticket: t, Delivery: d})
 		}
 	}

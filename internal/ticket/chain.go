@@ -212,7 +212,10 @@ func (ch *change) own(of string) (out []grid.Contact) {
 	if kind != "seat" {
 		out = append(out, ch.c.Routing.People.Contacts(of, ch.now)...)
 	}
-	return slices.DeleteFunc(out, func(c grid.Contact) bool { return !sameWorld(c.Mode, ch.t.Mode) })
+	return slices.DeleteFunc(out, func(c grid.Contact) bool {
+		// Buildings are known by their names, which may be there twice in a district.
+		return !sameWorld(c.Mode, ch.t.Mode) || kind == "building" && !contains(c.Scope, ch.t.Scope)
+	})
 }
 
 // callNext calls the next contact of a chain, the duty lead after the owner's own. Where
@@ -223,7 +226,7 @@ func (ch *change) callNext(i int, chains *Chains) {
 	ch.closeTask(c, fmt.Sprintf("no answer within %s", chains.Wait))
 	all := ch.own(c.Of)
 	if chains.Lead != "" {
-		all = append(all, ch.own(chains.Lead)...)
+		all = append(all, slices.DeleteFunc(ch.own(chains.Lead), ch.wasCalled)...) // once for the whole ticket
 	}
 	for _, next := range all {
 		if len(c.Calls) >= chains.Most {
@@ -239,6 +242,13 @@ func (ch *change) callNext(i int, chains *Chains) {
 	}
 	ch.endChain(i, endNobody, "")
 	ch.task(decide("%s: nobody answered, %d were called: decide whom to send", c.Of, len(c.Calls)))
+}
+
+// wasCalled reports whether any chain of the ticket has called a contact.
+func (ch *change) wasCalled(who grid.Contact) bool {
+	return slices.ContainsFunc(ch.t.Chains, func(c grid.CallChain) bool {
+		return slices.ContainsFunc(c.Calls, func(p grid.PersonCall) bool { return p.Contact == who.ID })
+	})
 }
 
 // callPerson makes one call, or reports that the contact cannot be called.
@@ -314,12 +324,12 @@ func findCall(t *grid.Ticket, delivery string) (chain, call int) {
 	return -1, -1
 }
 
-// Called gives the call that a delivery is of; nil: it is none.
-func Called(t *grid.Ticket, delivery string) *grid.PersonCall {
+// Called gives the call that a delivery is of, and whether its chain is over; nil: it is none.
+func Called(t *grid.Ticket, delivery string) (call *grid.PersonCall, over bool) {
 	if i, j := findCall(t, delivery); i >= 0 && delivery != "" {
-		return &t.Chains[i].Calls[j]
+		return &t.Chains[i].Calls[j], !t.Chains[i].Ended.IsZero() || t.State.Ended()
 	}
-	return nil
+	return nil, false
 }
 
 // Seen is for a delivery that a person has: a call was answered, or somebody of the unit

@@ -358,3 +358,35 @@ func TestOneTicketCallsNoMoreThanItsBound(t *testing.T) {
 		t.Fatalf("%d calls, %s: want %d", len(c.Calls), c.Why, mostCalls)
 	}
 }
+
+func TestTheDutyLeadIsCalledOnceForATicketAndNotByEachChain(t *testing.T) {
+	f := crew()
+	f.contacts["unit:property"] = []grid.Contact{number("p1", grid.DutyPhone)}
+	s := calling(t, byVoice, f)
+	for n := range 6 {
+		s.ticks(at(time.Duration(n+1) * 30 * sec))
+	}
+	lead := 0
+	for _, c := range s.tk.Chains {
+		for _, p := range c.Calls {
+			if p.Contact == "lead" {
+				lead++
+			}
+		}
+		if c.Why != endNoContacts && c.Why != endNobody {
+			t.Errorf("chain is %+v, want it ended", c)
+		}
+	}
+	if lead != 1 {
+		t.Fatalf("the duty lead was called %d times, want once", lead)
+	}
+}
+
+func TestAKeyHolderOfAnotherCompoundIsNotCalled(t *testing.T) {
+	f := crew()
+	other, here := number("other", grid.KeyHolder), number("here", grid.KeyHolder)
+	other.Scope, here.Scope = grid.Scope{District: "310105", Street: "310105001"}, grid.Scope{District: "310105", Street: street.Street}
+	f.contacts["building:b1"] = []grid.Contact{other, here}
+	s := calling(t, byVoice, f)
+	s.wantCalled("building:b1", "here")
+}
