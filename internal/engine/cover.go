@@ -3,7 +3,6 @@ package engine
 import (
 	"context"
 	"fmt"
-	"maps"
 	"slices"
 	"time"
 
@@ -296,12 +295,10 @@ func (b *batch) urgent(id string) {
 func (b *batch) uncover(w *grid.Window) {
 	e := b.e
 	why := fmt.Sprintf("%s window %s has ended, by %s", w.Kind, w.ID, w.EndedBy)
-	for _, id := range slices.Sorted(maps.Keys(e.alarms)) {
+	for _, id := range e.coveredBy(w.ID) {
 		a := e.alarms[id]
-		if a.Cover == nil || a.Cover.Window != w.ID || a.Cover.State == grid.CoverOver {
-			continue
-		}
 		switch {
+		case a.Cover.State == grid.CoverOver: // with another, a moment ago
 		case a.Cover.State == grid.CoverExercise:
 			b.practiceOver(id, why)
 		case a.Cover.State == grid.CoverAsked && w.Kind != grid.WindowPermit:
@@ -316,6 +313,18 @@ func (b *batch) uncover(w *grid.Window) {
 			b.dispatch(id, why+", and it is still active", b.now)
 		}
 	}
+}
+
+// coveredBy are the episodes that a window covers, sorted: ids must not depend on the order
+// of a map.
+func (e *Engine) coveredBy(window string) (ids []string) {
+	for id, a := range e.alarms {
+		if a.Cover != nil && a.Cover.Window == window && a.Cover.State != grid.CoverOver {
+			ids = append(ids, id)
+		}
+	}
+	slices.Sort(ids)
+	return ids
 }
 
 // heldByAnother hands an episode over to another window that covers its point.
@@ -381,8 +390,8 @@ func (e *Engine) AnswerPermit(ctx context.Context, id string, a grid.WindowAnswe
 			return nil, err
 		}
 		out := []grid.Alarm{}
-		for _, al := range slices.Sorted(maps.Keys(e.alarms)) {
-			if c := e.alarms[al].Cover; c == nil || c.Window != id || c.State != grid.CoverAsked {
+		for _, al := range e.coveredBy(id) {
+			if e.alarms[al].Cover.State != grid.CoverAsked {
 				continue
 			}
 			if err := b.answer(al, a); err != nil {

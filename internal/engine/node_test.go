@@ -58,6 +58,7 @@ type order struct {
 	Reg    grid.Registration
 	Roll   rollOrder
 	Down   downOrder
+	Window grid.Window
 }
 
 // wireFrame is a frame as its broker has it.
@@ -234,6 +235,8 @@ func (n *node) do(o *order) reply {
 		err = n.deliver(ctx)
 	case "downlink", "downlink step", "downlink cancel":
 		err = n.downlink(ctx, o.Do, &o.Down)
+	case "window", "end window", "posture", "answer":
+		err = n.window(ctx, o)
 	case "live":
 		r.Live, err = n.live(ctx)
 	default:

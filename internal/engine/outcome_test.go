@@ -39,6 +39,7 @@ func outcomeOf(t testing.TB, dir, delivered string, live map[string]string) outc
 	out := outcome{facts: map[string]string{}, lines: map[string]bool{}, ledger: map[grid.Outcome]int64{}, copies: map[string]int{}}
 	maps.Copy(out.facts, live)
 	names := out.alarms(t, st)
+	out.windows(t, st, names)
 	tickets := out.tickets(t, st)
 	out.deliveries(t, st, delivered, tickets)
 	count := map[string]int{}

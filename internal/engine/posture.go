@@ -3,7 +3,6 @@ package engine
 import (
 	"context"
 	"fmt"
-	"maps"
 	"slices"
 	"time"
 
@@ -147,11 +146,15 @@ func (b *batch) judgeAgain(was, is grid.PostureName) {
 			}
 		}
 	}
-	for _, id := range slices.Sorted(maps.Keys(e.alarms)) {
-		a := e.alarms[id]
-		if !a.Active || !e.Rules.Differs(is, a.Type) {
-			continue
+	var ids []string
+	for id, a := range e.alarms {
+		if a.Active && e.Rules.Differs(is, a.Type) {
+			ids = append(ids, id)
 		}
+	}
+	slices.Sort(ids)
+	for _, id := range ids {
+		a := e.alarms[id]
 		if s, ok := e.coverSite(a); ok && s.rule.From == alarm.FromSignal {
 			b.liftTo(id, s.rule.Priority, fmt.Sprintf("posture is %s", is))
 		}

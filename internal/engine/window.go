@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"fmt"
-	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -374,8 +373,8 @@ func (e *Engine) loadWindows(ctx context.Context) error {
 		e.windows.all[all[i].ID] = &all[i]
 		b.indexWindow(&all[i])
 	}
-	for _, id := range slices.Sorted(maps.Keys(e.alarms)) {
-		if c := e.alarms[id].Cover; c != nil {
+	for id, a := range e.alarms {
+		if c := a.Cover; c != nil {
 			switch c.State {
 			case grid.CoverAsked:
 				e.windows.due.set(coverDue+id, c.Due)

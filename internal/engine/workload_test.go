@@ -132,6 +132,8 @@ func (w *workload) step() {
 		w.add(order{Do: "put", Reg: w.registrationAgain()})
 	case n < 16:
 		w.roll()
+	case n < 18:
+		w.window()
 	}
 	w.tell()
 	if r.IntN(3) == 0 {

@@ -1,0 +1,106 @@
+package engine
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"slices"
+	"testing"
+	"time"
+
+	"gridgate/internal/grid"
+	"gridgate/internal/state"
+)
+
+// Windows, exercises and postures of a workload: they are opened, answered and ended over
+// whatever the points do.
+
+// window opens a window, ends one, or answers what it asks; or switches the posture.
+func (w *workload) window() {
+	r := w.rng
+	s := w.any()
+	w.keys++
+	by := grid.Actor{Role: grid.RoleSupervisor, Name: "chen"}
+	win := grid.Window{
+		ID: fmt.Sprintf("window-%d", w.keys), Kind: grid.WindowKinds[r.IntN(len(grid.WindowKinds))], Points: []string{s.point, w.any().point},
+		To: w.at.Add(time.Duration(2+r.IntN(28)) * time.Minute), By: by, Reason: "work", Holder: "u-utility", Session: "phone", Patrol: "lin", Lead: "wu",
+		Script: []grid.Expected{{Point: s.point, Type: typeOf(s.kind)}},
+	}
+	switch win.Kind {
+	case grid.WindowShelved:
+		win.Types = []grid.EventType{grid.EventDoorHeldOpen, grid.EventManholeTilted, grid.EventDeviceTamper}
+		win.Session = ""
+	case grid.WindowPermit, grid.WindowExercise, grid.WindowOutOfService:
+		win.Session = ""
+	}
+	w.add(order{Do: "window", Window: win})
+	for range r.IntN(3) {
+		w.pass(time.Duration(10+r.IntN(80)) * time.Second)
+		w.frames(8)
+		w.add(order{Do: "settle"}, order{Do: "answer", Point: s.point, Again: false, Move: grid.Move{Reason: []string{"yes", "no"}[r.IntN(2)]}})
+	}
+	switch r.IntN(4) {
+	case 0:
+		w.add(order{Do: "end window", Window: win})
+	case 1:
+		names := grid.PostureNames
+		w.add(order{Do: "posture", Window: grid.Window{Reason: string(names[r.IntN(len(names))]), To: w.at.Add(time.Hour), By: by}})
+	}
+	w.add(order{Do: "settle"})
+}
+
+func typeOf(k grid.Kind) grid.EventType {
+	switch k {
+	case grid.Smoke:
+		return grid.EventSmokeAlarm
+	case grid.Manhole:
+		return grid.EventManholeTilted
+	case grid.Door:
+		return grid.EventDoorHeldOpen
+	}
+	return grid.EventParkingOverstay
+}
+
+func (n *node) window(ctx context.Context, o *order) error {
+	w := &o.Window
+	var err error
+	switch o.Do {
+	case "window":
+		_, err = n.engine.OpenWindow(ctx, *w)
+	case "end window":
+		_, err = n.engine.EndWindow(ctx, w.ID, w.By, "done")
+	case "posture":
+		_, err = n.engine.SwitchPosture(ctx, grid.Posture{Name: grid.PostureName(w.Reason), To: w.To, By: w.By})
+	case "answer":
+		err = n.answer(ctx, o)
+	}
+	return err
+}
+
+// answer answers for the newest alarm of a point.
+func (n *node) answer(ctx context.Context, o *order) error {
+	page, err := n.store.ListAlarms(ctx, state.Query{Point: o.Point})
+	if err != nil || len(page.Items) == 0 {
+		return err
+	}
+	a := slices.MaxFunc(page.Items, func(a, b grid.Alarm) int { return cmp.Or(a.Raised.Compare(b.Raised), cmp.Compare(a.Type, b.Type)) })
+	_, err = n.engine.AnswerAlarm(ctx, a.ID, grid.WindowAnswer{
+		Yes: o.Move.Reason == "yes", Session: "phone", By: grid.Actor{Role: grid.RoleSupervisor, Name: "chen"},
+	})
+	return err
+}
+
+// windows tells of windows, postures and what is covered.
+func (o *outcome) windows(t testing.TB, st *state.Store, names map[string]string) {
+	for _, w := range everything(t, st.ListWindows) {
+		o.facts["window "+w.ID] = fmt.Sprintf("%s from %s to %s ended %s by %s", w.Kind, clockOf(w.From), clockOf(w.To), clockOf(w.Ended), w.EndedBy)
+	}
+	for _, p := range everything(t, st.ListPostures) {
+		o.facts[fmt.Sprintf("posture %s %s", p.Name, clockOf(p.From))] = fmt.Sprintf("to %s ended %s by %s", clockOf(p.To), clockOf(p.Ended), p.EndedBy)
+	}
+	for _, a := range everything(t, st.ListAlarms) {
+		if c := a.Cover; c != nil {
+			o.facts["cover of "+names[a.ID]] = fmt.Sprintf("%s %s %s due %s answer %q by %q at %s: mode %s", c.Window, c.Kind, c.State, clockOf(c.Due), c.Answer, c.By, clockOf(c.At), a.Mode)
+		}
+	}
+}
