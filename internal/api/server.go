@@ -20,6 +20,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
 	"gridgate/internal/alarm"
+	"gridgate/internal/figures"
 	"gridgate/internal/grid"
 )
 
@@ -61,11 +62,18 @@ type Deps struct {
 	Credentials Credentials
 	// People is who can be called, and who is on duty. Optional.
 	People People
+	// Filer takes what people report, and Hazards gives the hazards among it. Optional.
+	Filer   Filer
+	Hazards Hazards
 	// Links is the health of each transport, Peers of who is behind a link. Optional.
 	Links func() []grid.LinkHealth
 	Peers func(link string) ([]grid.LinkHealth, error)
+	// Figures makes the KPI board. Optional.
+	Figures func(ctx context.Context, a figures.Ask) (figures.Board, error)
 	// Faces are served beside /api/v1. Optional.
 	Faces []Face
+	// Channels is how the tests of units' channels go. Optional.
+	Channels func() []grid.ChannelHealth
 	// Metrics is served at /metrics. Optional.
 	Metrics prometheus.Gatherer
 

@@ -119,6 +119,18 @@ func (g *GBT26875) Deliver(ctx context.Context, d grid.Delivery) (grid.Receipt, 
 	return r, nil
 }
 
+// Probe connects and says nothing: the standard has no message of a centre for a test.
+func (g *GBT26875) Probe(ctx context.Context, u grid.Unit) error {
+	if err := g.Check(u); err != nil {
+		return err
+	}
+	conn, err := g.dial(ctx, u)
+	if err != nil {
+		return err
+	}
+	return conn.Close()
+}
+
 func (g *GBT26875) dial(ctx context.Context, u grid.Unit) (net.Conn, error) {
 	a, err := centre(u)
 	if err != nil {

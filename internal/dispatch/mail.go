@@ -100,6 +100,15 @@ func (m *Mail) Deliver(ctx context.Context, d grid.Delivery) (grid.Receipt, erro
 	return r, fmt.Errorf("mail server: %s", printable(err.Error(), detailLimit))
 }
 
+// Probe logs in to the mail server and sends nothing. Whether the mailbox is there only a
+// letter tells.
+func (m *Mail) Probe(ctx context.Context, u grid.Unit) error {
+	if err := m.Check(u); err != nil {
+		return err
+	}
+	return m.send(ctx, nil)
+}
+
 // letter is a pure function of unit, delivery and our clock.
 func (m *Mail) letter(u grid.Unit, d grid.Delivery) (*gomail.Msg, error) {
 	b, err := read(d)
@@ -146,7 +155,7 @@ func (m *Mail) letter(u grid.Unit, d grid.Delivery) (*gomail.Msg, error) {
 	return out, nil
 }
 
-// send is one session with the server. It ends with ctx, and its connection with it:
+// send is one session with the server, without a letter a login alone. It ends with ctx, and its connection with it:
 // the library closes none that ends in an error.
 func (m *Mail) send(ctx context.Context, letter *gomail.Msg) error {
 	config := Reach{TLS: m.cfg.TLS}.tlsConfig()
@@ -186,8 +195,10 @@ func (m *Mail) send(ctx context.Context, letter *gomail.Msg) error {
 	if err != nil {
 		return err
 	}
-	if err := client.SendWithSMTPClient(session, letter); err != nil {
-		return err
+	if letter != nil {
+		if err := client.SendWithSMTPClient(session, letter); err != nil {
+			return err
+		}
 	}
 	_ = client.CloseWithSMTPClient(session) // QUIT: the letter is taken, however they part
 	return nil

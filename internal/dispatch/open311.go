@@ -83,6 +83,18 @@ func (o *Open311) Deliver(ctx context.Context, d grid.Delivery) (grid.Receipt, e
 	return o.create(ctx, u, d, b)
 }
 
+// Probe asks for the list of services: a test request would be a case in somebody's system.
+func (o *Open311) Probe(ctx context.Context, u grid.Unit) error {
+	if err := o.Check(u); err != nil {
+		return err
+	}
+	r, err := o.get(ctx, u, endpoint311(u, "services", url.Values{}))
+	if err == nil && r.status != http.StatusOK {
+		err = fmt.Errorf("services cannot be listed: %s%s", r.text, r.why())
+	}
+	return err
+}
+
 // mark is how a delivery is found among the requests of a server.
 func mark311(id string) string { return "[gridgate " + id + "]" }
 

@@ -38,6 +38,8 @@ type Config struct {
 	Rules     string         `yaml:"rules"`     // file; "" is the built-in set
 	Tickets   string         `yaml:"tickets"`   // file; "" is the built-in set
 	Calendars string         `yaml:"calendars"` // file; "" is the built-in set
+	Hazards   string         `yaml:"hazards"`   // file; "" is the built-in set
+	Figures   string         `yaml:"figures"`   // file; "" is the built-in set
 	Routes    string         `yaml:"routes"`    // file; "" is the built-in set
 	Profiles  []string       `yaml:"profiles"`  // folders; a later one overrides, all override the built-in
 	Registry  []string       `yaml:"registry"`  // files with points, devices, installations, units, imported at start
@@ -132,6 +134,7 @@ type DispatchConfig struct {
 	AllowCIDRs []string       `yaml:"allow_cidrs"` // private networks that webhooks may reach; none by default
 	Timeout    time.Duration  `yaml:"timeout"`
 	Retry      dispatch.Retry `yaml:"retry"`
+	TestEvery  time.Duration  `yaml:"test_every"` // how often each channel is tested at least
 	Poll       time.Duration  `yaml:"poll"`       // how often a unit that must be asked is asked for its answers
 	Connectors []string       `yaml:"connectors"` // folders of connectors that are data; a later one overrides, all override the built-in
 	Mail       MailConfig     `yaml:"mail"`
@@ -167,7 +170,7 @@ func Default() Config {
 		Engine:   EngineConfig{CheckpointEvery: 5 * time.Second, SessionSilent: 2 * time.Minute},
 		Rollout:  RolloutConfig{MinFrames: 20, MaxWorsePercent: 5},
 		Influx:   InfluxConfig{Managed: true, Listen: "127.0.0.1:8086", Bucket: "gridgate/autogen", QueueBytes: 2 << 30},
-		Dispatch: DispatchConfig{Timeout: 15 * time.Second, Poll: time.Minute, Retry: dispatch.StandardRetry()},
+		Dispatch: DispatchConfig{Timeout: 15 * time.Second, TestEvery: 2 * time.Hour, Poll: time.Minute, Retry: dispatch.StandardRetry()},
 		Log:      LogConfig{Level: "info", Format: "text"},
 
 		Credentials: defaultCredentials(),
@@ -209,7 +212,7 @@ func (c *Config) parse(b []byte) error {
 
 // resolve makes relative paths relative to dir.
 func (c *Config) resolve(dir string) {
-	paths := []*string{&c.DataDir, &c.HTTP.TokenFile, &c.Credentials.KeyFile, &c.Influx.Bin, &c.Influx.TokenFile, &c.Rules, &c.Tickets, &c.Routes, &c.Dispatch.CAP, &c.Dispatch.Open311, &c.Dispatch.Mail.PasswordFile, &c.Calendars, &c.Broker.TLS.Cert, &c.Broker.TLS.Key, &c.Broker.TLS.ClientCA}
+	paths := []*string{&c.DataDir, &c.HTTP.TokenFile, &c.Credentials.KeyFile, &c.Influx.Bin, &c.Influx.TokenFile, &c.Rules, &c.Tickets, &c.Routes, &c.Dispatch.CAP, &c.Dispatch.Open311, &c.Dispatch.Mail.PasswordFile, &c.Calendars, &c.Hazards, &c.Figures, &c.Broker.TLS.Cert, &c.Broker.TLS.Key, &c.Broker.TLS.ClientCA}
 	for i := range c.MQTT {
 		m := &c.MQTT[i]
 		paths = append(paths, &m.PasswordFile, &m.TLS.CA, &m.TLS.Cert, &m.TLS.Key)
@@ -315,6 +318,7 @@ func (c *Config) validateDispatch(v *problems) {
 		v.want(err == nil, "dispatch.allow_cidrs[%d] is %q: want a network such as 10.1.0.0/16", i, s)
 	}
 	v.want(d.Timeout > 0 && d.Timeout <= time.Minute, "dispatch.timeout is %s: want more than 0 and at most 1m", d.Timeout)
+	v.want(d.TestEvery >= time.Minute && d.TestEvery <= 2*time.Hour, "dispatch.test_every is %s: want 1m to 2h", d.TestEvery)
 	for name, pauses := range map[string][]time.Duration{"normal": d.Retry.Normal, "urgent": d.Retry.Urgent} {
 		v.want(len(pauses) > 0, "dispatch.retry.%s is empty: want at least one pause", name)
 		for _, p := range pauses {

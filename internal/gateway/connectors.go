@@ -55,6 +55,7 @@ func (g *Gateway) makeConnectors() error {
 		return err
 	}
 	g.makePoller()
+	g.makeTester()
 	return nil
 }
 

@@ -35,6 +35,7 @@ import (
 	"gridgate/internal/evidence"
 	"gridgate/internal/figures"
 	"gridgate/internal/grid"
+	"gridgate/internal/hazard"
 	"gridgate/internal/influx"
 	"gridgate/internal/journal"
 	"gridgate/internal/mqtt"
@@ -64,6 +65,7 @@ type Gateway struct {
 	writer     *influx.Writer
 	profiles   *profile.Set
 	calendars  *calendar.Calendars
+	hazards    *hazard.Kinds
 	figures    *figures.Rules
 	boards     chan struct{} // as many as may be worked out at a time
 	alarmRules *alarm.Rules
@@ -73,6 +75,8 @@ type Gateway struct {
 	connectors map[string]grid.Connector
 	faces      []api.Face
 	poller     *dispatch.Poller
+	tester     *dispatch.Tester
+	heard      heardUnits
 	outbox     *downlink.Outbox
 	broker     *broker.Broker
 	mqtt       []*mqtt.Transport
@@ -115,6 +119,7 @@ func (g *Gateway) Run(ctx context.Context) (err error) {
 	run.start(ctx, "journal", g.journal.Run)
 	run.start(ctx, "engine", g.engine.Run)
 	run.start(ctx, "dispatch", g.dispatcher.Run)
+	run.start(ctx, "channel tests", g.testChannels)
 	run.start(ctx, "answers", g.poll)
 	if g.server != nil {
 		run.start(ctx, "influxdb", g.server.Run)
@@ -125,6 +130,7 @@ func (g *Gateway) Run(ctx context.Context) (err error) {
 	run.start(ctx, "upkeep", g.upkeep)
 	run.start(ctx, "figures", g.runFigures)
 	run.start(ctx, "credentials", g.credentials.run)
+	run.start(ctx, "rosters", g.tellGaps)
 	if err := g.serve(ctx, run); err != nil {
 		cancel()
 		return errors.Join(err, run.wait())
@@ -236,6 +242,9 @@ func (g *Gateway) rules() (*alarm.Rules, *ticket.Plans, string, error) {
 	}
 	plans, err := ticket.ParsePlans(plansName, plansFile, g.calendars)
 	if err != nil {
+		return nil, nil, "", err
+	}
+	if err := g.readHazards(rules); err != nil {
 		return nil, nil, "", err
 	}
 	if err := g.readFigures(); err != nil {
@@ -364,7 +373,7 @@ func trimmed(b []byte) []byte {
 
 func (g *Gateway) makeEngine(rules *alarm.Rules, plans *ticket.Plans, version string) (err error) {
 	c := engine.Config{
-		Dir: g.cfg.DataDir, Journal: g.journal, Store: g.store, Profiles: g.profiles, Rules: rules, Plans: plans,
+		Dir: g.cfg.DataDir, Journal: g.journal, Store: g.store, Profiles: g.profiles, Rules: rules, Plans: plans, Hazards: g.hazards,
 		Routes: g.routes, People: people.NewBook(g.calendars),
 		Body: g.body, Digest: g.digest, Calendars: g.calendars, Committed: g.committed, CredentialsChanged: g.credentials.change, Decoders: g.cfg.Engine.Decoders, CheckpointEvery: g.cfg.Engine.CheckpointEvery, SessionSilent: g.cfg.Engine.SessionSilent,
 		ConfigVersion: version, SeriesLost: g.queueLost, Log: g.log,
@@ -388,6 +397,7 @@ func (g *Gateway) committed(rows *state.Batch) {
 	if len(due) > 0 {
 		g.dispatcher.Notify(due)
 	}
+	g.heard.note(rows.Deliveries)
 	if len(rows.Downlinks) > 0 {
 		g.outbox.Notify(rows.Downlinks)
 	}
@@ -475,7 +485,7 @@ const routes = 100_000
 func (g *Gateway) makeAPI() error {
 	d := api.Deps{
 		Files: g.files, Store: g.store, Engine: faces{g.engine, g}, Frames: g.journal, Workbench: g.engine, Parse: g.parseRegistry, Faces: g.faces, Backup: g.backup, Ready: g.health,
-		Links: g.links, Peers: g.peers, Credentials: g.credentials, Figures: g.board, People: g.folk, AlarmRules: g.alarmRules,
+		Channels: g.channels, Links: g.links, Peers: g.peers, Credentials: g.credentials, Figures: g.board, People: g.folk, AlarmRules: g.alarmRules,
 		Who:     (&auth.Keeper{Admin: g.token, Unit: g.store.UnitByToken}).Who,
 		Metrics: g.metrics(), Log: g.log, Version: Version,
 	}

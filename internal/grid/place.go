@@ -157,3 +157,12 @@ type Registration struct {
 	Installations []Installation `json:"installations,omitempty" yaml:"installations,omitempty"`
 	Units         []Unit         `json:"units,omitempty" yaml:"units,omitempty"`
 }
+
+// ChannelHealth is how the tests of the channel to a unit go.
+type ChannelHealth struct {
+	Unit    string    `json:"unit"`
+	Tested  time.Time `json:"tested,omitzero"` // when the newest test ended
+	Due     time.Time `json:"due"`
+	Fails   int       `json:"fails"` // in a row
+	Problem string    `json:"problem,omitempty"`
+}

@@ -162,6 +162,10 @@ func (c *checker) unit(u *grid.Unit) {
 		c.want(u.Secret != "", "unit %s: secret is empty: want whsec_… to sign with", u.ID)
 	default: // what each of the others asks for, the gateway knows that has them
 	}
+	if u.Test != "" && u.Test != "off" {
+		d, err := time.ParseDuration(u.Test)
+		c.want(err == nil && d >= time.Minute && d <= 2*time.Hour, "unit %s: test is %q: want a time from 1m to 2h, or off", u.ID, u.Test)
+	}
 	c.want(slices.Contains([]string{"", "auto", "confirmed_only", "operator"}, u.Entry), "unit %s: entry is %q: want auto, confirmed_only or operator", u.ID, u.Entry)
 }
 
