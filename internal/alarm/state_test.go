@@ -43,7 +43,7 @@ func TestAnAcknowledgementHoldsAsLongAsItsPrioritySays(t *testing.T) {
 		}
 	}
 	a := p.Acknowledge(grid.Alarm{Priority: 1, AlarmDetail: grid.AlarmDetail{Comment: "before"}}, "li", "", now)
-	if !AckExpires(&a).IsZero() || a.Comment != "before" {
+	if !a.AckUntil.IsZero() || a.Comment != "before" {
 		t.Errorf("one of an alarm that is over: %+v, want no end, and the comment kept", a)
 	}
 	a = p.Acknowledge(grid.Alarm{Priority: 1, Active: true}, "li", "", now)

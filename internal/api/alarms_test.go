@@ -102,7 +102,10 @@ func TestAnAcknowledgementNamesThePersonAndWhatTheyHaveSeen(t *testing.T) {
 	if err != nil || len(many.Acked) != 1 || len(many.Refused) != 1 || many.Refused[0].ID != "a2" {
 		t.Errorf("%+v, %v", many, err)
 	}
-	if _, err := c.AckMany(t.Context(), AckMany{}); grid.CodeOf(err) != grid.Invalid {
+	if code, _, _ := w.do(admin, "POST", "/api/v1/alarms/ack", `{"alarms": [{"id": "a1"}]}`); code != 422 {
+		t.Errorf("of many, without what was seen: %d", code)
+	}
+	if _, err := c.AckMany(t.Context(), AckMany{Alarms: []alarm.Seen{}}); grid.CodeOf(err) != grid.Invalid {
 		t.Errorf("of none: %v", err)
 	}
 	if v, err := c.CommentAlarm(t.Context(), "a1", "burnt rice", &As{Name: "wang"}); err != nil || v.Comment != "burnt rice" || e.by[len(e.by)-1].Name != "wang" {

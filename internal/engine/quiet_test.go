@@ -315,3 +315,77 @@ func TestADigestThatCannotBeMadeSendsItsMessagesOneByOne(t *testing.T) {
 		}
 	}
 }
+
+func TestAUnitThatWantsNoDigestAnyMoreGetsWhatWaitedBeforeItsNextMessage(t *testing.T) {
+	r := quietRig(t, "2026-03-02 09:00", func(u *grid.Unit) { u.Digest = true })
+	r.doorHeld("gate", "sn:1")
+	waited := r.deliveries()
+	page := must[state.Page[grid.Unit]](t)(r.store.ListUnits(t.Context(), state.Query{}))
+	for i := range page.Items {
+		page.Items[i].Digest = false
+	}
+	r.put(grid.Registration{Units: page.Items})
+	tk := r.theTicket()
+	if _, err := r.move(grid.Move{Ticket: tk.ID, Verb: grid.VerbAssign, Unit: "u-utility", By: grid.Actor{Role: grid.RoleSupervisor, Name: "wang"}, Reason: "theirs"}); err != nil {
+		t.Fatal(err)
+	}
+	r.mu.Lock()
+	sent := slices.Clone(r.sent)
+	r.mu.Unlock()
+	told := map[string]int64{}
+	for _, d := range sent {
+		if d.State == grid.DeliveryPending && d.N < told[d.Unit] {
+			t.Errorf("%s to %s is told after a later one", d.Type, d.Unit)
+		}
+		told[d.Unit] = max(told[d.Unit], d.N)
+	}
+	for _, w := range waited {
+		later := slices.ContainsFunc(r.deliveries(), func(d grid.Delivery) bool { return d.Unit == w.Unit && d.N > w.N })
+		if d := must[grid.Delivery](t)(r.store.Delivery(t.Context(), w.ID)); later && d.State != grid.DeliveryPending {
+			t.Errorf("%s to %s is %s though a later one is on its way", d.Type, d.Unit, d.State)
+		}
+	}
+}
+
+func TestFailedCommitsDoubleNoDigestAndNoExpiry(t *testing.T) {
+	gate := &gatedDownlinks{all: true}
+	r := newRig(t, withHours(t), func(c *Config) { gate.Store = c.Store.(*state.Store); c.Store = gate })
+	r.clock.Store(shanghai(t, "2026-03-02 09:00").UnixNano())
+	r.units()
+	page := must[state.Page[grid.Unit]](t)(r.store.ListUnits(t.Context(), state.Query{}))
+	for i := range page.Items {
+		page.Items[i].Digest = true
+	}
+	r.put(grid.Registration{Units: page.Items})
+	r.doorHeld("gate", "sn:1")
+	messages := r.deliveries()
+	a := r.theAlarm(grid.EventDoorHeldOpen)
+	gate.left.Store(2)
+	a = r.ack(a.ID, "")
+	gate.left.Store(2)
+	r.clock.Store(shanghai(t, "2026-03-02 14:00").UnixNano())
+	r.settle()
+	r.after(time.Minute)
+	if gate.left.Load() >= 0 {
+		t.Fatal("no commit failed")
+	}
+	digests := map[string]int{}
+	for _, d := range r.deliveries() {
+		if d.Type == grid.DeliveryDigest {
+			digests[d.Unit]++
+		}
+	}
+	for _, m := range messages {
+		d := must[grid.Delivery](t)(r.store.Delivery(t.Context(), m.ID))
+		if digests[m.Unit] != 1 || d.State != grid.DeliveryDigested {
+			t.Errorf("%s to %s is %s, the unit has %d digests", m.Type, m.Unit, d.State, digests[m.Unit])
+		}
+	}
+	gate.left.Store(2)
+	r.clock.Store(a.AckUntil.UnixNano()) // P3: 8 h
+	r.settle()
+	r.after(time.Minute)
+	if got := r.actions(grid.EventDoorHeldOpen); strings.Count(got, "unacknowledged") != 1 {
+		t.Errorf("events are %q: want one end of the acknowledgement", got)
+	}
+}
