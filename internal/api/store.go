@@ -33,6 +33,7 @@ type Store interface {
 	ListDeliveries(context.Context, Query) (Page[grid.Delivery], error)
 	ListQuarantine(context.Context, Query) (Page[grid.QuarantinedFrame], error)
 	ListDownlinks(context.Context, Query) (Page[grid.Downlink], error)
+	ListHotspots(context.Context, Query) (Page[grid.Hotspot], error)
 
 	Point(ctx context.Context, id string) (grid.Point, error)
 	Device(ctx context.Context, id grid.Identity) (grid.Device, error)

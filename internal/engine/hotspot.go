@@ -36,22 +36,21 @@ func (e *Engine) HotspotsJudged(ctx context.Context, rows []grid.Hotspot, r Rect
 			at[b.rows.Hotspots[i].Key()] = &b.rows.Hotspots[i]
 		}
 		for i := range rows {
-			if err := b.hotspot(&rows[i], at[rows[i].Key()], r); err != nil {
-				return nil, err
-			}
+			b.hotspot(&rows[i], at[rows[i].Key()], r)
 		}
 		return nil, nil
 	}})
 	return err
 }
 
-func (b *batch) hotspot(row, standing *grid.Hotspot, r Rectification) error {
+func (b *batch) hotspot(row, standing *grid.Hotspot, r Rectification) {
 	stands := standing != nil && standing.Delisted.IsZero()
 	switch {
 	case row.ID == "" && stands || row.ID != "" && (!stands || standing.ID != row.ID):
-		return nil // it was judged by a list that has changed since
+		return // it was judged by a list that has changed since
 	case row.ID == "":
-		return b.list(row, r)
+		b.list(row, r)
+		return
 	}
 	h := *standing
 	h.Alarms, h.Share, h.Kinds, h.Judged = row.Alarms, row.Share, row.Kinds, row.Judged
@@ -60,27 +59,33 @@ func (b *batch) hotspot(row, standing *grid.Hotspot, r Rectification) error {
 	if !h.Delisted.IsZero() {
 		b.hotspotChanged(&h, "cleared", "hotspot.delist", h.WhyNot, r)
 	}
-	return nil
 }
 
 // list puts a place on the list and opens the ticket to put it right.
-func (b *batch) list(row *grid.Hotspot, r Rectification) error {
+func (b *batch) list(row *grid.Hotspot, r Rectification) {
+	h := *row
+	h.ID = b.id()
+	b.rectify(&h, r)
+	b.rows.Hotspots = append(b.rows.Hotspots, h)
+	b.hotspotChanged(&h, "noted", "hotspot.list", h.Why, r)
+}
+
+// rectify opens the ticket. Without a plan for it the place is listed all the same.
+func (b *batch) rectify(h *grid.Hotspot, r Rectification) {
 	e := b.e
 	plan, err := e.Plans.For(grid.EventHotspotListed)
 	if err != nil {
-		return err
+		e.log.Error("no ticket was opened", "err", err)
+		return
 	}
-	h := *row
-	h.ID, h.Ticket = b.id(), b.id()
+	h.Ticket = b.id()
 	t, res := ticket.Open(ticket.Opening{
 		ID: h.Ticket, Case: caseNumber(b.now, h.Ticket), Type: grid.EventHotspotListed, Priority: r.Priority, Mode: h.Mode, Scope: h.Scope, Cell: h.Cell,
 		Title: r.Title, Place: fmt.Sprintf("%s %s", h.What, h.Place), Detail: h.Why, At: b.now, Routing: e.routing(""),
 	}, plan, e.unitList())
-	*b.changeTicket(h.Ticket) = t
-	b.ticketChanged(e.tickets[h.Ticket], res)
-	b.rows.Hotspots = append(b.rows.Hotspots, h)
-	b.hotspotChanged(&h, "noted", "hotspot.list", h.Why, r)
-	return nil
+	row := b.changeTicket(h.Ticket)
+	*row = t
+	b.ticketChanged(row, res)
 }
 
 // hotspotChanged writes the event and the audit line of a listing or delisting.

@@ -213,3 +213,13 @@ func (h HotspotRules) again(row grid.Hotspot, p *place, load map[string]int, now
 }
 
 func days(d time.Duration) string { return fmt.Sprintf("%g days", d.Hours()/24) }
+
+// Rows are the hot-spots of verdicts, as the engine takes them: one without an id is to be
+// listed, one with a time of delisting leaves the list.
+func Rows(verdicts []Verdict) []grid.Hotspot {
+	rows := make([]grid.Hotspot, len(verdicts))
+	for i := range verdicts {
+		rows[i] = verdicts[i].Hotspot
+	}
+	return rows
+}
