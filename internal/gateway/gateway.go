@@ -485,7 +485,7 @@ const routes = 100_000
 func (g *Gateway) makeAPI() error {
 	d := api.Deps{
 		Files: g.files, Store: g.store, Engine: faces{g.engine, g}, Frames: g.journal, Workbench: g.engine, Parse: g.parseRegistry, Faces: g.faces, Backup: g.backup, Ready: g.health,
-		Channels: g.channels, Links: g.links, Peers: g.peers, Credentials: g.credentials, Figures: g.board, People: g.folk, AlarmRules: g.alarmRules,
+		Channels: g.channels, Filer: g.engine, Hazards: g.store, Links: g.links, Peers: g.peers, Credentials: g.credentials, Figures: g.board, People: g.folk, AlarmRules: g.alarmRules,
 		Who:     (&auth.Keeper{Admin: g.token, Unit: g.store.UnitByToken}).Who,
 		Metrics: g.metrics(), Log: g.log, Version: Version,
 	}
