@@ -84,6 +84,7 @@ type Store interface {
 	Credentials(ctx context.Context, device grid.Identity) ([]grid.Credential, error)
 	CredentialsOf(ctx context.Context, fingerprint string) ([]grid.Credential, error)
 	Contact(ctx context.Context, id string) (grid.Contact, error)
+	ListContacts(ctx context.Context, q state.Query) (state.Page[grid.Contact], error)
 	ContactsOf(ctx context.Context, of string) ([]grid.Contact, error)
 	Duty(ctx context.Context) ([]grid.Roster, []grid.Shift, error)
 	Roster(ctx context.Context, id string) (grid.Roster, error)
@@ -209,7 +210,8 @@ type Engine struct {
 	onHold      map[string][]string     // messages of a ticket that wait because of the hour
 	burning     map[string]int          // active smoke alarms by building
 	unitCache   []grid.Unit
-	duty        *people.Duty                 // nil: to be read
+	duty        *people.Duty // nil: to be read
+	contacts    contacts
 	awaited     map[registry.DeviceNo]string // tickets closed by the next word of a device
 	recalled    []string                     // ended tickets that were looked up in this turn
 	down        []state.DownSpan

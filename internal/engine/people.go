@@ -52,9 +52,34 @@ func (e *Engine) onDuty() *people.Duty {
 	return e.duty
 }
 
+// contacts is whether there has ever been one: a gateway without asks for none, and keeps
+// no chains.
+type contacts uint8
+
+const (
+	contactsUnknown contacts = iota
+	noContacts
+	someContacts
+)
+
+func (e *Engine) noContacts() bool {
+	if e.contacts == contactsUnknown {
+		page, err := e.store.ListContacts(context.Background(), state.Query{Limit: 1})
+		switch {
+		case err != nil:
+			e.log.Error("contacts cannot be read", "err", err)
+		case len(page.Items) == 0:
+			e.contacts = noContacts
+		default:
+			e.contacts = someContacts
+		}
+	}
+	return e.contacts == noContacts
+}
+
 // routing is what the calls of a ticket at a point are routed by.
 func (e *Engine) routing(point string) ticket.Routing {
-	r := ticket.Routing{Routes: e.Routes, People: folk{e}}
+	r := ticket.Routing{Routes: e.Routes, People: folk{e}, NoContacts: e.noContacts()}
 	pt, ok := e.memory.Point(point)
 	if !ok {
 		return r
@@ -187,6 +212,7 @@ func (b *batch) putContact(c grid.Contact) (any, error) {
 		}
 	}
 	b.rows.Contacts = append(b.rows.Contacts, c)
+	b.after = append(b.after, func() { b.e.contacts = contactsUnknown })
 	b.auditPeople("contact.put", c.ID, c.By, fmt.Sprintf("%s of %s by %s", c.Role, c.Of, c.Channel), c.Scope, c.Cell, c.Mode)
 	return c, nil
 }

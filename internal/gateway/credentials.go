@@ -8,6 +8,7 @@ import (
 	"crypto/x509"
 	"encoding/hex"
 	"encoding/pem"
+	"errors"
 	"log/slog"
 	"path/filepath"
 	"strings"
@@ -389,5 +390,11 @@ func (c *Config) CheckCredentials(ctx context.Context, log *slog.Logger) (n int,
 	if err != nil {
 		return 0, err
 	}
-	return v.Unreadable()
+	n, err = v.Unreadable()
+	contacts := store.SealedContacts(ctx, func(sealed []byte) {
+		if bad := v.Keys.Has(sealed); bad != nil {
+			n, err = n+1, bad
+		}
+	})
+	return n, errors.Join(err, contacts)
 }

@@ -359,3 +359,47 @@ func (g *Gateway) moveOrAnswer(ctx context.Context, m grid.Move) (grid.Ticket, e
 	}
 	return g.engine.Move(ctx, m)
 }
+
+const (
+	gapsAhead = 7 * 24 * time.Hour
+	gapsEvery = time.Hour
+)
+
+// tellGaps warns of each gap of a roster once, as soon as it is within a week.
+func (g *Gateway) tellGaps(ctx context.Context) error {
+	select {
+	case <-g.engine.Ready():
+	case <-ctx.Done():
+		return nil
+	}
+	told := map[string]time.Time{} // by roster and end: the beginning moves with the time, and so does an end that is not in sight
+	look := time.NewTicker(gapsEvery)
+	defer look.Stop()
+	for {
+		now := time.Now()
+		gaps, err := g.engine.Gaps(ctx, now, now.Add(gapsAhead))
+		if err != nil && ctx.Err() == nil {
+			g.log.Error("gaps of rosters cannot be worked out", "err", err)
+		}
+		for _, p := range gaps {
+			key := p.Roster
+			if p.To.Before(now.Add(gapsAhead)) {
+				key += " " + p.To.String()
+			}
+			if _, known := told[key]; !known {
+				g.log.Warn("roster has a gap: nobody is on duty", "in", p.Roster, "unit", p.For, "from", p.From, "to", p.To)
+			}
+			told[key] = p.To
+		}
+		for key, to := range told {
+			if to.Before(now) {
+				delete(told, key)
+			}
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-look.C:
+		}
+	}
+}

@@ -68,7 +68,7 @@ func (ch *change) callPeople() {
 			}
 		}
 	}
-	if ch.t.State.Ended() || ch.c.Routing.People == nil {
+	if ch.t.State.Ended() || ch.c.Routing.People == nil || ch.c.Routing.NoContacts {
 		return
 	}
 	if chains.wanted(ch.t) {

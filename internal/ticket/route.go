@@ -256,6 +256,8 @@ type Routing struct {
 	Kind      grid.Kind
 	Component string
 	Building  string
+
+	NoContacts bool // there is nobody to be called
 }
 
 // route chooses the unit of a call.
