@@ -2,6 +2,7 @@ package engine
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
 	"gridgate/internal/alarm"
@@ -87,7 +88,7 @@ func (b *batch) sense(pt registry.PointNo, signals uint64, d *decoded) {
 }
 
 // overBefore reports whether the episode of a condition was ended by a person after it was
-// last heard: see endedByWord.
+// last heard: see endedToo.
 func (b *batch) overBefore(pt registry.PointNo, r *alarm.Rule, c *condition) bool {
 	ep := b.e.episode(b.e.memory.PointAt(pt).ID, r.Type)
 	return ep != nil && !ep.Active && fromNanos(c.heard).Before(ep.Returned)
@@ -264,9 +265,23 @@ func fireAt(ep *grid.Alarm) string {
 func (b *batch) burns(ep *grid.Alarm, n int) {
 	if key := fireAt(ep); ep.Type == grid.EventSmokeAlarm && key != "" {
 		set(b, b.e.burning, key, b.e.burning[key]+n)
+		if n > 0 && b.e.burning[key] > 1 {
+			b.believeNow(key)
+		}
 	}
 	if n > 0 {
 		b.witnessed(ep)
+	}
+}
+
+// believeNow looks again at fires of a building that were not believed by one detector: they
+// may stand in tickets that the second one does not join, since a person split them.
+func (b *batch) believeNow(building string) {
+	for id, t := range b.e.tickets {
+		held := t.Type == grid.EventSmokeAlarm && (t.Verification == grid.VerifiedFalse || t.Suspect != "") && !t.State.Ended()
+		if held && slices.ContainsFunc(b.e.episodesOf(t), func(ep *grid.Alarm) bool { return fireAt(ep) == building }) {
+			b.wakeTicket(id, b.now)
+		}
 	}
 }
 

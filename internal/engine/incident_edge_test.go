@@ -427,3 +427,55 @@ func TestASuspicionOutlivesAMerge(t *testing.T) {
 		t.Error("the technician is done and they are still suspect")
 	}
 }
+
+func TestAFalseAlarmIsBelievedWhenASecondDetectorHasItsOwnTicket(t *testing.T) {
+	r := newRig(t)
+	r.units()
+	r.detectors(2, "s", 0, 0)
+	r.smoke("sn:s0", 1, true)
+	r.smoke("sn:s1", 1, true)
+	first := r.theTicket()
+	if _, err := r.move(grid.Move{Ticket: first.ID, Verb: grid.VerbSplit, By: deskOp, Alarm: first.Members[0].Alarm, Reason: "another flat"}); err != nil {
+		t.Fatal(err)
+	}
+	r.smoke("sn:s0", 2, false)
+	r.smoke("sn:s1", 2, false)
+	r.after(61 * time.Second)
+	own := r.ticketOf("s1", grid.EventSmokeAlarm).ID
+	if _, err := r.move(grid.Move{Ticket: own, Verb: grid.VerbVerify, Finding: grid.VerifiedFalse, By: deskOp, Reason: "steam"}); err != nil {
+		t.Fatal(err)
+	}
+	r.smoke("sn:s1", 3, true)
+	r.after(61 * time.Second) // due, and held: one detector is in alarm, and somebody said false
+	if called(r.ticket(own), "u-fire") {
+		t.Fatal("the fire unit was called in spite of the word against one detector")
+	}
+	r.smoke("sn:s0", 3, true)
+	r.after(time.Second)
+	if !called(r.ticket(own), "u-fire") {
+		t.Error("two detectors of the building are in alarm, and the fire unit is not called")
+	}
+}
+
+func TestAFireIsNewsAfterItsTicketWasClosedBeforeTheOffDelay(t *testing.T) {
+	r := newRig(t)
+	r.units()
+	r.detectors(1, "s", 0, 0)
+	r.smoke("sn:s0", 1, true)
+	r.after(5 * time.Minute)
+	r.smoke("sn:s0", 2, false)
+	r.close() // the time in which we cannot hear stretches the off-delay, with an interval of grace
+	r.clock.Add(int64(10 * time.Minute))
+	r.open()
+	id := r.theTicket().ID
+	r.finish(id, "u-micro_fire_station")
+	r.after(31 * time.Minute)
+	r.smoke("sn:s0", 3, false)
+	if tk := r.ticket(id); tk.State != grid.TicketClosed {
+		t.Fatalf("ticket is %s, want closed", tk.State)
+	}
+	r.smoke("sn:s0", 4, true)
+	if open := r.openTickets(); len(open) != 1 {
+		t.Errorf("%d open tickets for a fire right after the last was closed, want one", len(open))
+	}
+}

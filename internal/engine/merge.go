@@ -196,10 +196,11 @@ func (b *batch) repaired(t *grid.Ticket) {
 	}
 }
 
-// endedByWord ends the alarms of a ticket that is closed by a person's word because their
-// sensors cannot tell: one was destroyed, or is gone. What they said before raises nothing
-// any more; the next word of a sensor is news.
-func (b *batch) endedByWord(t *grid.Ticket) {
+// endedToo ends the alarms of a ticket that is closed: what a sensor says from now on is news.
+// Of a sensor that is normal only the off-delay has not run out. Of one that cannot tell,
+// since it was destroyed or is gone, a person said it: what it said before raises nothing
+// any more.
+func (b *batch) endedToo(t *grid.Ticket) {
 	e := b.e
 	for _, ep := range e.episodesOf(t) {
 		pt, known := e.memory.Point(cmp.Or(ep.Point, "-"))
@@ -210,15 +211,14 @@ func (b *batch) endedByWord(t *grid.Ticket) {
 		if r == nil || r.From != alarm.FromSignal && r.From != alarm.FromLate {
 			continue // what raised it also clears it
 		}
-		heard := ep.Raised
-		if in, _, _, ok := e.senses(ep); ok {
-			if !in.Abnormal {
-				continue // it clears by itself
-			}
-			heard = in.Heard
+		s := site{point: pt, where: ep.Point, rule: r}
+		in, _, _, ok := e.senses(ep)
+		if ok && !in.Abnormal {
+			b.clear(s, ep, in, nil)
+			continue
 		}
-		s := site{point: pt, where: ep.Point, rule: r, detail: "ended by the word of " + t.Confirmed}
-		// Not the time of the word: what was received before it and is not handled yet is news.
-		b.clear(s, ep, alarm.Input{Since: heard.Add(1), Heard: heard.Add(1)}, nil)
+		over := later(ep.Raised, in.Heard).Add(1) // not now: what was received before and is not handled yet is news
+		s.detail = "ended by the word of " + t.Confirmed
+		b.clear(s, ep, alarm.Input{Since: over, Heard: over}, nil)
 	}
 }

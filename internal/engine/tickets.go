@@ -100,7 +100,7 @@ func (b *batch) ticketChanged(t *grid.Ticket, res ticket.Result) {
 	}
 	b.wakeTicket(t.ID, wake)
 	if res.Changed && t.State == grid.TicketClosed {
-		b.endedByWord(t)
+		b.endedToo(t)
 	}
 	b.settleIncidents(t)
 	if res.Changed {

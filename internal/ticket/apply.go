@@ -133,7 +133,8 @@ func (w *wish) repeated(e *entry, state grid.TicketState) bool {
 		}
 	case grid.VerbAssign:
 		return !w.t.State.Ended() && slices.ContainsFunc(w.t.Assignments, func(a grid.Assignment) bool {
-			return a.Unit == w.m.Unit && (busy(&a) || a.Lead && has(&a))
+			// Who only helps may be named to lead a ticket that nobody leads.
+			return a.Unit == w.m.Unit && (busy(&a) && !slices.Contains(unled, state) || a.Lead && has(&a))
 		})
 	}
 	return e.to != "" && e.to == state

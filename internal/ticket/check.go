@@ -113,6 +113,7 @@ func (ch *change) rework(why string) {
 	t.Rework++
 	t.Resolved, t.Confirmed, t.Evidence, t.Closed = time.Time{}, "", "", time.Time{}
 	ch.stop(ClockCheck, clockWord)
+	ch.taskDone(why, func(k *grid.Task) bool { return k.Kind == grid.TaskWord }) // the next check asks anew
 	ch.to(verbRework, grid.TicketRework, grid.MoveRecord{By: bySensor, Reason: why})
 	if a := lead(t); a != nil {
 		a.Attempt++

@@ -192,7 +192,15 @@ func confirm(ch *change, w *wish) {
 	ch.say(string(w.m.Verb), w.words())
 }
 
+// assignLead gives a unit the lead; its part as a helper, if it has one, is not another.
 func assignLead(ch *change, w *wish) {
+	for i := range ch.t.Assignments {
+		if a := &ch.t.Assignments[i]; a.Unit == w.m.Unit && busy(a) {
+			from := a.State
+			a.State, a.Since = grid.TicketCancelled, ch.now
+			ch.line(verbTakeOver, from, a.State, grid.MoveRecord{By: bySystem, Assignment: a.ID, Detail: a.Unit + " helped, and leads from now on"})
+		}
+	}
 	ch.assign(string(w.m.Verb), w.unit(), tierOf(w.unit()), true, w.words())
 }
 

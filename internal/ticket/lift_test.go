@@ -7,6 +7,42 @@ import (
 	"gridgate/internal/grid"
 )
 
+func TestAHelperMayBeNamedToLeadWhatWasReturned(t *testing.T) {
+	s := begun(t, grid.EventSmokeAlarm, 1, units)
+	s.move(unitActor("property"), grid.VerbAccept, at(sec))
+	s.move(unitActor("micro"), grid.VerbReturn, at(2*sec), because, func(m *grid.Move) { m.Unit = "property" })
+	s.move(operator, grid.VerbAssign, at(3*sec), func(m *grid.Move) { m.Unit = "property" })
+	s.wantState(grid.TicketDispatched)
+	s.wantTold("property", MessageOpened, true)
+	s.move(unitActor("property"), grid.VerbAccept, at(4*sec))
+	if got := Responsible(&s.tk); got != "property" {
+		t.Errorf("%s is responsible, want property", got)
+	}
+	todo := 0
+	for _, a := range s.tk.Assignments {
+		if a.Unit == "property" && busy(&a) {
+			todo++
+		}
+	}
+	if todo != 1 {
+		t.Errorf("property has %d parts to do, want one", todo)
+	}
+}
+
+func TestReworkTakesBackTheQuestionOfTheLastCheck(t *testing.T) {
+	s := begun(t, grid.EventSmokeAlarm, 1, units)
+	for i := range 2 {
+		from := at(time.Duration(i) * time.Hour)
+		s.resolved("micro", from.Add(sec), from.Add(minute))
+		s.check(Verdict{Unable: true}, from.Add(2*minute))
+		if len(s.last.Moves) != 1 || s.last.Moves[0].Verb != verbTask {
+			t.Fatalf("check %d asks nobody: %+v", i, s.last)
+		}
+		s.check(Verdict{Abnormal: true}, from.Add(10*minute))
+		s.wantState(grid.TicketDispatched)
+	}
+}
+
 func TestSilenceThatMakesASuspendedTicketP1ResumesIt(t *testing.T) {
 	s := begun(t, grid.EventFireLaneBlocked, 2, units)
 	s.move(unitActor("urban"), grid.VerbAccept, at(sec))
