@@ -170,7 +170,7 @@ func (g *Gateway) makeServer311() error {
 		Services: services, Point: g.store.Point, File: g.engine.FileEvent,
 		Ticket: func(ctx context.Context, unit, id string) (grid.Ticket, error) {
 			t, err := g.store.Ticket(ctx, id)
-			if err == nil && unit != "" && !slices.ContainsFunc(t.Assignments, func(a grid.Assignment) bool { return a.Unit == unit }) {
+			if err == nil && !g.mayFollow(ctx, unit, &t) {
 				err = grid.Errorf(grid.NotFound, "ticket %s: not found", id)
 			}
 			return t, err
