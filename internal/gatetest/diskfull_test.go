@@ -1,0 +1,81 @@
+//go:build linux
+
+package gatetest_test
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"gridgate/internal/api"
+	"gridgate/internal/gatetest"
+	"gridgate/internal/grid"
+)
+
+// fill writes a file until not one block is left on the disk.
+func fill(t *testing.T, path string) {
+	t.Helper()
+	f, err := os.Create(path)
+	must(t, err)
+	defer f.Close()
+	for _, size := range []int{1 << 20, 4096, 1} {
+		block := make([]byte, size)
+		for {
+			if _, err = f.Write(block); err != nil {
+				break
+			}
+		}
+	}
+	if !errors.Is(err, syscall.ENOSPC) {
+		t.Fatalf("filling the disk ended with %v", err)
+	}
+	must(t, f.Sync())
+}
+
+// The disk is filled to its last block by somebody else while the gateway runs: the reserve is
+// given up, bulk frames are refused, and one smoke frame is on disk, its ticket open and
+// with its unit within ten seconds.
+func TestOneSmokeFrameGetsThroughOnAFullDisk(t *testing.T) {
+	disk := gatetest.PowerLossDisk(t)
+	g := newGateway(t, append(shortClocks(t), "journal: {reserve_bytes: 32MiB, segment_bytes: 4MiB}")...)
+	b, err := os.ReadFile(g.config)
+	must(t, err)
+	data := filepath.Join(disk.Dir(), "data")
+	write(t, g.config, strings.Replace(string(b), "data_dir: data", "data_dir: "+data, 1))
+	must(t, os.Symlink(data, filepath.Join(g.dir, "data")))
+	g.start(t)
+	defer g.Kill()
+	g.put(t, smokeRegistry)
+	startUnits(t, g)
+	wire := connect(t, g.broker)
+	fill(t, filepath.Join(disk.Dir(), "somebody-elses"))
+
+	began := time.Now()
+	wire.send(t, "gridgate/up/eui:0267000100000001/6", unhex(ra02a(true, 420)))
+	acknowledged := time.Since(began)
+	eventually(t, 30*time.Second, "the unit to have the fire", func() error {
+		for _, d := range all[grid.Delivery](t, g, "deliveries", api.Query{}) {
+			if d.Type == "ticket.opened" && (d.State == grid.DeliveryReceived || d.State == grid.DeliverySeen) {
+				return nil
+			}
+		}
+		return errors.New("no delivery is received")
+	})
+	took := time.Since(began)
+	t.Logf("acknowledged after %s, with the unit after %s", acknowledged, took)
+	if took > 10*time.Second {
+		t.Errorf("the unit had the fire after %s, want 10 s", took)
+	}
+	if _, err := os.Stat(filepath.Join(data, "journal", "reserve")); err == nil {
+		t.Error("the reserve is still there")
+	}
+	ready, err := g.api.Ready(t.Context())
+	if err != nil || ready.Ready || !strings.Contains(fmt.Sprint(ready.Parts), "disk") {
+		t.Errorf("readiness is %+v (%v): want it to say that the disk is nearly full", ready, err)
+	}
+}
