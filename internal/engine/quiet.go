@@ -94,7 +94,11 @@ func (b *batch) letGo(ticket, unit string) {
 			b.release(id, now)
 		}
 	}
-	set(b, e.onHold, ticket, left)
+	if len(left) == 0 {
+		unset(b, e.onHold, ticket)
+	} else {
+		set(b, e.onHold, ticket, left)
+	}
 }
 
 // waits reports whether a message has not been tried because of the hour.
@@ -144,22 +148,20 @@ func (b *batch) sendDigest(unit string, wall time.Time) {
 	e := b.e
 	var due []*grid.Delivery
 	var left []string
-	var next time.Time
 	for _, id := range e.digesting[unit] {
 		switch d := e.deliveries[id]; {
 		case d == nil || d.State != grid.DeliveryHeld: // it went by itself
-		case d.Next.After(wall) || len(due) == maxDigest:
+		case len(due) == maxDigest:
 			left = append(left, id)
-			if at := later(d.Next, wall); next.IsZero() || at.Before(next) {
-				next = at
-			}
 		default:
 			due = append(due, d)
 		}
 	}
-	set(b, e.digesting, unit, left)
-	if !next.IsZero() {
-		b.wakeDigest(unit, later(next, wall.Add(time.Second)))
+	if len(left) == 0 {
+		unset(b, e.digesting, unit)
+	} else {
+		set(b, e.digesting, unit, left)
+		b.wakeDigest(unit, wall.Add(time.Second))
 	}
 	slices.SortStableFunc(due, func(a, b *grid.Delivery) int {
 		return cmp.Or(cmp.Compare(a.Mode, b.Mode), a.Created.Compare(b.Created), cmp.Compare(a.Ticket, b.Ticket), cmp.Compare(a.N, b.N))
