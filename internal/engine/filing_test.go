@@ -1,6 +1,8 @@
 package engine
 
 import (
+	"fmt"
+	"math/rand/v2"
 	"strings"
 	"testing"
 	"time"
@@ -349,5 +351,54 @@ func TestAReportKeepsItsPlaceOnTheWayOut(t *testing.T) {
 	tk := r.file(f).Ticket
 	if tk.Place != "31.220000, 121.400000 (WGS84)" {
 		t.Errorf("place is %q, want the position in words", tk.Place)
+	}
+}
+
+func TestReportsAreFiledOnceWhenCommitsFail(t *testing.T) {
+	var disk *flaky
+	r := newHazardRig(t, func(c *Config) {
+		disk = &flaky{Store: c.Store.(*state.Store)}
+		c.Store = disk
+	})
+	reg := placed(grid.Door, "D1", "sn:D1", r.now())
+	reg.Points[0].Rules, reg.Devices[0].Interval = "fire_door", 30*24*time.Hour
+	r.put(reg)
+	mood := func(rng *rand.Rand) {
+		disk.mu.Lock()
+		defer disk.mu.Unlock()
+		disk.rng = rng
+	}
+	mood(rand.New(rand.NewPCG(7, 7)))
+	seq := 0
+	for i := range 12 {
+		r.file(report(grid.EventManholeOpen, fmt.Sprint("n-", i)))
+		r.fileHazard(found("other", fmt.Sprint("h-", i)))
+		r.file(report(grid.EventManholeOpen, fmt.Sprint("n-", i)))
+		if i < 3 {
+			r.openDoor("sn:D1", &seq)
+		}
+	}
+	h := r.hazards(state.Query{Kind: "other"})[0]
+	r.moveHazard(h.ID, grid.HazardRectify, byUnit("u-property"))
+	mood(nil)
+	if disk.failed == 0 {
+		t.Fatal("no commit failed")
+	}
+	r.restart()
+	mood(nil)
+	if n := len(r.alarms(state.Query{Type: string(grid.EventManholeOpen)})); n != 12 {
+		t.Errorf("%d episodes, want 12", n)
+	}
+	if n := len(r.hazards(state.Query{Kind: "other"})); n != 12 {
+		t.Errorf("%d hazards, want 12", n)
+	}
+	if n := len(r.hazards(state.Query{Kind: "fire_door"})); n != 1 {
+		t.Errorf("%d hazards of the fire door, want one", n)
+	}
+	if n := len(r.tickets()); n != 12+12+1+3 {
+		t.Errorf("%d tickets, want 28", n)
+	}
+	if got := r.hazards(state.Query{ID: h.ID})[0]; got.State != grid.HazardRectified {
+		t.Errorf("the hazard is %s, want rectified", got.State)
 	}
 }

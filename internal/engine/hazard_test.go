@@ -16,11 +16,15 @@ import (
 
 // newHazardRig is a rig with the built-in kinds of hazard.
 func newHazardRig(t *testing.T, change ...func(*Config)) *rig {
-	calendars := must[*calendar.Calendars](t)(calendar.Parse("calendars.yaml", must[[]byte](t)(configs.FS.ReadFile("calendars.yaml"))))
-	kinds := must[*hazard.Kinds](t)(hazard.Parse("hazards.yaml", must[[]byte](t)(configs.FS.ReadFile("hazards.yaml")), calendars, nil))
-	r := newRig(t, append([]func(*Config){func(c *Config) { c.Hazards = kinds }}, change...)...)
+	r := newRig(t, append([]func(*Config){withHazards(t)}, change...)...)
 	r.units()
 	return r
+}
+
+func withHazards(t *testing.T) func(*Config) {
+	calendars := must[*calendar.Calendars](t)(calendar.Parse("calendars.yaml", must[[]byte](t)(configs.FS.ReadFile("calendars.yaml"))))
+	kinds := must[*hazard.Kinds](t)(hazard.Parse("hazards.yaml", must[[]byte](t)(configs.FS.ReadFile("hazards.yaml")), calendars, nil))
+	return func(c *Config) { c.Hazards = kinds }
 }
 
 var (
@@ -283,12 +287,7 @@ func TestAnExtensionMovesTheClockAndTellsTheUnit(t *testing.T) {
 }
 
 func TestAHazardWithoutAUnitIsFoundUntilSomebodyIsNamed(t *testing.T) {
-	r := newRig(t)
-	calendars := newHazardRig(t)
-	r.close()
-	kinds := calendars.engine.Hazards
-	r.change = func(c *Config) { c.Hazards = kinds }
-	r.open()
+	r := newRig(t, withHazards(t))
 	h := r.fileHazard(found("exit_blocked", "p-1")).Hazard
 	if h.State != grid.HazardFound || h.Unit != "" {
 		t.Fatalf("hazard is %s by %q, want found by nobody", h.State, h.Unit)
