@@ -390,3 +390,10 @@ func TestAKeyHolderOfAnotherCompoundIsNotCalled(t *testing.T) {
 	s := calling(t, byVoice, f)
 	s.wantCalled("building:b1", "here")
 }
+
+func TestTheTicketWakesForItsNextCall(t *testing.T) {
+	s := calling(t, strings.Replace(byVoice, "30s", "7s", 1), crew())
+	if next := s.tick(at(sec)); !next.Equal(at(7 * sec)) {
+		t.Fatalf("wakes at %v, want the next call and no clock of the plan", next)
+	}
+}

@@ -114,7 +114,7 @@ func (w *routing) byRules() bool {
 		}
 		by := fmt.Sprintf("rule %q", rule.Name)
 		for _, u := range w.named(rule.Units, rule.Name) {
-			if w.mayTake(u, by, len(rule.Match.Tiers) > 0) {
+			if w.mayTake(u, by, len(rule.Match.Calls) > 0) {
 				w.take(u, by, "it names the unit")
 				return true
 			}
@@ -160,8 +160,8 @@ func (w *routing) fallback() bool {
 	return len(kinds) > 0 && w.ofKinds(byFallback, kinds)
 }
 
-// kindDoes: a rule for a whole tier, and a fallback, may put another kind in the place of
-// those that the plan names; never for smoke, where the plan's kind is the help itself.
+// kindDoes: a rule that says in whose place, and a fallback, may put another kind in the
+// place of those that the plan names; never for smoke, where the plan's kind is the help itself.
 func (w *routing) kindDoes(k grid.UnitKind, any bool) bool {
 	return slices.Contains(w.a.Kinds, k) || any && !strings.HasPrefix(string(w.a.Type), "smoke.")
 }

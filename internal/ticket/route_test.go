@@ -61,6 +61,9 @@ routes:
   - name: power covers of a street
     match: {owners: [power], streets: ["310105001"]}
     units: [urban]
+  - name: the night watch instead of the estate
+    match: {types: [door.forced], calls: [property]}
+    units: [night]
 owners:
   - {component: "3101050104", unit: gone}
   - {class: "0105", unit: power}
@@ -114,6 +117,9 @@ func TestAUnitIsFoundByRuleThenByPlaceThenByFallback(t *testing.T) {
 		{"no such unit: the fallback of the tier", Ask{Type: grid.EventDoorHeldOpen, Tier: 3, Kinds: []grid.UnitKind{grid.Committee}, At: day}, nil, "urban", "fallback", "no unit of kind residents_committee"},
 		{"a fallback by kind", Ask{Type: grid.EventDoorHeldOpen, Tier: 2, Kinds: []grid.UnitKind{grid.Committee}, At: day}, nil, "property", "fallback", ""},
 		{"never another kind for smoke", Ask{Type: grid.EventSmokeAlarm, Tier: 3, Kinds: []grid.UnitKind{grid.MicroStation}, At: day}, nil, "", "", "the plan calls micro_fire_station"},
+		{"another kind where the rule says in whose place", Ask{Type: "door.forced", Tier: 2, Kinds: property, At: day}, nil, "night", `rule "the night watch instead of the estate"`, ""},
+		{"and not in another's", Ask{Type: "door.forced", Tier: 2, Kinds: urban, At: day}, nil, "urban", "place", "the plan calls urban_management, it is for property"},
+		{"a rule leaves the other calls of its tier alone", Ask{Type: grid.EventManholeOpen, Component: "3101050105000001", Tier: 3, Kinds: urban, At: day}, nil, "urban", "place", "it is of kind utility and the plan calls urban_management"},
 		{"nobody", Ask{Type: grid.EventDoorHeldOpen, Tier: 4, Kinds: []grid.UnitKind{grid.Committee}, At: day}, nil, "", "", "no unit of kind residents_committee"},
 	} {
 		if c.ask.District == "" {
@@ -162,6 +168,7 @@ func TestWhatIsWrongWithRoutesIsNamedWithTheWish(t *testing.T) {
 		"routes: [{name: a, units: [x], match: {during: never}}]":                   `"never"`,
 		"routes: [{name: a, units: [x], match: {during: office, outside: office}}]": "want one of them",
 		"routes: [{name: a, units: [x], match: {kinds: [bridge]}}]":                 `kind is "bridge"`,
+		"routes: [{name: a, units: [x], match: {calls: [police]}}]":                 "match.calls",
 		"routes: [{name: a, units: [x], match: {tiers: [5]}}]":                      "want 1 to 4",
 		"routes: [{name: a, units: [x], match: {cells: ['31010']}}]":                "want 15 digits",
 		"routes: [{name: a, units: [x]}, {name: a, units: [x]}]":                    "twice",

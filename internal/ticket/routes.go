@@ -54,6 +54,7 @@ type matchYAML struct {
 	ComponentClasses []string         `yaml:"component_classes"`
 	Owners           []string         `yaml:"owners"`
 	Tiers            []int            `yaml:"tiers"`
+	Calls            []grid.UnitKind  `yaml:"calls"` // the plan calls one of these: the rule may put another kind in its place
 	During           string           `yaml:"during"`
 	Outside          string           `yaml:"outside"`
 }
@@ -136,6 +137,9 @@ func (y ruleYAML) rule(calendars *calendar.Calendars) (routeRule, error) {
 	}
 	if err := knownKinds(y.Kinds); err != nil {
 		return r, err
+	}
+	if err := knownKinds(m.Calls); err != nil {
+		return r, fmt.Errorf("match.calls: %w", err)
 	}
 	for _, k := range m.Kinds {
 		if _, err := grid.ParseKind(string(k)); err != nil {
@@ -246,6 +250,9 @@ func (r *routeRule) mismatch(w *routing) string {
 	if len(m.Tiers) > 0 && !slices.Contains(m.Tiers, a.Tier) {
 		return fmt.Sprintf("tier is %d, it is for %v", a.Tier, m.Tiers)
 	}
+	if len(m.Calls) > 0 && !slices.ContainsFunc(a.Kinds, func(k grid.UnitKind) bool { return slices.Contains(m.Calls, k) }) {
+		return fmt.Sprintf("the plan calls %s, it is for %s", kindsText(a.Kinds), kindsText(m.Calls))
+	}
 	if !r.hours.Contains(a.At) {
 		return fmt.Sprintf("%s is not within its hours (%s)", a.At.Format(timeLayout), r.hoursText())
 	}
@@ -263,7 +270,7 @@ func (r *routeRule) hoursText() string {
 func (r *routeRule) kindsFor(a *Ask) (out []grid.UnitKind) {
 	w := routing{a: *a}
 	for _, k := range r.Kinds {
-		if w.kindDoes(k, len(r.Match.Tiers) > 0) {
+		if w.kindDoes(k, len(r.Match.Calls) > 0) {
 			out = append(out, k)
 		}
 	}
