@@ -235,7 +235,7 @@ func (n *node) do(o *order) reply {
 		err = n.deliver(ctx)
 	case "downlink", "downlink step", "downlink cancel":
 		err = n.downlink(ctx, o.Do, &o.Down)
-	case "window", "end window", "posture", "answer":
+	case "window", "touch window", "end window", "posture", "answer":
 		err = n.window(ctx, o)
 	case "live":
 		r.Live, err = n.live(ctx)

@@ -132,7 +132,7 @@ func (w *workload) step() {
 		w.add(order{Do: "put", Reg: w.registrationAgain()})
 	case n < 16:
 		w.roll()
-	case n < 18:
+	default:
 		w.window()
 	}
 	w.tell()

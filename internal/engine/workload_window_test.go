@@ -22,9 +22,14 @@ func (w *workload) window() {
 	w.keys++
 	by := grid.Actor{Role: grid.RoleSupervisor, Name: "chen"}
 	win := grid.Window{
-		ID: fmt.Sprintf("window-%d", w.keys), Kind: grid.WindowKinds[r.IntN(len(grid.WindowKinds))], Points: []string{s.point, w.any().point},
+		ID: fmt.Sprintf("window-%d", w.keys), Kind: grid.WindowKinds[r.IntN(len(grid.WindowKinds))],
 		To: w.at.Add(time.Duration(2+r.IntN(28)) * time.Minute), By: by, Reason: "work", Holder: "u-utility", Session: "phone", Patrol: "lin", Lead: "wu",
 		Script: []grid.Expected{{Point: s.point, Type: typeOf(s.kind)}},
+	}
+	for _, o := range w.points {
+		if o.kind == s.kind {
+			win.Points = append(win.Points, o.point)
+		}
 	}
 	switch win.Kind {
 	case grid.WindowShelved:
@@ -34,10 +39,13 @@ func (w *workload) window() {
 		win.Session = ""
 	}
 	w.add(order{Do: "window", Window: win})
-	for range r.IntN(3) {
-		w.pass(time.Duration(10+r.IntN(80)) * time.Second)
-		w.frames(8)
-		w.add(order{Do: "settle"}, order{Do: "answer", Point: s.point, Again: false, Move: grid.Move{Reason: []string{"yes", "no"}[r.IntN(2)]}})
+	for range 1 + r.IntN(4) {
+		w.pass(time.Duration(5+r.IntN(80)) * time.Second)
+		w.add(order{Do: "touch window", Window: win})
+		for range 3 {
+			w.frames(14)
+		}
+		w.add(order{Do: "settle"}, order{Do: "answer", Window: win, Move: grid.Move{Reason: []string{"yes", "yes", "no"}[r.IntN(3)]}})
 	}
 	switch r.IntN(4) {
 	case 0:
@@ -67,6 +75,8 @@ func (n *node) window(ctx context.Context, o *order) error {
 	switch o.Do {
 	case "window":
 		_, err = n.engine.OpenWindow(ctx, *w)
+	case "touch window":
+		_, err = n.engine.TouchWindow(ctx, w.ID, w.Session)
 	case "end window":
 		_, err = n.engine.EndWindow(ctx, w.ID, w.By, "done")
 	case "posture":
@@ -77,15 +87,18 @@ func (n *node) window(ctx context.Context, o *order) error {
 	return err
 }
 
-// answer answers for the newest alarm of a point.
+// answer answers for the newest alarm that a window asks about.
 func (n *node) answer(ctx context.Context, o *order) error {
-	page, err := n.store.ListAlarms(ctx, state.Query{Point: o.Point})
-	if err != nil || len(page.Items) == 0 {
+	page, err := n.store.ListAlarms(ctx, state.Query{Limit: 1000})
+	asked := slices.DeleteFunc(page.Items, func(a grid.Alarm) bool { return a.Cover == nil || a.Cover.Window != o.Window.ID || !a.Covered() })
+	if err != nil || len(asked) == 0 {
 		return err
 	}
-	a := slices.MaxFunc(page.Items, func(a, b grid.Alarm) int { return cmp.Or(a.Raised.Compare(b.Raised), cmp.Compare(a.Type, b.Type)) })
+	a := slices.MaxFunc(asked, func(a, b grid.Alarm) int {
+		return cmp.Or(a.Raised.Compare(b.Raised), cmp.Compare(a.Point, b.Point), cmp.Compare(a.Type, b.Type))
+	})
 	_, err = n.engine.AnswerAlarm(ctx, a.ID, grid.WindowAnswer{
-		Yes: o.Move.Reason == "yes", Session: "phone", By: grid.Actor{Role: grid.RoleSupervisor, Name: "chen"},
+		Yes: o.Move.Reason == "yes", Session: o.Window.Session, By: grid.Actor{Role: grid.RoleSupervisor, Name: "chen"},
 	})
 	return err
 }
