@@ -68,6 +68,7 @@ type Store interface {
 	ListInstallations(ctx context.Context, q state.Query) (state.Page[grid.Installation], error)
 	HeldAfter(ctx context.Context, lane grid.Lane, seq uint64) ([]grid.Pos, error)
 	HeldDeliveries(ctx context.Context) ([]grid.Delivery, error)
+	DigestedIn(ctx context.Context, unit, digest string) ([]grid.Delivery, error)
 	QuarantineOverflow(ctx context.Context, maxRows, maxBytes int64) ([]string, error)
 	PendingDeliveries(ctx context.Context) ([]grid.Delivery, error)
 	Downlink(ctx context.Context, id string) (grid.Downlink, error)
@@ -208,6 +209,7 @@ type Engine struct {
 	digests     deadlines               // of units, real time
 	digesting   map[string][]string     // messages held for the digest of a unit
 	onHold      map[string][]string     // messages of a ticket that wait because of the hour
+	inDigest    map[string][]string     // what stands in a digest that is still on its way
 	burning     map[string]int          // active smoke alarms by building
 	unitCache   []grid.Unit
 	duty        *people.Duty // nil: to be read
@@ -299,7 +301,7 @@ func New(c Config) (*Engine, error) {
 		alarms: map[string]*grid.Alarm{}, episodes: map[episodeKey]string{}, tickets: map[string]*grid.Ticket{},
 		members: map[string][]string{}, incidents: map[string]*grid.Incident{}, incidentAt: map[incidentKey]string{}, while: map[whileKey][]string{}, hindering: map[whileKey][]string{},
 		deliveries: map[string]*grid.Delivery{}, units: map[string]*grid.Unit{}, filedAt: map[string][]string{}, hazards: map[string]*grid.Hazard{}, hazardOf: map[string]string{},
-		due: newDeadlines(), acks: newDeadlines(), digests: newDeadlines(), digesting: map[string][]string{}, onHold: map[string][]string{}, burning: map[string]int{}, awaited: map[registry.DeviceNo]string{}, suspects: map[grid.Pos]int{}, discovered: discovered,
+		due: newDeadlines(), acks: newDeadlines(), digests: newDeadlines(), digesting: map[string][]string{}, onHold: map[string][]string{}, inDigest: map[string][]string{}, burning: map[string]int{}, awaited: map[registry.DeviceNo]string{}, suspects: map[grid.Pos]int{}, discovered: discovered,
 		ruleCache: map[ruleKey]*ruleSet{}, gapSeen: map[grid.Identity]*deviceSoft{}, replayed: map[registry.PointNo]*decoded{},
 		trials:    map[string]*trialCount{},
 		downlinks: map[string]*grid.Downlink{}, downlinksOf: map[grid.Identity][]string{}, expiries: newDeadlines(), failovers: newDeadlines(),

@@ -1,7 +1,9 @@
 package engine
 
 import (
+	"encoding/json"
 	"fmt"
+	"slices"
 	"testing"
 	"time"
 
@@ -80,5 +82,51 @@ func TestInAFloodOfTenThousandParkingEventsTheOneFireIsOnTop(t *testing.T) {
 	r.after(time.Hour) // nothing new: the flood is over, and everything is there by itself
 	if q := r.before(grid.Scope{}); q.Flood != nil || len(q.Entries) != q.Alarms || q.Entries[0].Alarm.Type != grid.EventSmokeAlarm {
 		t.Errorf("an hour later: flood since %v, %d lines of %d", q.Flood, len(q.Entries), q.Alarms)
+	}
+}
+
+func TestADigestOfMoreThanAThousandMessagesIsTwo(t *testing.T) {
+	if testing.Short() {
+		t.Skip("opens a thousand tickets")
+	}
+	r := quietRig(t, "2026-03-02 09:00", func(u *grid.Unit) { u.Digest = true })
+	var all grid.Registration
+	var frames []grid.Frame
+	for i := range maxDigest + 1 {
+		id := grid.Identity(fmt.Sprintf("sn:bay-%d", i))
+		one := placed(grid.Parking, fmt.Sprintf("bay-%d", i), id, r.now())
+		all.Points, all.Devices, all.Installations = append(all.Points, one.Points...), append(all.Devices, one.Devices...), append(all.Installations, one.Installations...)
+		f := frame(id, `{"parking.occupied": true}`)
+		f.Received = r.now()
+		frames = append(frames, f)
+	}
+	r.put(all)
+	if err := r.journal.Append(t.Context(), grid.Bulk, frames); err != nil {
+		t.Fatal(err)
+	}
+	r.after(10 * time.Minute)
+	r.clock.Store(shanghai(t, "2026-03-02 14:00").UnixNano())
+	r.settle()
+	r.after(2 * time.Second)
+	counts := map[string][]int{}
+	page := must[state.Page[grid.Delivery]](t)(r.store.ListDeliveries(t.Context(), state.Query{Type: grid.DeliveryDigest}))
+	for _, d := range page.Items {
+		var ids []string
+		if err := json.Unmarshal(d.Body, &ids); err != nil {
+			t.Fatal(err)
+		}
+		counts[d.Unit] = append(counts[d.Unit], len(ids))
+	}
+	if len(counts) == 0 {
+		t.Fatal("there is no digest")
+	}
+	for unit, n := range counts {
+		slices.Sort(n)
+		if len(n) < 2 || n[len(n)-1] != maxDigest || n[0]+n[len(n)-1] < maxDigest+1 {
+			t.Errorf("%s has digests of %v messages: want one of %d and the rest", unit, n, maxDigest)
+		}
+	}
+	if left := must[[]grid.Delivery](t)(r.store.HeldDeliveries(t.Context())); len(left) > 0 && left[0].Next.Before(r.now()) {
+		t.Errorf("%d messages are left behind", len(left))
 	}
 }

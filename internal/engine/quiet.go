@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -90,7 +91,7 @@ func (b *batch) letGo(ticket, unit string) {
 		case d == nil:
 		case unit != "" && d.Unit != unit:
 			left = append(left, id)
-		case waits(d):
+		case waits(d) || e.underway(d):
 			b.release(id, now)
 		}
 	}
@@ -106,9 +107,16 @@ func waits(d *grid.Delivery) bool {
 	return d.State == grid.DeliveryHeld || d.State == grid.DeliveryPending && d.Attempts == 0 && d.Next.After(d.Created)
 }
 
+// underway reports whether a message stands in a digest that its unit does not have yet: what
+// becomes urgent would pass it.
+func (e *Engine) underway(d *grid.Delivery) bool {
+	digest := e.deliveries[d.Ref]
+	return d.State == grid.DeliveryDigested && digest != nil && digest.State == grid.DeliveryPending
+}
+
 func (b *batch) release(id string, now time.Time) {
 	d := b.changeDelivery(id)
-	d.State, d.Next = grid.DeliveryPending, now
+	d.State, d.Next, d.Ref, d.Done = grid.DeliveryPending, now, "", time.Time{}
 }
 
 // wakeDigest sets when a unit's digest is due, unless it is due earlier.
@@ -207,6 +215,32 @@ func (b *batch) digest(unit string, due []*grid.Delivery, wall time.Time) {
 		d.Priority = min(d.Priority, row.Priority)
 	}
 	*b.changeDelivery(d.ID) = d
+	set(b, e.inDigest, d.ID, idsOf(items))
+}
+
+func idsOf(all []grid.Delivery) []string {
+	out := make([]string, len(all))
+	for i := range all {
+		out[i] = all[i].ID
+	}
+	return out
+}
+
+// dropDelivery forgets a delivery that has met its fate, and with a digest what stands in it.
+// What stands in one that is still on its way is kept: it may have to go by itself.
+func (e *Engine) dropDelivery(d *grid.Delivery) {
+	if e.underway(d) {
+		return
+	}
+	delete(e.deliveries, d.ID)
+	e.dropWaiting(d)
+	for _, id := range e.inDigest[d.ID] {
+		if item := e.deliveries[id]; item != nil && item.State == grid.DeliveryDigested {
+			delete(e.deliveries, id)
+			e.dropWaiting(item)
+		}
+	}
+	delete(e.inDigest, d.ID)
 }
 
 // dropWaiting forgets a message that waits no more.
@@ -236,9 +270,23 @@ func (e *Engine) loadWaiting(ctx context.Context) error {
 			e.digests.set(d.Unit, d.Next)
 		}
 	}
+	for _, id := range slices.Sorted(maps.Keys(e.deliveries)) {
+		digest := e.deliveries[id]
+		if digest.Type != grid.DeliveryDigest || digest.State != grid.DeliveryPending {
+			continue
+		}
+		items, err := e.store.DigestedIn(ctx, digest.Unit, id)
+		if err != nil {
+			return fmt.Errorf("load what stands in digests: %w", err)
+		}
+		e.inDigest[id] = idsOf(items)
+		for i := range items {
+			e.deliveries[items[i].ID] = &items[i]
+		}
+	}
 	var all []*grid.Delivery
 	for _, d := range e.deliveries {
-		if d.Ticket != "" && waits(d) {
+		if d.Ticket != "" && (waits(d) || e.underway(d)) {
 			all = append(all, d)
 		}
 	}

@@ -189,7 +189,7 @@ func TestAUnitGetsOneListAtTheEndOfAShift(t *testing.T) {
 		n := 0
 		for _, ids := range b.e.onHold {
 			for _, id := range ids {
-				if d := b.e.deliveries[id]; d == nil || !waits(d) {
+				if d := b.e.deliveries[id]; d == nil || !waits(d) && !b.e.underway(d) {
 					n++
 				}
 			}
@@ -211,9 +211,9 @@ func TestADigestInQuietHoursWaitsForTheirEnd(t *testing.T) {
 	}
 }
 
-// raisedInTheNight is a blocked bay of P3 that becomes P1 by smoke in its cell.
-func raisedInTheNight(t *testing.T, change func(*grid.Unit)) (r *rig, before []grid.Delivery) {
-	r = quietRig(t, "2026-03-02 23:00", change)
+// laneBlocked is a blocked fire lane of P3, and the messages of it, all of which wait.
+func laneBlocked(t *testing.T, now string, change func(*grid.Unit)) (r *rig, before []grid.Delivery) {
+	r = quietRig(t, now, change)
 	bay := placed(grid.Parking, "lane", "sn:4", r.now())
 	bay.Points[0].Rules = "fire_lane"
 	r.put(bay)
@@ -233,12 +233,17 @@ func raisedInTheNight(t *testing.T, change func(*grid.Unit)) (r *rig, before []g
 			t.Fatalf("%s to %s does not wait", d.Type, d.Unit)
 		}
 	}
+	return r, before
+}
+
+// smokeInTheCell makes it P1; what is told from then on is in sent.
+func smokeInTheCell(r *rig) {
+	r.t.Helper()
 	r.place(grid.Smoke, "ceiling", "sn:1")
 	r.mu.Lock()
 	r.sent = nil
 	r.mu.Unlock()
 	r.say("sn:1", `{"smoke.alarm": true}`)
-	return r, before
 }
 
 func TestWhatBecomesUrgentGoesAtOnceAndAfterWhatWaited(t *testing.T) {
@@ -248,7 +253,8 @@ func TestWhatBecomesUrgentGoesAtOnceAndAfterWhatWaited(t *testing.T) {
 		"both":   func(u *grid.Unit) { u.Quiet, u.Digest = "night", true },
 	} {
 		t.Run(name, func(t *testing.T) {
-			r, before := raisedInTheNight(t, change)
+			r, before := laneBlocked(t, "2026-03-02 23:00", change)
+			smokeInTheCell(r)
 			r.mu.Lock()
 			sent := slices.Clone(r.sent)
 			r.mu.Unlock()
@@ -377,7 +383,7 @@ func TestFailedCommitsDoubleNoDigestAndNoExpiry(t *testing.T) {
 	}
 	for _, m := range messages {
 		d := must[grid.Delivery](t)(r.store.Delivery(t.Context(), m.ID))
-		if digests[m.Unit] != 1 || d.State != grid.DeliveryDigested {
+		if digests[m.Unit] != 1 || d.State == grid.DeliveryHeld { // silent meanwhile, it is P2 and went by itself
 			t.Errorf("%s to %s is %s, the unit has %d digests", m.Type, m.Unit, d.State, digests[m.Unit])
 		}
 	}
@@ -387,5 +393,63 @@ func TestFailedCommitsDoubleNoDigestAndNoExpiry(t *testing.T) {
 	r.after(time.Minute)
 	if got := r.actions(grid.EventDoorHeldOpen); strings.Count(got, "unacknowledged") != 1 {
 		t.Errorf("events are %q: want one end of the acknowledgement", got)
+	}
+}
+
+// A unit was down at the end of its shift: its digest is still on its way when one of the
+// tickets in it becomes P1.
+func TestWhatBecomesUrgentDoesNotPassADigestThatIsStillOnItsWay(t *testing.T) {
+	for _, restart := range []bool{false, true} {
+		t.Run(fmt.Sprintf("restart=%t", restart), func(t *testing.T) {
+			r, before := laneBlocked(t, "2026-03-02 13:00", func(u *grid.Unit) { u.Digest = true })
+			r.clock.Store(shanghai(t, "2026-03-02 14:00").UnixNano())
+			r.settle()
+			if restart {
+				r.restart()
+			}
+			smokeInTheCell(r)
+			last := map[string]int64{}
+			r.mu.Lock()
+			sent := slices.Clone(r.sent)
+			r.mu.Unlock()
+			for _, d := range sent {
+				if d.Ticket != before[0].Ticket {
+					continue
+				}
+				if d.State != grid.DeliveryPending || d.Ref != "" || d.N < last[d.Unit] {
+					t.Errorf("%s to %s is %s, number %d after %d", d.Type, d.Unit, d.State, d.N, last[d.Unit])
+				}
+				last[d.Unit] = d.N
+			}
+			for _, w := range before {
+				if d := must[grid.Delivery](t)(r.store.Delivery(t.Context(), w.ID)); d.State != grid.DeliveryPending {
+					t.Errorf("%s to %s is %s: want it to go before what is urgent", d.Type, d.Unit, d.State)
+				}
+			}
+		})
+	}
+}
+
+func TestWhatStandsInADigestThatAUnitHasIsForgotten(t *testing.T) {
+	r, before := laneBlocked(t, "2026-03-02 13:00", func(u *grid.Unit) { u.Digest = true })
+	r.clock.Store(shanghai(t, "2026-03-02 14:00").UnixNano())
+	r.settle()
+	r.restart()
+	for _, d := range r.deliveries() {
+		if d.Type == grid.DeliveryDigest {
+			if err := r.engine.DeliveryResult(t.Context(), d.ID, grid.Attempt{N: 1, At: r.now(), Status: 200}, Fate{State: grid.DeliveryReceived}); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	smokeInTheCell(r)
+	for _, w := range before {
+		if d := must[grid.Delivery](t)(r.store.Delivery(t.Context(), w.ID)); d.State != grid.DeliveryDigested {
+			t.Errorf("%s to %s, which the unit has, is %s again", d.Type, d.Unit, d.State)
+		}
+	}
+	left := must[int](t)(as[int](r.engine.do(t.Context(), &command{name: "poke", do: func(b *batch) (any, error) { return len(b.e.inDigest), nil }})))
+	if left != 0 {
+		t.Errorf("%d digests are remembered", left)
 	}
 }

@@ -452,8 +452,7 @@ func (e *Engine) dropEnded(changed []string) {
 func (e *Engine) dropDelivered(changed []string) {
 	for _, id := range changed {
 		if d := e.deliveries[id]; d != nil && d.State != grid.DeliveryPending && d.State != grid.DeliveryHeld {
-			delete(e.deliveries, id)
-			e.dropWaiting(d)
+			e.dropDelivery(d)
 		}
 	}
 }

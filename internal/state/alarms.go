@@ -83,3 +83,8 @@ func (s *Store) AuditOf(ctx context.Context, subject string) ([]Audit, error) {
 func (s *Store) HeldDeliveries(ctx context.Context) ([]grid.Delivery, error) {
 	return readAll(ctx, s, &deliveryTable, "WHERE state = 'held' ORDER BY created, ticket, unit, n")
 }
+
+// DigestedIn gives the messages that stand in a digest of a unit, in the order in which they were made.
+func (s *Store) DigestedIn(ctx context.Context, unit, digest string) ([]grid.Delivery, error) {
+	return readAll(ctx, s, &deliveryTable, "WHERE unit = ? AND state = 'digested' AND ref = ? ORDER BY created, ticket, n", unit, digest)
+}
