@@ -62,3 +62,11 @@ func TestBodyStaysSmallWhateverTheRegistryHolds(t *testing.T) {
 		t.Errorf("body of %d bytes, valid JSON: %v", len(raw), json.Valid(raw))
 	}
 }
+
+func TestTheQuestionOfAPermitIsAnsweredAtItsAlarm(t *testing.T) {
+	m := message()
+	m.Delivery.Type, m.Ticket.Alarm = "permit.question", "01A"
+	if raw := string(dispatch.Body(m)); !strings.Contains(raw, `"callback_url":"http://127.0.0.1:8080/api/v1/alarms/01A/answer"`) {
+		t.Errorf("body is %s: want the address of the alarm's answer", raw)
+	}
+}
