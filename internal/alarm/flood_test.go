@@ -171,7 +171,7 @@ func TestAFloodIsGroupedByCellAndCauseAndHidesNoFirstSmokeAlarm(t *testing.T) {
 		oneAlarm("water1", grid.EventManholeFlooded, 2), oneAlarm("water2", grid.EventManholeFlooded, 1, old),
 		oneAlarm("fire1", grid.EventSmokeAlarm, 1, old), oneAlarm("fire2", grid.EventSmokeAlarm, 1), oneAlarm("fire3", grid.EventSmokeAlarm, 1),
 		oneAlarm("other", grid.EventSmokeAlarm, 1, in("b2")), oneAlarm("other2", grid.EventSmokeAlarm, 1, in("b2")), oneAlarm("other3", grid.EventSmokeAlarm, 1, in("b2")),
-		oneAlarm("stranger1", grid.EventSafetyUnreadable, 1, in(""), nowhere), oneAlarm("stranger2", grid.EventSafetyUnreadable, 1, in(""), nowhere),
+		oneAlarm("stranger1", grid.EventSafetyUnreadable, 1, in(""), nowhere), oneAlarm("stranger2", grid.EventSafetyUnreadable, 1, in(""), nowhere), oneAlarm("stranger3", grid.EventSafetyUnreadable, 1, in(""), nowhere),
 		oneAlarm("known", grid.EventSmokeAlarm, 1, in("b3"), old, acked), oneAlarm("new", grid.EventSmokeAlarm, 1, in("b3")),
 		oneAlarm("alone", grid.EventSmokeAlarm, 1, in("")), oneAlarm("alone2", grid.EventSmokeLate, 1, in("")),
 		oneAlarm("drill", grid.EventSmokeAlarm, 1, in("b2"), drill),
@@ -180,7 +180,7 @@ func TestAFloodIsGroupedByCellAndCauseAndHidesNoFirstSmokeAlarm(t *testing.T) {
 		return map[grid.EventType]string{grid.EventManholeFlooded: "water", grid.EventSmokeAlarm: "fire"}[t]
 	}
 	q := QueueOf(all, floodStart, causes)
-	const want = "fire1 alone alone2 fire×2 new other fire×2 stranger1 stranger2 water×2 known parking.overstay×15 parking.overstay×15 drill"
+	const want = "fire1 alone alone2 fire×2 new other fire×2 stranger1 stranger2 stranger3 water×2 known parking.overstay×15 parking.overstay×15 drill"
 	if got := lines(q); got != want {
 		t.Errorf("queue is\n%s, want\n%s", got, want)
 	}
