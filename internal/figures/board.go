@@ -132,6 +132,12 @@ func (r *Rules) Board(ctx context.Context, src Source, a Ask, now time.Time) (Bo
 			return Board{}, fmt.Errorf("figures: %w", err)
 		}
 	}
+	for i, c := range counts {
+		for key := range counts[0].parts {
+			c.part(r, key) // a part that had nothing then had it in all those hours
+		}
+		c.hours(r, a, periods[i])
+	}
 	b := Board{Period: p, Made: now, By: a.By, Whole: counts[0].whole.group(r, p, a, true)}
 	for _, key := range slices.Sorted(maps.Keys(counts[0].parts)) {
 		g := counts[0].parts[key].group(r, p, a, false)
@@ -140,7 +146,7 @@ func (r *Rules) Board(ctx context.Context, src Source, a Ask, now time.Time) (Bo
 	}
 	if a.Compare {
 		b.Previous, b.YearAgo = &periods[1], &periods[2]
-		b.compare(r, counts[1], counts[2])
+		b.compare(counts[1], counts[2])
 	}
 	return b, nil
 }
@@ -195,7 +201,6 @@ func (r *Rules) count(ctx context.Context, src Source, a Ask, p Period) (*counte
 	if err == nil && a.has(ofDesk, true) {
 		c.whole.unrecorded, _, err = src.FigureSuppressed(ctx, q)
 	}
-	c.hours(r, a, p)
 	return c, err
 }
 

@@ -98,6 +98,7 @@ func november(t testing.TB) *rows {
 	}
 	stand(grid.EventManholeTilted, "d8", "11-10 08:00", "11-12 09:00") // stale at the end of the 11th
 	stand(grid.EventManholeTilted, "d9", "11-10 12:00", "")            // and this one from then on
+	stand(grid.EventManholeTilted, "d7", "11-11 20:00", "11-13 08:00") // four hours old at the end of the 11th
 	stand(grid.EventDeviceOffline, "d1", "11-20 09:00", "11-20 10:00")
 	stand(grid.EventDeviceOffline, "d2", "11-29 09:00", "")
 	stand(grid.EventDeviceOffline, "d3", "12-02 09:00", "")

@@ -92,21 +92,14 @@ func rungOf(key, zh, en string, spans []time.Duration) Rung {
 }
 
 // compare sets the figures of the other periods beside those of this one.
-func (b *Board) compare(r *Rules, previous, yearAgo *counted) {
-	empty := newTally(r)
-	part := func(c *counted, key string) *tally {
-		if t := c.parts[key]; t != nil {
-			return t
-		}
-		return empty
-	}
+func (b *Board) compare(previous, yearAgo *counted) {
 	for i := range b.Whole.Figures {
 		b.Whole.Figures[i].beside(previous.whole, yearAgo.whole)
 	}
 	for k := range b.Parts {
 		g := &b.Parts[k]
 		for i := range g.Figures {
-			g.Figures[i].beside(part(previous, g.Key), part(yearAgo, g.Key))
+			g.Figures[i].beside(previous.parts[g.Key], yearAgo.parts[g.Key])
 		}
 	}
 }

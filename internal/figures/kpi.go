@@ -25,6 +25,7 @@ func (r *Rules) Daily(ctx context.Context, src Source, now time.Time) (out []gri
 			if err != nil {
 				return nil, err
 			}
+			c.hours(r, Ask{By: by}, p)
 			out = append(out, points(c, by, p, r)...)
 		}
 	}
