@@ -35,6 +35,10 @@ func Cleared(ep grid.Alarm, in Input) grid.Alarm {
 	return ep
 }
 
+// EndedAt is when an episode ends that a person ends while its sensor cannot tell: right
+// after what the sensor said last, so that everything it says from then on is news.
+func EndedAt(ep *grid.Alarm, in Input) time.Time { return later(ep.Raised, in.Heard).Add(1) }
+
 // Event makes the row that tells of ep: action is "raised", "repeated" or "cleared".
 // What belongs to the frame (Frame, Value, Signal, Profile, Channel) is the caller's.
 func (r *Rule) Event(id, action string, ep *grid.Alarm, at, received time.Time) grid.Event {

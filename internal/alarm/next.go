@@ -61,7 +61,7 @@ func Next(r *Rule, in Input, ep *grid.Alarm, now time.Time, down ...Span) Step {
 	active := ep != nil && ep.Active
 	switch {
 	case in.Abnormal && !active && r.From != FromLate:
-		if ep != nil && in.Heard.Before(ep.Returned) {
+		if ep != nil && ep.Returned.Equal(EndedAt(ep, in)) {
 			return Step{} // a person ended it, and nothing was heard since
 		}
 		if r.Hours.Always() {

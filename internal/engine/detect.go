@@ -91,7 +91,7 @@ func (b *batch) sense(pt registry.PointNo, signals uint64, d *decoded) {
 // last heard: see endedToo.
 func (b *batch) overBefore(pt registry.PointNo, r *alarm.Rule, c *condition) bool {
 	ep := b.e.episode(b.e.memory.PointAt(pt).ID, r.Type)
-	return ep != nil && !ep.Active && fromNanos(c.heard).Before(ep.Returned)
+	return ep != nil && !ep.Active && ep.Returned.Equal(alarm.EndedAt(ep, c.input()))
 }
 
 // keepTurn copies the frame at which a condition turns to the case of its open ticket:

@@ -181,6 +181,7 @@ type Engine struct {
 	saving      *saving // the checkpoint that is being written; nil: none
 	engineTime  time.Time
 	received    [grid.Lanes]time.Time // of the newest frame handled
+	lastOf      [grid.Lanes]time.Time // of the last frame of this run, by the order of the journal
 	influxMark  influx.Mark
 	gap         gaps
 	gapPause    time.Time                     // not filled before then

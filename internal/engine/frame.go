@@ -14,6 +14,7 @@ import (
 func (b *batch) frame(d *decoded) {
 	f := &d.frame
 	b.because(f.Pos.String(), f.Received)
+	b.inOrderOfLane(f)
 	if f.Received.After(b.time) {
 		b.time = f.Received
 	}

@@ -381,8 +381,7 @@ func (e *Engine) idleTime(b *batch, wall time.Time) time.Time {
 	}
 	if b.time.After(wall.Add(time.Minute)) {
 		// Our own clock was set back: time begins anew, or nothing would come due for long.
-		e.log.Warn("clock was set back", "in", b.time.Sub(wall))
-		b.time = now
+		b.turnedBack(now)
 	}
 	return now
 }

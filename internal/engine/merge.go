@@ -217,7 +217,7 @@ func (b *batch) endedToo(t *grid.Ticket) {
 			b.clear(s, ep, in, nil)
 			continue
 		}
-		over := later(ep.Raised, in.Heard).Add(1) // not now: what was received before and is not handled yet is news
+		over := alarm.EndedAt(ep, in)
 		s.detail = "ended by the word of " + t.Confirmed
 		b.clear(s, ep, alarm.Input{Since: over, Heard: over}, nil)
 	}

@@ -209,7 +209,7 @@ func (w *world) hear(s *spot, is bool, received time.Time) {
 	}
 	w.note("%s says %v, received %s", s.row.ID, is, received.Format("15:04:05"))
 	before := s.in
-	if ep := s.ep; is && s.in.Abnormal && ep != nil && !ep.Active && s.in.Heard.Before(ep.Returned) && !received.Before(s.in.Heard) {
+	if ep := s.ep; is && s.in.Abnormal && ep != nil && !ep.Active && ep.Returned.Equal(alarm.EndedAt(ep, s.in)) && !received.Before(s.in.Heard) {
 		s.in = alarm.Input{} // a person ended the episode: a new phase
 	}
 	s.in = s.in.Hear(is, received)
@@ -548,7 +548,7 @@ func (w *world) endedToo(k *work) {
 		in := s.in
 		if in.Abnormal {
 			w.n.byWord++
-			over := in.Heard.Add(1)
+			over := alarm.EndedAt(ep, in)
 			in = alarm.Input{Since: over, Heard: over}
 			s.plain.muted = true
 		}

@@ -264,6 +264,9 @@ func (e *Engine) loadCheckpoint() (cursors, error) {
 func (e *Engine) begun(ctx context.Context, l *state.Loaded) error {
 	now := e.Now()
 	b := e.begin(now)
+	if l.EngineTime.After(now.Add(setBack)) {
+		b.turnedBack(now)
+	}
 	if alive, err := time.Parse(time.RFC3339Nano, l.Meta[metaAlive]); err == nil {
 		if l.EngineTime.After(alive) {
 			alive = l.EngineTime
