@@ -23,6 +23,7 @@ import (
 	"gridgate/internal/calendar"
 	"gridgate/internal/envelope"
 	"gridgate/internal/grid"
+	"gridgate/internal/hazard"
 	"gridgate/internal/influx"
 	"gridgate/internal/journal"
 	"gridgate/internal/profile"
@@ -59,6 +60,8 @@ type order struct {
 	Roll   rollOrder
 	Down   downOrder
 	Window grid.Window
+	Filing grid.HazardFiling
+	Hazard grid.HazardMove
 }
 
 // wireFrame is a frame as its broker has it.
@@ -162,6 +165,13 @@ func nodeConfig() (c Config, err error) {
 	if c.Rules, err = alarm.Parse("rules.yaml", rules, calendars); err != nil {
 		return c, err
 	}
+	hazards, err := configs.FS.ReadFile("hazards.yaml")
+	if err != nil {
+		return c, err
+	}
+	if c.Hazards, err = hazard.Parse("hazards.yaml", hazards, calendars, nil); err != nil {
+		return c, err
+	}
 	plans, err := configs.FS.ReadFile("tickets.yaml")
 	if err != nil {
 		return c, err
@@ -235,6 +245,8 @@ func (n *node) do(o *order) reply {
 		err = n.deliver(ctx)
 	case "downlink", "downlink step", "downlink cancel":
 		err = n.downlink(ctx, o.Do, &o.Down)
+	case "report", "hazard move":
+		err = n.report(ctx, o)
 	case "window", "touch window", "end window", "posture", "answer":
 		err = n.window(ctx, o)
 	case "live":

@@ -41,6 +41,7 @@ func outcomeOf(t testing.TB, dir, delivered string, live map[string]string) outc
 	names := out.alarms(t, st)
 	out.windows(t, st, names)
 	tickets := out.tickets(t, st)
+	out.hazards(t, st, tickets)
 	about := maps.Clone(tickets)
 	maps.Copy(about, names) // the question of a permit is of an alarm
 	out.deliveries(t, st, delivered, about)

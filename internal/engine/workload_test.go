@@ -136,6 +136,7 @@ func (w *workload) step() {
 		w.window()
 	}
 	w.tell()
+	w.hearsay()
 	if r.IntN(3) == 0 {
 		w.add(order{Do: "deliver"})
 	}
