@@ -13,7 +13,7 @@ import (
 )
 
 func (a *app) contactCommand() *cobra.Command {
-	return group("contact", "Who is called for a point, a building, a unit", a.contactList(), a.contactAdd(), a.contactReveal(), a.contactVerify(), a.contactErase())
+	return group("contact", "Who is called for a point, a building, a unit", a.contactList(), a.contactAdd(), a.contactReveal(), a.contactReads(), a.contactVerify(), a.contactErase())
 }
 
 func (a *app) contactList() *cobra.Command {
@@ -91,8 +91,34 @@ func (a *app) contactAdd() *cobra.Command {
 	f.StringVar(&name, "name-file", "", "take a name from this `file`; not needed")
 	f.IntVar(&ask.Order, "order", 0, "who is called first: the lowest `n`")
 	f.StringVar(&ask.Hours, "hours", "", "only within the hours of this `calendar`")
+	f.StringVar(&ask.Street, "street", "", "of a building or a person: only for tickets in this street, 9 `digits`")
+	f.StringVar(&ask.Community, "community", "", "of a building or a person: only for tickets in this community, 12 `digits`")
+	f.StringVar(&ask.Compound, "compound", "", "of a building or a person: only for tickets in this `compound`")
 	f.StringVar(&key, "key", "", "idempotency `key`: the same again changes nothing")
 	return cmd
+}
+
+func (a *app) contactReads() *cobra.Command {
+	return &cobra.Command{
+		Use: "reads <contact>", Short: "Say who has read a contact's number, when and why", Args: args(cobra.ExactArgs(1)),
+		RunE: func(cmd *cobra.Command, argv []string) error {
+			c, err := a.client()
+			if err != nil {
+				return err
+			}
+			page, err := c.ContactReads(cmd.Context(), argv[0])
+			if err != nil {
+				return err
+			}
+			return a.show(page, func() {
+				var rows [][]string
+				for _, r := range page.Items {
+					rows = append(rows, []string{clock(r.At), r.By.Name, string(r.By.Role), r.Why})
+				}
+				a.table("nobody has read it", []string{"AT", "WHO", "ROLE", "WHY"}, rows)
+			})
+		},
+	}
 }
 
 func (a *app) contactReveal() *cobra.Command {

@@ -20,6 +20,8 @@ type People interface {
 	VerifyContact(ctx context.Context, id string, by grid.Actor) (ContactView, error)
 	EraseContact(ctx context.Context, id string, by grid.Actor, reason string) (ContactView, error)
 
+	ReadsOf(ctx context.Context, id string) ([]ContactRead, error)
+
 	ListRosters(ctx context.Context, q Query) (Page[grid.Roster], error)
 	PutRoster(ctx context.Context, r grid.Roster) (grid.Roster, error)
 	EndRoster(ctx context.Context, id string, by grid.Actor) (grid.Roster, error)
@@ -68,6 +70,13 @@ type ContactRevealed struct {
 	Name   string `json:"name,omitempty"`
 }
 
+// ContactRead is that somebody has read a contact's number.
+type ContactRead struct {
+	At  time.Time  `json:"at"`
+	By  grid.Actor `json:"by"`
+	Why string     `json:"why"`
+}
+
 // DutyGap is a span in which nobody is on duty though somebody must be.
 type DutyGap struct {
 	Roster   string    `json:"roster"`
@@ -82,6 +91,7 @@ func (s *Server) peopleRoutes(api huma.API) {
 	route(s, api, adminOnly, answerWithin, get("/contacts", "list-contacts", "people", "Contacts of a point, building, unit or person, with their numbers masked"), s.contacts)
 	route(s, api, adminOnly, answerWithin, post("/contacts", "put-contact", "people", "Add a contact, or change the one with its id"), s.putContact)
 	route(s, api, adminOnly, answerWithin, post("/contacts/{id}/reveal", "reveal-contact", "people", "Read a contact's number; who did, when and why is kept"), s.revealContact)
+	route(s, api, adminOnly, answerWithin, get("/contacts/{id}/reads", "list-contact-reads", "people", "Who has read a contact's number, when and why"), s.contactReads)
 	route(s, api, adminOnly, answerWithin, post("/contacts/{id}/verify", "verify-contact", "people", "Note that a contact is right"), s.verifyContact)
 	route(s, api, adminOnly, answerWithin, del("/contacts/{id}", "erase-contact", "people", "Erase what tells the person, for good"), s.eraseContact)
 
@@ -187,6 +197,15 @@ func (s *Server) revealContact(ctx context.Context, by grid.Actor, in *revealInp
 	}
 	v, err := p.RevealContact(ctx, in.ID, in.Body.By.actor(by), in.Body.Reason)
 	return &secretAnswer[ContactRevealed]{"no-store", v}, err
+}
+
+func (s *Server) contactReads(ctx context.Context, _ grid.Actor, in *idInput) (*body[Page[ContactRead]], error) {
+	p, err := s.folk()
+	if err != nil {
+		return nil, err
+	}
+	reads, err := p.ReadsOf(ctx, in.ID)
+	return listed(Page[ContactRead]{Items: reads}, err)
 }
 
 func (s *Server) verifyContact(ctx context.Context, by grid.Actor, in *idInput) (*body[ContactView], error) {

@@ -44,6 +44,11 @@ func (c *Client) RevealContact(ctx context.Context, id, reason string, by *As) (
 	return call[ContactRevealed](ctx, c, http.MethodPost, contactPath(id)+"/reveal", nil, &content{json: in})
 }
 
+// ContactReads says who has read it.
+func (c *Client) ContactReads(ctx context.Context, id string) (Page[ContactRead], error) {
+	return call[Page[ContactRead]](ctx, c, http.MethodGet, contactPath(id)+"/reads", nil, nil)
+}
+
 // VerifyContact notes that it is right.
 func (c *Client) VerifyContact(ctx context.Context, id string) (ContactView, error) {
 	return call[ContactView](ctx, c, http.MethodPost, contactPath(id)+"/verify", nil, nil)

@@ -45,7 +45,7 @@ func (e *exchange) serve(w http.ResponseWriter, r *http.Request) {
 			Callee string `json:"callee"`
 		}
 		if err := json.NewDecoder(r.Body).Decode(&in); err != nil || in.Callee == deadNumber {
-			fmt.Fprintf(w, `{"code":"NUMBER_INVALID","message":"no such subscriber %s"}`, in.Callee)
+			fmt.Fprintf(w, `{"code":"NUMBER_INVALID","message":"no such subscriber %s (%s)"}`, in.Callee, spaced(in.Callee))
 			return
 		}
 		e.called = append(e.called, in.Callee)
@@ -78,7 +78,15 @@ const (
 	occupantNumber = "00000000044"
 )
 
-var privateNumbers = []string{deskNumber, chiefNumber, deadNumber, occupantNumber}
+var privateNumbers = []string{deskNumber, chiefNumber, deadNumber, occupantNumber, spaced(deadNumber)}
+
+// spaced is a number as people write it.
+func spaced(n string) string {
+	if len(n) != 11 {
+		return n
+	}
+	return n[:3] + " " + n[3:7] + " " + n[7:]
+}
 
 const peopleUnits = `
 units:
@@ -143,6 +151,10 @@ func TestPeopleAreCalledUntilOneAnswersAndNoNumberLeavesTheSeal(t *testing.T) {
 	}
 	private(t, g, stream, tk.ID)
 
+	reads, err := g.api.ContactReads(t.Context(), flat.ID)
+	if err != nil || len(reads.Items) != 1 || reads.Items[0].By.Name != "op-01" || !strings.Contains(reads.Items[0].Why, tk.ID) {
+		t.Errorf("who has read it: %+v, %v: want op-01 for the ticket", reads.Items, err)
+	}
 	_, err = g.api.EraseContact(t.Context(), flat.ID, "moved out")
 	must(t, err)
 	if _, err := g.api.RevealContact(t.Context(), flat.ID, "again", nil); err == nil {

@@ -172,6 +172,21 @@ func (f *folk) EraseContact(ctx context.Context, id string, by grid.Actor, reaso
 	return api.ContactView{Contact: c}, err
 }
 
+// ReadsOf says who has read a contact, newest first.
+func (f *folk) ReadsOf(ctx context.Context, id string) ([]api.ContactRead, error) {
+	if _, err := f.store.Contact(ctx, id); err != nil {
+		return nil, err
+	}
+	page, err := f.store.ListAudit(ctx, state.Query{Type: "contact.reveal", Text: id, Limit: 1000})
+	var out []api.ContactRead
+	for _, a := range page.Items {
+		if a.Subject == id {
+			out = append(out, api.ContactRead{At: a.At, By: a.By, Why: a.Detail})
+		}
+	}
+	return out, err
+}
+
 // ListRosters and ListShifts read what is stored.
 func (f *folk) ListRosters(ctx context.Context, q api.Query) (api.Page[grid.Roster], error) {
 	return f.store.ListRosters(ctx, q)
@@ -306,12 +321,18 @@ func (h *hidden) Is(target error) bool { return errors.Is(h.err, target) }
 
 // openCalls gives the calls by a carrier that nobody has answered yet, for asking it.
 func (g *Gateway) openCalls(ctx context.Context, unit string) ([]dispatch.Open, error) {
-	page, err := g.store.ListDeliveries(ctx, state.Query{Unit: unit, State: string(grid.DeliverySent), Since: time.Now().Add(-askFor), Limit: openPage})
+	now := time.Now()
+	page, err := g.store.ListDeliveries(ctx, state.Query{Unit: unit, State: string(grid.DeliverySent), Since: now.Add(-askFor), Limit: openPage})
+	if err != nil {
+		return nil, err
+	}
+	// Who has picked up may press a key a little later.
+	seen, err := g.store.ListDeliveries(ctx, state.Query{Unit: unit, State: string(grid.DeliverySeen), Since: now.Add(-askSeenFor), Limit: openPage})
 	if err != nil {
 		return nil, err
 	}
 	var out []dispatch.Open
-	for _, d := range page.Items {
+	for _, d := range append(page.Items, seen.Items...) {
 		if d.Ref == "" {
 			continue
 		}
@@ -326,8 +347,12 @@ func (g *Gateway) openCalls(ctx context.Context, unit string) ([]dispatch.Open, 
 	return out, nil
 }
 
-// askFor is how long a carrier is asked what became of a call.
-const askFor = 30 * time.Minute
+// askFor is how long a carrier is asked what became of a call, and askSeenFor of one that was
+// picked up.
+const (
+	askFor     = 30 * time.Minute
+	askSeenFor = 5 * time.Minute
+)
 
 // openWorkOrCalls is what a unit, or a carrier of calls, is asked about.
 func (g *Gateway) openWorkOrCalls(ctx context.Context, unit, cursor string) ([]dispatch.Open, string, error) {

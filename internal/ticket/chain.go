@@ -31,8 +31,10 @@ const (
 )
 
 const (
-	// maxChains bounds the calling of one ticket: an incident may have fifty members.
+	// maxChains bounds the calling of one ticket, and maxPlaces what places may take of it: an
+	// incident may have fifty members, and units that come later must find room.
 	maxChains = 32
+	maxPlaces = 20
 )
 
 // CallOut is a call that goes out by a carrier. The caller makes the delivery of it and
@@ -177,13 +179,19 @@ func (ch *change) beginChains(chains *Chains) {
 }
 
 func (ch *change) beginPlace(chains *Chains, kind, id string) {
-	if id != "" {
+	places := 0
+	for i := range ch.t.Chains {
+		if ch.t.Chains[i].Assignment == "" {
+			places++
+		}
+	}
+	if id != "" && places < maxPlaces {
 		ch.beginChain(chains, grid.CallChain{Of: kind + id})
 	}
 }
 
 func (ch *change) beginChain(chains *Chains, c grid.CallChain) {
-	if len(ch.t.Chains) >= maxChains || slices.ContainsFunc(ch.t.Chains, func(o grid.CallChain) bool {
+	if slices.ContainsFunc(ch.t.Chains, func(o grid.CallChain) bool {
 		return o.Of == c.Of && o.Assignment == c.Assignment && o.Attempt == c.Attempt
 	}) {
 		return
@@ -193,7 +201,17 @@ func (ch *change) beginChain(chains *Chains, c grid.CallChain) {
 		c.Due, c.Ended, c.Why = time.Time{}, ch.now, endNoContacts
 	}
 	ch.ownChains()
-	ch.t.Chains = append(ch.t.Chains, c)
+	if len(ch.t.Chains) < maxChains {
+		ch.t.Chains = append(ch.t.Chains, c)
+		return
+	}
+	// The oldest of an attempt that is over gives its place: the history has it.
+	past := func(o grid.CallChain) bool {
+		return o.Assignment != "" && !slices.ContainsFunc(ch.t.Assignments, func(a grid.Assignment) bool { return a.ID == o.Assignment && a.Attempt == o.Attempt })
+	}
+	if i := slices.IndexFunc(ch.t.Chains, past); i >= 0 {
+		ch.t.Chains = append(slices.Delete(ch.t.Chains, i, i+1), c)
+	}
 }
 
 // own are the contacts of a chain's owner who may be called now: of a unit first those of

@@ -397,3 +397,29 @@ func TestTheTicketWakesForItsNextCall(t *testing.T) {
 		t.Fatalf("wakes at %v, want the next call and no clock of the plan", next)
 	}
 }
+
+func TestManyPlacesAndReworksLeaveRoomForTheNextUnit(t *testing.T) {
+	f := crew()
+	s := calling(t, byVoice, f)
+	for i := range 60 {
+		id := fmt.Sprintf("p%02d", i+2)
+		f.contacts["point:"+id] = []grid.Contact{number("home-"+id, grid.Occupant)}
+		s.sent(Join(&s.tk, s.p, grid.Member{Alarm: "a" + id, Type: grid.EventSmokeAlarm, Point: id}, at(sec), s.c))
+	}
+	for n := range 40 {
+		when := at(time.Duration(n+1) * time.Hour)
+		s.move(unitActor("micro"), grid.VerbAccept, when)
+		s.move(unitActor("micro"), grid.VerbArrive, when.Add(sec))
+		s.move(unitActor("micro"), grid.VerbResolve, when.Add(2*sec))
+		s.check(Verdict{Abnormal: true}, when.Add(10*minute))
+		s.restart()
+	}
+	i := slices.IndexFunc(s.tk.Chains, func(c grid.CallChain) bool { return c.Of == "unit:micro" && c.Attempt == 41 })
+	if i < 0 {
+		t.Fatalf("%d chains, none for the 41st attempt", len(s.tk.Chains))
+	}
+	last := s.tk.Chains[i]
+	if len(s.tk.Chains) > maxChains || last.Of != "unit:micro" || last.Attempt != 41 || len(last.Calls) == 0 {
+		t.Fatalf("%d chains, the last is %+v: want the unit called for its 41st attempt", len(s.tk.Chains), last)
+	}
+}
