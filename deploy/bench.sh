@@ -4,7 +4,7 @@
 #
 #   make bench               about ten minutes
 #   make bench BENCH=full    as long as the design asks for
-#   make bench ONLY=smoke    one of: start journal engine broker mosquitto smoke devices decode wires
+#   make bench ONLY=smoke    one of: start journal engine broker mosquitto smoke devices decode storm wires
 set -euo pipefail
 cd "$(dirname "$0")/.."
 if [ "${ONLY:-decode}" = decode ]; then
@@ -17,6 +17,16 @@ if [ "${ONLY:-decode}" = decode ]; then
       printf "| %s | %d | %d | %s |\n", name, rate, of("ns/op"), of("allocs/op") }
     END { print "" }'
   [ "${ONLY:-}" != decode ] || exit 0
+fi
+if [ "${ONLY:-storm}" = storm ]; then
+  echo "1,000 smoke alarms of 300 buildings at the same moment, until they are committed:"
+  go test -run '^$' -bench '^BenchmarkStorm$' -benchtime 3x ./internal/engine | awk '
+    function of(unit,  i) { for (i = 3; i <= NF; i++) if ($i == unit) return $(i - 1); return "" }
+    BEGIN { printf "| | p50 | p99 | max |\n|---|---|---|---|\n" }
+    /^BenchmarkStorm/ { printf "| alarm | %s ms | %s ms | |\n", of("alarm-p50-ms"), of("alarm-p99-ms")
+      printf "| first message of a building | %s ms | %s ms | %s ms |\n", of("message-p50-ms"), of("message-p99-ms"), of("message-max-ms") }
+    END { print "" }'
+  [ "${ONLY:-}" != storm ] || exit 0
 fi
 make -s influxd
 export PATH="$PATH:/usr/sbin" # mosquitto
