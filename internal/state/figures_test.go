@@ -3,6 +3,7 @@ package state
 import (
 	"fmt"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -34,7 +35,7 @@ func TestTheMarksOfATicketAreTheFirstOfEachStep(t *testing.T) {
 	}
 	id := addTicket(b, 1)
 	b.Alarms[0].At = b.Alarms[0].Raised.Add(-2 * time.Second)
-	tk := &b.Tickets[0]
+	tk, raised := &b.Tickets[0], b.Alarms[0]
 	opened := tk.Opened
 	lead, help := tk.Assignments[0].ID, tk.Assignments[1].ID
 	b.Moves = []grid.MoveRecord{
@@ -66,7 +67,7 @@ func TestTheMarksOfATicketAreTheFirstOfEachStep(t *testing.T) {
 			{ID: "D2", Ticket: id, Unit: "property-1", Mode: grid.Live, State: grid.DeliveryReceived, Done: at(4)}, // later: not the first
 			{ID: "D3", Ticket: id, Unit: "micro-1", Mode: grid.Live, State: grid.DeliveryDead, Done: at(1)},        // nobody had it
 		}
-		acked := grid.Alarm{ID: "A00000001", Ticket: id, Mode: grid.Live, Acked: true}
+		acked := raised
 		acked.AckedAt = at(4)
 		b.Alarms = []grid.Alarm{acked}
 	})
@@ -95,6 +96,34 @@ func TestTheMarksOfATicketAreTheFirstOfEachStep(t *testing.T) {
 	}}
 	if d := cmp.Diff(want, marks(t, s, grid.FigureQuery{Since: t0, Until: at(100)})); d != "" {
 		t.Errorf("marks (+ is what is there):\n%s", d)
+	}
+	sameAgain(t, s)
+}
+
+// sameAgain makes all marks anew as the migration makes those of an older file, which knows
+// most times to the second.
+func sameAgain(t *testing.T, s *Store) {
+	t.Helper()
+	file, err := migrationFiles.ReadFile("migrations/00012_figures.sql")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, text, _ := strings.Cut(string(file), "INSERT INTO ticket_marks\n")
+	text, _, _ = strings.Cut(text, ";")
+	q := grid.FigureQuery{Since: t0.AddDate(-1, 0, 0), Until: t0.AddDate(1, 0, 0)}
+	before := marks(t, s, q)
+	s.mu.Lock()
+	err = s.inTransaction(t.Context(), func(w *writer) {
+		w.exec("DELETE FROM ticket_marks")
+		w.exec("INSERT INTO ticket_marks " + text)
+	})
+	s.mu.Unlock()
+	if err != nil {
+		t.Fatal(err)
+	}
+	seconds := cmp.Transformer("seconds", func(at time.Time) int64 { return at.Unix() })
+	if d := cmp.Diff(before, marks(t, s, q), seconds); d != "" || len(before) == 0 {
+		t.Errorf("%d marks, made anew by the migration (+):\n%s", len(before), d)
 	}
 }
 

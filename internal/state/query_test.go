@@ -35,6 +35,7 @@ func lists(s *Store) map[string]func(context.Context, Query) ([]string, error) {
 		"downlinks":     ids(s.ListDownlinks, func(d grid.Downlink) string { return d.ID }),
 		"windows":       ids(s.ListWindows, func(w grid.Window) string { return w.ID }),
 		"postures":      ids(s.ListPostures, func(p grid.Posture) string { return p.ID }),
+		"hotspots":      ids(s.ListHotspots, func(h grid.Hotspot) string { return h.ID }),
 		"event stream": func(ctx context.Context, q Query) ([]string, error) {
 			events, err := s.EventsAfterFor(ctx, "", q)
 			return ids(func(context.Context, Query) (Page[grid.Event], error) { return Page[grid.Event]{Items: events}, err },
@@ -76,6 +77,7 @@ func inScope(name string, sc grid.Scope) *Batch {
 	b.Downlinks = []grid.Downlink{{ID: name, Device: grid.Identity(name), Created: t0}}
 	b.Windows = []grid.Window{{ID: name, Holder: name, Scope: sc, From: t0}}
 	b.Postures = []grid.Posture{{ID: name, Scope: sc, From: t0}}
+	b.Hotspots = []grid.Hotspot{{ID: name, Scope: sc, Listed: t0, Ticket: name}}
 	return b
 }
 
@@ -108,7 +110,7 @@ func TestUnitSeesItsOwnTicketsOnly(t *testing.T) {
 	s := openTest(t, filepath.Join(t.TempDir(), "state.db"))
 	commit(t, s, inScope("ours", yuyuan))
 	commit(t, s, inScope("theirs", yuyuan)) // same scope: only the assignment tells them apart
-	own := []string{"tickets", "deliveries", "alarms", "events", "event stream", "units", "windows"}
+	own := []string{"tickets", "deliveries", "alarms", "events", "event stream", "units", "windows", "hotspots"}
 	for name, list := range lists(s) {
 		var want []string
 		if slices.Contains(own, name) {

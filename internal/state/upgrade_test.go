@@ -84,7 +84,8 @@ func readable(t *testing.T, s *Store, version int) {
 		t.Errorf("registry (+):\n%s", d)
 	}
 	for name, list := range lists(s) {
-		if name == "downlinks" && version < 3 {
+		since := map[string]int{"downlinks": 3, "windows": 7, "postures": 7, "hotspots": 12}[name]
+		if version < since {
 			continue // there were none
 		}
 		if got, err := list(t.Context(), Query{Scope: yuyuan}); err != nil || !cmp.Equal(got, []string{"ours"}) {
