@@ -6,6 +6,9 @@ import (
 	"testing"
 	"time"
 
+	"gridgate/configs"
+	"gridgate/internal/alarm"
+	"gridgate/internal/calendar"
 	"gridgate/internal/grid"
 	"gridgate/internal/state"
 )
@@ -307,14 +310,22 @@ func TestAWindowLeftOpenOverARealFireIsDispatched(t *testing.T) {
 }
 
 func TestAnAlarmThatGoesWithinTheMinuteIsDispatchedToo(t *testing.T) {
-	r := newRig(t)
+	r := newRig(t, func(c *Config) {
+		calendars := must[*calendar.Calendars](t)(calendar.Parse("calendars.yaml", must[[]byte](t)(configs.FS.ReadFile("calendars.yaml"))))
+		text := strings.ReplaceAll(string(must[[]byte](t)(configs.FS.ReadFile("rules.yaml"))), "off_delay: 60s", "off_delay: 5s")
+		c.Rules = must[*alarm.Rules](t)(alarm.Parse("rules.yaml", []byte(text), calendars))
+	})
 	r.units()
 	r.place(grid.Smoke, "S1", "sn:s1")
 	r.installing("S1")
 	r.smoke("sn:s1", 1, true)
 	r.after(10 * time.Second)
 	r.smoke("sn:s1", 2, false)
-	r.after(50 * time.Second)
+	r.after(20 * time.Second)
+	if a := r.newest(grid.EventSmokeAlarm); a.Active {
+		t.Fatal("the detector is normal and its alarm is not over")
+	}
+	r.after(30 * time.Second)
 	r.theTicket()
 	r.after(2 * time.Minute)
 	if in := r.incidents("open"); len(in) != 1 || in[0].Active != 0 {
