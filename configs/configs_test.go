@@ -7,6 +7,7 @@ import (
 	"gridgate/internal/alarm"
 	"gridgate/internal/calendar"
 	"gridgate/internal/grid"
+	"gridgate/internal/hazard"
 	"gridgate/internal/ticket"
 )
 
@@ -60,6 +61,16 @@ func TestEveryRuleWithATicketHasAPlan(t *testing.T) {
 		if !used[typ] && !bare[typ] {
 			t.Errorf("plan for %s: no rule raises it", typ)
 		}
+	}
+}
+
+func TestHazardsComeOfEventsThatTheRulesRaise(t *testing.T) {
+	rules, err := alarm.Parse("rules.yaml", read(t, "rules.yaml"), calendars(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := hazard.Parse("hazards.yaml", read(t, "hazards.yaml"), calendars(t), func(typ grid.EventType) bool { return rules.Bare(typ) != nil }); err != nil {
+		t.Error(err)
 	}
 }
 

@@ -153,7 +153,7 @@ func (b *batch) raiseFiled(f *grid.Filing, pt registry.PointNo, rule *alarm.Rule
 	if ep.Ticket == "" {
 		return filedEpisode{}, grid.Errorf(grid.Internal, "%s %s: no ticket could be opened", f.Source, f.External)
 	}
-	b.audit("event.file", ep.Ticket, f.By, nil)
+	b.audit("event.file", ep.Ticket, f.By, ep)
 	return filedEpisode{ep.ID, ep.Ticket}, nil
 }
 
@@ -208,6 +208,22 @@ func (e *Engine) siteOf(ep *grid.Alarm) site {
 		s.rule = &alarm.Rule{Type: ep.Type, Kind: grid.KindAlarm, Priority: ep.Priority}
 	}
 	return s
+}
+
+// splitSite is where an episode is that gets a ticket of its own.
+func (e *Engine) splitSite(ep *grid.Alarm) (site, bool) {
+	if ep.Filed != nil {
+		return e.siteOf(ep), true
+	}
+	pt, ok := e.memory.Point(ep.Point)
+	if !ok {
+		return site{}, false
+	}
+	rule := e.ruleOf(pt, ep.Type)
+	if rule == nil {
+		rule = e.Rules.Bare(ep.Type)
+	}
+	return site{point: pt, where: ep.Point, rule: rule}, true
 }
 
 // ticketNow is a ticket as of this turn, also one that has ended.

@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"encoding/json"
 	"fmt"
 	"math/rand/v2"
 	"strings"
@@ -127,6 +128,16 @@ func TestWhatIsFiledMayRepeatIsOfferedAndNeverMergedByItself(t *testing.T) {
 	}
 	if eps := r.alarms(state.Query{Ticket: sensor.ID}); len(eps) != 2 || !eps[1].Active {
 		t.Errorf("episodes of the sensor's ticket are %+v: want the filed one too, active", eps)
+	}
+	if _, err := r.move(grid.Move{Ticket: sensor.ID, Verb: grid.VerbSplit, Alarm: near.Alarm, By: desk1, Reason: "another cover after all"}); err != nil {
+		t.Fatal(err)
+	}
+	split := r.ticket(must[grid.Alarm](t)(r.store.Alarm(t.Context(), near.Alarm)).Ticket)
+	if split.ID == near.Ticket.ID || split.ID == sensor.ID || !strings.Contains(split.Place, "1088") || !called(split, "u-utility") {
+		t.Errorf("split off is %+v: want a ticket of its own at its place", split)
+	}
+	if _, err := r.move(grid.Move{Ticket: split.ID, Verb: grid.VerbMerge, Into: sensor.ID, By: desk1, Reason: "the same cover, really"}); err != nil {
+		t.Fatal(err)
 	}
 	if left := must[[]grid.Suggestion](t)(r.engine.Similar(t.Context(), sensor.ID)); len(left) != 1 || left[0].Ticket != out.Ticket.ID {
 		t.Errorf("after the merge %+v are offered, want the open one alone", left)
@@ -275,6 +286,9 @@ func TestSmokeOfAnotherBuildingOrOfNoneIsNoWitness(t *testing.T) {
 		if all := r.tickets(); len(all) != 2 || all[0].Verification != grid.Unverified || all[1].Priority != 1 {
 			t.Errorf("building %q: tickets are %+v, want two, unverified", building, all)
 		}
+		if n, want := len(r.incidents("open")), len(building)/5+1; n != want {
+			t.Errorf("building %q: %d incidents, want %d: what has no building is of none", building, n, want)
+		}
 	}
 }
 
@@ -344,13 +358,22 @@ func TestFilingsAreRefusedWithoutATrace(t *testing.T) {
 }
 
 func TestAReportKeepsItsPlaceOnTheWayOut(t *testing.T) {
-	r := newRig(t)
+	var places []grid.Point
+	r := newRig(t, func(c *Config) {
+		c.Body = func(_ *grid.Ticket, _ *grid.Delivery, p *grid.Point, _ *grid.Unit) (json.RawMessage, error) {
+			places = append(places, *p)
+			return json.RawMessage("{}"), nil
+		}
+	})
 	r.units()
 	f := report(grid.EventManholeOpen, "n-1")
 	f.Place, f.Lon, f.Lat, f.CRS = "", 121.4, 31.22, "WGS84"
 	tk := r.file(f).Ticket
 	if tk.Place != "31.220000, 121.400000 (WGS84)" {
 		t.Errorf("place is %q, want the position in words", tk.Place)
+	}
+	if len(places) == 0 || places[0].Lon != 121.4 || places[0].Lat != 31.22 || places[0].Street != rigScope.Street {
+		t.Errorf("units are told of %+v: want the position", places)
 	}
 }
 

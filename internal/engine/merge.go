@@ -95,7 +95,7 @@ func (b *batch) merge(t, into *grid.Ticket) {
 func (b *batch) split(t *grid.Ticket, m *grid.Move) {
 	e := b.e
 	old := e.alarms[m.Alarm]
-	pt, ok := e.memory.Point(old.Point)
+	s, ok := e.splitSite(old)
 	if !ok {
 		return
 	}
@@ -106,11 +106,8 @@ func (b *batch) split(t *grid.Ticket, m *grid.Move) {
 	if shared {
 		b.leave(in, ep)
 	}
-	rule := e.ruleOf(pt, ep.Type)
-	if rule == nil {
-		rule = e.Rules.Bare(ep.Type)
-	}
-	b.openTicket(site{point: pt, where: ep.Point, rule: rule, detail: "split off " + t.ID + ": " + m.Reason}, ep, nil)
+	s.detail = "split off " + t.ID + ": " + m.Reason
+	b.openTicket(s, ep, nil)
 	if !shared {
 		b.changeIncident(in.ID).Ticket = ep.Ticket
 	}

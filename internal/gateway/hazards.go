@@ -12,6 +12,10 @@ func (g *Gateway) readHazards(rules *alarm.Rules) error {
 	if err != nil {
 		return err
 	}
-	g.hazards, err = hazard.Parse(name, file, g.calendars, func(t grid.EventType) bool { return rules.Bare(t) != nil })
+	raised := func(t grid.EventType) bool { return rules.Bare(t) != nil }
+	if g.cfg.Hazards == "" {
+		raised = nil // the built-in kinds serve rules that know fewer events
+	}
+	g.hazards, err = hazard.Parse(name, file, g.calendars, raised)
 	return err
 }
