@@ -30,7 +30,7 @@ func (b *batch) covered(s *site, ep *grid.Alarm, d *decoded) bool {
 		return false
 	}
 	w, how := e.covering(s, ep.Priority, b.now)
-	if w == nil || how == grid.CoverAsked && e.hasWitness(ep) {
+	if w == nil || how == grid.CoverAsked && e.hasWitness(*s, ep) {
 		return false
 	}
 	c := grid.Cover{Window: w.ID, Kind: w.Kind, State: how}
@@ -98,9 +98,16 @@ func (e *Engine) windowsOf(point string) (out []*grid.Window) {
 }
 
 // hasWitness reports whether another detector of the building alarms, or was asked about a
-// moment ago, that is nobody's test.
-func (e *Engine) hasWitness(ep *grid.Alarm) bool {
-	return ep.Type == grid.EventSmokeAlarm && slices.ContainsFunc(e.otherDetectors(ep), func(o *grid.Alarm) bool {
+// moment ago, that is nobody's test; or whether there is a fire at work already, by whatever
+// word.
+func (e *Engine) hasWitness(s site, ep *grid.Alarm) bool {
+	if ep.Type != grid.EventSmokeAlarm {
+		return false
+	}
+	if _, _, in := e.incidentOf(s, ep); in != nil && in.Active > 0 {
+		return true
+	}
+	return slices.ContainsFunc(e.otherDetectors(ep), func(o *grid.Alarm) bool {
 		asked := o.Cover != nil && o.Cover.State == grid.CoverAsked
 		return asked || o.Active && !o.InQuestion()
 	})
@@ -114,7 +121,7 @@ func (e *Engine) otherDetectors(ep *grid.Alarm) (out []*grid.Alarm) {
 	for _, pt := range e.smokePoints(ep.Building) {
 		where := e.memory.PointAt(pt).ID
 		o := e.episode(where, grid.EventSmokeAlarm)
-		if o != nil && where != ep.Point && o.Mode != grid.Exercise && isLive(o.Mode) == isLive(ep.Mode) {
+		if own := where == ep.Point && ep.Filed == nil; o != nil && !own && o.Mode != grid.Exercise && isLive(o.Mode) == isLive(ep.Mode) {
 			out = append(out, o)
 		}
 	}

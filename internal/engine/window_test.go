@@ -781,3 +781,27 @@ func TestNoPostureDelaysSmoke(t *testing.T) {
 		r.close()
 	}
 }
+
+func TestSmokeThatAPersonReportsIsAWitness(t *testing.T) {
+	for _, first := range []string{"detector", "person"} {
+		r := newRig(t)
+		r.units()
+		r.place(grid.Smoke, "S1", "sn:s1")
+		r.installing("S1")
+		word := report(grid.EventSmokeAlarm, "119-7")
+		word.Point, word.Place = "S1", ""
+		if first == "person" {
+			r.file(word)
+		}
+		r.smoke("sn:s1", 1, true)
+		if first == "detector" {
+			r.coverIs(r.newest(grid.EventSmokeAlarm), grid.CoverAsked)
+			r.file(word)
+		}
+		for _, a := range r.alarms(state.Query{}) {
+			if a.Ticket == "" {
+				t.Errorf("%s first: alarm %+v with cover %+v has no ticket", first, a, a.Cover)
+			}
+		}
+	}
+}
