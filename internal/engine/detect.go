@@ -138,7 +138,7 @@ func (b *batch) judge(pt registry.PointNo, rule uint8, d *decoded) {
 	}
 	b.wakePoint(pt, step.Wake)
 	// A new episode does not take the watch off the tickets of those before it.
-	for ep = e.episode(where, r.Type); ep != nil && e.tickets[ep.Ticket] != nil; ep = e.alarms[ep.Previous] {
+	for ep = e.episode(where, r.Type); ep != nil; ep = e.alarms[ep.Previous] {
 		b.check(ep.Ticket)
 	}
 	b.checkFiled(where)

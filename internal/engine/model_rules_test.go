@@ -401,7 +401,7 @@ func (w *world) move() {
 	case grid.VerbSplit:
 		w.split(k, m)
 	default:
-		_ = w.apply(k, m)
+		w.twin.says(k, m, w.apply(k, m))
 		if k.row.State == grid.TicketSuspended {
 			w.n.suspended++
 		}
@@ -447,7 +447,8 @@ func (w *world) merge(k *work, m grid.Move) {
 		return
 	}
 	m.Into = into.row.ID
-	if w.apply(k, m) != nil {
+	err := w.apply(k, m)
+	if w.twin.says(k, m, err); err != nil {
 		return
 	}
 	w.n.merged++
@@ -473,7 +474,8 @@ func (w *world) split(k *work, m grid.Move) {
 		return
 	}
 	m.Alarm = ep.ID
-	if w.apply(k, m) != nil {
+	err := w.apply(k, m)
+	if w.twin.says(k, m, err); err != nil {
 		return
 	}
 	w.n.split++
@@ -537,7 +539,8 @@ func (w *world) bringHome(k *work) {
 		default:
 			return
 		}
-		if w.apply(k, m) != nil || m.Verb == grid.VerbConfirm {
+		err := w.apply(k, m)
+		if w.twin.says(k, m, err); err != nil || m.Verb == grid.VerbConfirm {
 			return
 		}
 	}

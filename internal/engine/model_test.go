@@ -88,6 +88,8 @@ type world struct {
 	ids     int
 	n       *tally
 	log     []string
+	pointOf map[string]string // of each episode
+	twin    *twin             // the real engine, which is told the same; nil: none
 }
 
 // spot is a point with one condition.
@@ -116,7 +118,7 @@ type work struct {
 func newWorld(t testing.TB, seed uint64, rules *alarm.Rules, plans *ticket.Plans, n *tally) *world {
 	w := &world{
 		t: t, seed: seed, rng: rand.New(rand.NewPCG(seed, 17)), now: rigStart, rules: rules, plans: plans, n: n,
-		byID: map[string]*work{}, atPlace: map[string]*work{},
+		byID: map[string]*work{}, atPlace: map[string]*work{}, pointOf: map[string]string{},
 	}
 	for i, k := range []grid.UnitKind{grid.FireUnit, grid.MicroStation, grid.UrbanManagement, grid.Utility, grid.Property, grid.Committee, grid.Maintenance} {
 		u := grid.Unit{ID: "u-" + string(k), Name: string(k), Kind: k, Tier: 1 + i%3, Mode: grid.Simulated}
@@ -185,8 +187,9 @@ func (w *world) step() {
 		w.hear(s, s.says, w.now)
 	case n < 38:
 		w.again(s)
-	case n < 41: // overtaken on its way
-		w.hear(s, w.rng.IntN(2) == 0, s.in.Heard.Add(-time.Duration(1+w.rng.IntN(100))*time.Second))
+	case n < 41: // overtaken on its way by what was heard just now
+		w.hear(s, s.says, w.now)
+		w.hear(s, w.rng.IntN(2) == 0, w.now.Add(-time.Duration(1+w.rng.IntN(100))*time.Second))
 	case n < 42:
 		s.dead = !s.dead && w.rng.IntN(2) == 0
 	case n < 60:
@@ -208,6 +211,7 @@ func (w *world) hear(s *spot, is bool, received time.Time) {
 		return
 	}
 	w.note("%s says %v, received %s", s.row.ID, is, received.Format("15:04:05"))
+	w.twin.heard(s, is, received)
 	before := s.in
 	if ep := s.ep; is && s.in.Abnormal && ep != nil && !ep.Active && ep.Returned.Equal(alarm.EndedAt(ep, s.in)) && !received.Before(s.in.Heard) {
 		s.in = alarm.Input{} // a person ended the episode: a new phase
@@ -245,23 +249,22 @@ func (w *world) again(s *spot) {
 // pass lets time pass, perhaps in one jump, and does what has come due.
 func (w *world) pass(d time.Duration) {
 	w.now = w.now.Add(d)
+	w.twin.passed(d)
 	w.due()
 }
 
 func (w *world) due() {
 	for range 20 {
 		quiet := true
-		for _, s := range w.spots {
-			if !s.wake.IsZero() && !s.wake.After(w.now) {
-				s.wake, quiet = time.Time{}, false
-				w.judge(s)
-			}
-		}
 		for _, k := range slices.Clone(w.works) {
 			if !k.wake.IsZero() && !k.wake.After(w.now) {
 				quiet = false
 				w.tick(k)
 			}
+		}
+		for s := w.nextDue(); s != nil; s = w.nextDue() {
+			s.wake, quiet = time.Time{}, false
+			w.judge(s)
 		}
 		if quiet {
 			w.allRules()
@@ -269,6 +272,16 @@ func (w *world) due() {
 		}
 	}
 	w.fail("timers never come to rest")
+}
+
+// nextDue is the spot whose timer is the longest overdue.
+func (w *world) nextDue() (next *spot) {
+	for _, s := range w.spots {
+		if !s.wake.IsZero() && !s.wake.After(w.now) && (next == nil || s.wake.Before(next.wake)) {
+			next = s
+		}
+	}
+	return next
 }
 
 func (w *world) tick(k *work) {
@@ -285,7 +298,11 @@ func (w *world) tick(k *work) {
 // restart takes everything through its stored form, after a time in which nobody heard.
 func (w *world) restart(away time.Duration) {
 	w.n.restarts++
+	if w.twin != nil {
+		away = 0 // with an interval of grace after it, nothing would be concluded for a month
+	}
 	w.note("restart after %s", away)
+	w.twin.restarted()
 	for _, k := range w.byID {
 		raw := must[[]byte](w.t)(json.Marshal(k.row))
 		k.row = grid.Ticket{}
@@ -351,6 +368,7 @@ func (w *world) raise(s *spot) {
 	ep := new(grid.Alarm)
 	*ep = alarm.Opened(s.rule, w.id("a"), s.row, "", w.now, w.now, s.ep)
 	s.ep = ep
+	w.pointOf[ep.ID] = ep.Point
 	w.believeNow(ep)
 	g := w.rules.Group(ep.Type)
 	if g == nil {
@@ -373,7 +391,7 @@ func (w *world) open(ep *grid.Alarm) *work {
 	o := ticket.Opening{
 		ID: w.id("t"), Type: ep.Type, Priority: ep.Priority, Mode: ep.Mode, Scope: ep.Scope, Cell: ep.Cell, Point: ep.Point, Alarm: ep.ID, At: w.now,
 	}
-	if ep.Type == grid.EventSmokeAlarm && w.rng.IntN(15) == 0 {
+	if ep.Type == grid.EventSmokeAlarm && w.twin == nil && w.rng.IntN(15) == 0 {
 		o.Suspect = "3 false alarms within 24h"
 	}
 	k := &work{plan: must[*ticket.Plan](w.t)(w.plans.For(ep.Type)), apart: map[string]bool{}}
