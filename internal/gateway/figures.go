@@ -50,19 +50,21 @@ func (g *Gateway) runFigures(ctx context.Context) error {
 	case <-ctx.Done():
 		return nil
 	}
+	var next time.Time
+	look := time.NewTicker(time.Minute) // and not one long wait: somebody may set the clock
+	defer look.Stop()
 	for {
-		now := time.Now()
-		next, err := g.figuresOf(ctx, now)
-		if err != nil && ctx.Err() == nil {
-			g.log.Error("figures of the day are not done, they are tried again", "err", err, "in", figuresRetry)
-			next = now.Add(figuresRetry)
+		if now := time.Now(); !now.Before(next) {
+			var err error
+			if next, err = g.figuresOf(ctx, now); err != nil && ctx.Err() == nil {
+				g.log.Error("figures of the day are not done, they are tried again", "err", err, "in", figuresRetry)
+				next = now.Add(figuresRetry)
+			}
 		}
-		timer := time.NewTimer(time.Until(next))
 		select {
 		case <-ctx.Done():
-			timer.Stop()
 			return nil
-		case <-timer.C:
+		case <-look.C:
 		}
 	}
 }
