@@ -58,7 +58,7 @@ type Store interface {
 	HazardOf(ctx context.Context, ticket string) (grid.Hazard, error)
 	HazardsAt(ctx context.Context, point, kind string, since time.Time) ([]grid.Hazard, error)
 	OpenHazards(ctx context.Context) ([]grid.Hazard, error)
-	ListTickets(ctx context.Context, q state.Query) (state.Page[grid.Ticket], error)
+	CasesNear(ctx context.Context, ticket string, within time.Duration) (own state.Case, near []state.Case, err error)
 	Incident(ctx context.Context, id string) (grid.Incident, error)
 	File(ctx context.Context, id string) (grid.EvidenceFile, error)
 	FalseAlarms(ctx context.Context, point string, typ grid.EventType, since time.Time, but string) (int, error)

@@ -335,50 +335,20 @@ func (b *batch) countFiled(ep *grid.Alarm, n int) {
 // Similar gives the open tickets that may be about the same as one. It reads what is
 // committed and may be called by anyone.
 func (e *Engine) Similar(ctx context.Context, id string) ([]grid.Suggestion, error) {
-	t, err := e.store.Ticket(ctx, id)
+	own, near, err := e.store.CasesNear(ctx, id, alarm.SimilarWithin)
 	if err != nil {
 		return nil, err
 	}
-	near := state.Query{
-		Scope: grid.Scope{District: t.District}, State: "open", Type: string(t.Type), Limit: 1000,
-		Since: t.Opened.Add(-alarm.SimilarWithin), Until: t.Opened.Add(alarm.SimilarWithin),
+	open := make([]alarm.Case, len(near))
+	for i := range near {
+		open[i] = caseOf(&near[i])
 	}
-	page, err := e.store.ListTickets(ctx, near)
-	if err != nil {
-		return nil, err
-	}
-	all := page.Items
-	if t.Point != "" {
-		same, err := e.store.ListTickets(ctx, state.Query{State: "open", Point: t.Point, Limit: 100})
-		if err != nil {
-			return nil, err
-		}
-		all = append(all, same.Items...)
-	}
-	seen := map[string]bool{t.ID: true}
-	var open []alarm.Case
-	for i := range all {
-		if o := &all[i]; !seen[o.ID] {
-			seen[o.ID] = true
-			open = append(open, e.caseOf(ctx, o))
-		}
-	}
-	return alarm.Similar(e.caseOf(ctx, &t), open), nil
+	return alarm.Similar(caseOf(&own), open), nil
 }
 
-// caseOf is a ticket as it is compared. What cannot be read of its place is left out.
-func (e *Engine) caseOf(ctx context.Context, t *grid.Ticket) alarm.Case {
-	c := alarm.Case{Ticket: t.ID, Type: t.Type, Point: t.Point, Cell: t.Cell, Place: t.Place, Opened: t.Opened, Live: isLive(t.Mode)}
-	if strings.HasPrefix(string(t.Device), grid.FiledPrefix) {
-		if ep, err := e.store.Alarm(ctx, t.Alarm); err == nil && ep.Filed != nil {
-			c.Building, c.Lon, c.Lat = ep.Building, ep.Filed.Lon, ep.Filed.Lat
-		}
+func caseOf(c *state.Case) alarm.Case {
+	return alarm.Case{
+		Ticket: c.Ticket, Type: grid.EventType(c.Type), Point: c.Point, Building: c.Building, Cell: c.Cell, Place: c.Place,
+		Lon: c.Lon, Lat: c.Lat, Opened: c.Opened, Live: isLive(c.Mode),
 	}
-	if p, err := e.store.Point(ctx, t.Point); t.Point != "" && err == nil {
-		c.Building = p.Building
-		if c.Lon == 0 && c.Lat == 0 {
-			c.Lon, c.Lat = p.Lon, p.Lat
-		}
-	}
-	return c
 }

@@ -126,7 +126,7 @@ func TestWhatIsFiledMayRepeatIsOfferedAndNeverMergedByItself(t *testing.T) {
 	if got := r.ticket(near.Ticket.ID).State; got != grid.TicketMerged {
 		t.Errorf("merged ticket is %s", got)
 	}
-	if eps := r.alarms(state.Query{Ticket: sensor.ID}); len(eps) != 2 || !eps[1].Active {
+	if eps := r.alarms(state.Query{Ticket: sensor.ID}); len(eps) != 2 || !eps[0].Active || !eps[1].Active {
 		t.Errorf("episodes of the sensor's ticket are %+v: want the filed one too, active", eps)
 	}
 	if _, err := r.move(grid.Move{Ticket: sensor.ID, Verb: grid.VerbSplit, Alarm: near.Alarm, By: desk1, Reason: "another cover after all"}); err != nil {
@@ -145,12 +145,17 @@ func TestWhatIsFiledMayRepeatIsOfferedAndNeverMergedByItself(t *testing.T) {
 }
 
 func TestWhatAPersonFiledIsOverByAPersonsWordAlone(t *testing.T) {
+	for typ, unit := range map[grid.EventType]string{grid.EventManholeTilted: "u-utility", grid.EventDoorHeldOpen: "u-property"} {
+		t.Run(string(typ), func(t *testing.T) { byAPersonsWordAlone(t, typ, unit) })
+	}
+}
+
+func byAPersonsWordAlone(t *testing.T, typ grid.EventType, unit string) {
 	r := newRig(t)
 	r.units()
-	f := report(grid.EventManholeTilted, "n-1")
-	id := r.file(f).Ticket.ID
+	id := r.file(report(typ, "n-1")).Ticket.ID
 	for _, v := range []grid.Verb{grid.VerbAccept, grid.VerbArrive, grid.VerbResolve} {
-		if _, err := r.move(grid.Move{Ticket: id, Verb: v, By: byUnit("u-utility"), Reason: "done"}); err != nil {
+		if _, err := r.move(grid.Move{Ticket: id, Verb: v, By: byUnit(unit), Reason: "done"}); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -159,7 +164,7 @@ func TestWhatAPersonFiledIsOverByAPersonsWordAlone(t *testing.T) {
 	if tk := r.theTicket(); tk.State != grid.TicketChecking || !r.alarms(state.Query{})[0].Active {
 		t.Fatalf("ticket is %s without a word from site, want it checking and its episode active", tk.State)
 	}
-	if _, err := r.move(grid.Move{Ticket: id, Verb: grid.VerbConfirm, By: byUnit("u-utility"), OnSite: true, Evidence: "photo of the cover"}); err != nil {
+	if _, err := r.move(grid.Move{Ticket: id, Verb: grid.VerbConfirm, By: byUnit(unit), OnSite: true, Evidence: "photo of it"}); err != nil {
 		t.Fatal(err)
 	}
 	if tk := r.theTicket(); tk.State != grid.TicketClosed {
@@ -167,6 +172,11 @@ func TestWhatAPersonFiledIsOverByAPersonsWordAlone(t *testing.T) {
 	}
 	if ep := r.alarms(state.Query{})[0]; ep.Active {
 		t.Error("its episode is active after the end")
+	}
+	for _, m := range must[[]grid.MoveRecord](t)(r.store.Moves(t.Context(), id)) {
+		if m.Verb == "close" && strings.Contains(m.Detail, "sensor") {
+			t.Errorf("it was closed because %q, and no sensor was there", m.Detail)
+		}
 	}
 }
 

@@ -79,3 +79,43 @@ func TestWhatWasFiledIsFoundByItsNumberAndWhatSensorsRaisedWithoutIt(t *testing.
 		t.Errorf("raised by sensors: %+v, %v: want a4 and a2", raised, err)
 	}
 }
+
+func TestCasesNearAreOpenOfTheEventAndDistrictOrOfThePoint(t *testing.T) {
+	s := openTest(t, filepath.Join(t.TempDir(), "state.db"))
+	b := &Batch{Points: []grid.Point{{ID: "P1", Kind: grid.Manhole, Building: "b1", Lon: 121.1, Lat: 31.1, Mode: grid.Live}}}
+	add := func(id string, change func(*grid.Ticket, *grid.Alarm)) {
+		tk := grid.Ticket{ID: id, Type: grid.EventManholeOpen, Point: "P1", Alarm: "a-" + id, Scope: yuyuan, Mode: grid.Live, State: grid.TicketFiled, Opened: t0, Place: "somewhere"}
+		al := grid.Alarm{ID: "a-" + id, Type: tk.Type, Scope: yuyuan, Mode: grid.Live, Raised: t0, Building: "b2"}
+		change(&tk, &al)
+		b.Tickets, b.Alarms = append(b.Tickets, tk), append(b.Alarms, al)
+	}
+	add("own", func(*grid.Ticket, *grid.Alarm) {})
+	add("filed", func(tk *grid.Ticket, a *grid.Alarm) {
+		tk.Point, a.Filed = "", &grid.Filing{External: "7", Lon: 122, Lat: 32.5}
+	})
+	add("another event here", func(tk *grid.Ticket, _ *grid.Alarm) { tk.Type, tk.Opened = grid.EventManholeTilted, t0.Add(-99*time.Hour) })
+	for name, change := range map[string]func(*grid.Ticket){
+		"ended":                   func(tk *grid.Ticket) { tk.State = grid.TicketClosed },
+		"another event elsewhere": func(tk *grid.Ticket) { tk.Type, tk.Point = grid.EventManholeTilted, "P2" },
+		"another district":        func(tk *grid.Ticket) { tk.Scope, tk.Point = neighbour, "" },
+		"too old":                 func(tk *grid.Ticket) { tk.Opened, tk.Point = t0.Add(-3*time.Hour), "" },
+		"too new":                 func(tk *grid.Ticket) { tk.Opened, tk.Point = t0.Add(3*time.Hour), "" },
+	} {
+		add(name, func(tk *grid.Ticket, _ *grid.Alarm) { change(tk) })
+	}
+	commit(t, s, b)
+	own, near, err := s.CasesNear(t.Context(), "own", 2*time.Hour)
+	if err != nil || own.Building != "b1" || own.Lon != 121.1 || own.Lat != 31.1 || own.Place != "somewhere" || !own.Opened.Equal(t0) {
+		t.Fatalf("own is %+v, %v", own, err)
+	}
+	got := map[string]Case{}
+	for _, c := range near {
+		got[c.Ticket] = c
+	}
+	if len(got) != 2 || len(near) != 2 || got["filed"].Lon != 122 || got["filed"].Lat != 32.5 || got["filed"].Building != "b2" || got["another event here"].Type != "manhole.tilted" {
+		t.Errorf("near are %+v: want the filed one, with its position, and the other event at the point", near)
+	}
+	if _, _, err := s.CasesNear(t.Context(), "nobody", time.Hour); grid.CodeOf(err) != grid.NotFound {
+		t.Errorf("of no ticket: %v", err)
+	}
+}
