@@ -264,6 +264,41 @@ func TestAPersonAndADetectorOfABuildingAreTwoWitnesses(t *testing.T) {
 	}
 }
 
+func TestAReportAtItsPointHidesNoSensor(t *testing.T) {
+	for _, restart := range []bool{false, true} {
+		r := newRig(t)
+		r.units()
+		r.detectors(1, "s", 0, 0)
+		f := smokeAt("", "n-1")
+		f.Point = "s0"
+		r.file(f)
+		r.place(grid.Manhole, "M1", "sn:M1")
+		m := report(grid.EventManholeOpen, "n-2")
+		m.Point = "M1"
+		r.file(m)
+		if restart {
+			r.restart()
+		}
+		r.smoke("sn:s0", 1, true)
+		r.say("sn:M1", `{"manhole.open":true,"seq":1}`)
+		r.after(10 * time.Second)
+		for typ, tickets := range map[grid.EventType]int{grid.EventSmokeAlarm: 1, grid.EventManholeOpen: 2} {
+			if eps := r.alarms(state.Query{Type: string(typ)}); len(eps) != 2 || !eps[0].Active || !eps[1].Active {
+				t.Errorf("restart %v: episodes of %s are %+v: want the person's and the sensor's", restart, typ, eps)
+			}
+			n := 0
+			for _, tk := range r.tickets() {
+				if tk.Type == typ {
+					n++
+				}
+			}
+			if n != tickets {
+				t.Errorf("restart %v: %d tickets of %s, want %d", restart, n, typ, tickets)
+			}
+		}
+	}
+}
+
 func TestTwoPersonsAreTwoTicketsAndNoProof(t *testing.T) {
 	r := newRig(t)
 	r.units()
