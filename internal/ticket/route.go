@@ -225,6 +225,7 @@ func (w *routing) around(by string, k grid.UnitKind) (near []*grid.Unit) {
 		case u.Kind != k:
 		case !sameWorld(u.Mode, w.a.Mode):
 			w.leave(u, "", "%s: it is %s and the ticket %s", by, modeText(u.Mode), modeText(w.a.Mode))
+		case !contains(u.Scope, w.a.Scope) && w.a.brief: // most units of a district: not even the words are made
 		case !contains(u.Scope, w.a.Scope):
 			w.leave(u, "", "%s: it has %s, and the place lies in %s", by, scopeText(u.Scope), scopeText(w.a.Scope))
 		default:
