@@ -2,6 +2,7 @@ package engine
 
 import (
 	"fmt"
+	"math/rand/v2"
 	"slices"
 	"strings"
 	"sync"
@@ -150,4 +151,53 @@ func (s *tap) Append(lines []byte) (influx.Mark, error) {
 	s.lines = append(s.lines, lines...)
 	s.mu.Unlock()
 	return s.Series.Append(lines)
+}
+
+func TestListingsAreDoneOnceWhenCommitsFail(t *testing.T) {
+	run := func(store *flaky) (out []string) {
+		r := newRig(t, func(c *Config) {
+			if store != nil {
+				store.Store = c.Store.(*state.Store)
+				c.Store = store
+			}
+		})
+		if store != nil {
+			store.mu.Lock()
+			store.rng = rand.New(rand.NewPCG(seedOf(t), 12))
+			store.mu.Unlock()
+		}
+		for day := range 20 {
+			rows := []grid.Hotspot{aHotspot(fmt.Sprint("c", day), r.now()), aHotspot(fmt.Sprint("e", day), r.now())}
+			for {
+				err := r.engine.HotspotsJudged(t.Context(), rows, rectification, fmt.Sprint("day ", day))
+				if err == nil {
+					break
+				}
+				if !strings.Contains(err.Error(), errFlaky.Error()) {
+					t.Fatal(err)
+				}
+			}
+		}
+		if store != nil {
+			store.mu.Lock()
+			store.rng = nil
+			store.mu.Unlock()
+		}
+		for _, h := range r.hotspots() {
+			out = append(out, h.Place+" "+h.ID+" "+h.Ticket)
+		}
+		if n := len(r.tickets()); n != 40 || len(r.events(grid.EventHotspotListed)) != 40 {
+			t.Errorf("%d tickets, %d events: want 40 each", n, len(r.events(grid.EventHotspotListed)))
+		}
+		slices.Sort(out)
+		return out
+	}
+	bad := &flaky{}
+	want, got := run(nil), run(bad)
+	if !slices.Equal(want, got) || len(want) != 40 {
+		t.Errorf("with commits that fail:\n%q\nwithout:\n%q", got, want)
+	}
+	if bad.failed < 3 {
+		t.Errorf("%d failures: this shows nothing", bad.failed)
+	}
 }
