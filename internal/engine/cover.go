@@ -232,7 +232,8 @@ func (b *batch) dispatch(id, why string, opened time.Time) {
 		return
 	}
 	ep := b.over(id, why)
-	s.detail, s.opened = why, opened
+	s.detail = fmt.Sprintf("%s (raised %s in the %s window %s)", why, ep.Raised.Format(time.RFC3339), ep.Cover.Kind, ep.Cover.Window)
+	s.opened = opened
 	if ep.Active {
 		b.countWhile(ep, +1)
 	}
