@@ -138,8 +138,11 @@ func (b *batch) judge(pt registry.PointNo, rule uint8, d *decoded) {
 	}
 	b.wakePoint(pt, step.Wake)
 	// A new episode does not take the watch off the tickets of those before it.
-	for ep = e.episode(where, r.Type); ep != nil; ep = e.alarms[ep.Previous] {
-		b.check(ep.Ticket)
+	key := episodeKey{where, r.Type}
+	for _, id := range append(e.earlier[key], e.episodes[key]) {
+		if ep := e.alarms[id]; ep != nil {
+			b.check(ep.Ticket)
+		}
 	}
 	b.checkFiled(where)
 }
@@ -215,6 +218,7 @@ func (b *batch) raise(s site, d *decoded, at time.Time) {
 	ep.Filed = s.filed
 	held := s.filed == nil && b.covered(&s, ep, d)
 	set(b, e.episodes, key, id)
+	b.superseded(key, previous)
 	b.burns(ep, +1)
 	b.countFiled(ep, +1)
 	b.countWhile(ep, +1)
@@ -225,6 +229,33 @@ func (b *batch) raise(s site, d *decoded, at time.Time) {
 	b.lift(s, ep)
 	b.keepEvidence(ep.Ticket, d)
 	b.standing(ep)
+}
+
+// superseded remembers an episode that is not the newest any more, while its ticket is open.
+func (b *batch) superseded(key episodeKey, ep *grid.Alarm) {
+	e := b.e
+	var open []string
+	for _, id := range e.earlier[key] {
+		if a := e.alarms[id]; a != nil && e.tickets[a.Ticket] != nil {
+			open = append(open, id)
+		}
+	}
+	if ep != nil && e.tickets[ep.Ticket] != nil {
+		open = append(open, ep.ID)
+	}
+	if len(open) == 0 {
+		unset(b, e.earlier, key)
+		return
+	}
+	set(b, e.earlier, key, slices.Clip(open))
+}
+
+// remindOf does it for the episodes of tickets that are loaded.
+func (e *Engine) remindOf(ep *grid.Alarm) {
+	key := episodeKey{whereOf(ep), ep.Type}
+	if e.episodes[key] != ep.ID && e.tickets[ep.Ticket] != nil && !slices.Contains(e.earlier[key], ep.ID) {
+		e.earlier[key] = slices.Clip(append(e.earlier[key], ep.ID))
+	}
 }
 
 // rejoin goes on with an episode whose condition came back within the re-alarm window.

@@ -189,6 +189,7 @@ type Engine struct {
 
 	alarms      map[string]*grid.Alarm
 	episodes    map[episodeKey]string
+	earlier     map[episodeKey][]string   // episodes that are not the newest, of open tickets
 	tickets     map[string]*grid.Ticket   // open ones
 	members     map[string][]string       // episodes that joined a ticket
 	incidents   map[string]*grid.Incident // open ones
@@ -299,7 +300,7 @@ func New(c Config) (*Engine, error) {
 		Config: c, journal: c.Journal, store: c.Store, series: c.Series, profiles: newVersions(c.Profiles), home: c.Home, log: c.Log,
 		memory: registry.NewMemory(), cmds: make(chan *command, 1024), ready: make(chan struct{}),
 		timers: newTimers(), paths: newPaths(),
-		alarms: map[string]*grid.Alarm{}, episodes: map[episodeKey]string{}, tickets: map[string]*grid.Ticket{},
+		alarms: map[string]*grid.Alarm{}, episodes: map[episodeKey]string{}, earlier: map[episodeKey][]string{}, tickets: map[string]*grid.Ticket{},
 		members: map[string][]string{}, incidents: map[string]*grid.Incident{}, incidentAt: map[incidentKey]string{}, while: map[whileKey][]string{}, hindering: map[whileKey][]string{},
 		deliveries: map[string]*grid.Delivery{}, units: map[string]*grid.Unit{}, filedAt: map[string][]string{}, hazards: map[string]*grid.Hazard{}, hazardOf: map[string]string{},
 		due: newDeadlines(), acks: newDeadlines(), digests: newDeadlines(), digesting: map[string][]string{}, onHold: map[string][]string{}, inDigest: map[string][]string{}, burning: map[string]int{}, awaited: map[registry.DeviceNo]string{}, suspects: map[grid.Pos]int{}, discovered: discovered,

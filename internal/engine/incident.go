@@ -348,6 +348,7 @@ func (e *Engine) loadIncidents(all []grid.Incident) {
 		if t := e.tickets[a.Ticket]; t != nil && t.Alarm != id {
 			e.members[t.ID] = append(e.members[t.ID], id)
 		}
+		e.remindOf(a)
 	}
 	for _, ids := range e.members {
 		slices.Sort(ids)
@@ -357,12 +358,16 @@ func (e *Engine) loadIncidents(all []grid.Incident) {
 // recallMembers finds the episodes of a ticket that has ended; those that are long over
 // stay in the store.
 func (e *Engine) recallMembers(t *grid.Ticket) {
+	if a := e.alarms[t.Alarm]; a != nil {
+		e.remindOf(a)
+	}
 	if len(t.Members) == 0 {
 		return
 	}
 	for id, a := range e.alarms {
 		if a.Ticket == t.ID && id != t.Alarm {
 			e.members[t.ID] = append(e.members[t.ID], id)
+			e.remindOf(a)
 		}
 	}
 	slices.Sort(e.members[t.ID])

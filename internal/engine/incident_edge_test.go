@@ -345,6 +345,11 @@ func TestAWordThatEndsTheWorkEndsTheAlarmOfADestroyedSensor(t *testing.T) {
 	if n := len(r.openSmoke()); n != 0 {
 		t.Fatalf("%d open tickets of smoke: what was said before the word raises nothing", n)
 	}
+	r.after(72 * time.Hour) // it leaves memory
+	r.restart()
+	if n := len(r.openSmoke()); n != 0 {
+		t.Fatalf("%d open tickets of smoke, days later", n)
+	}
 	// A new detector at the point: its very first word is a fire.
 	reg := placed(grid.Smoke, "s0", "sn:new", r.now())
 	r.put(grid.Registration{Devices: reg.Devices, Installations: reg.Installations})

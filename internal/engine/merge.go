@@ -217,5 +217,19 @@ func (b *batch) endedToo(t *grid.Ticket) {
 		over := alarm.EndedAt(ep, in)
 		s.detail = "ended by the word of " + t.Confirmed
 		b.clear(s, ep, alarm.Input{Since: over, Heard: over}, nil)
+		b.unsay(pt, r)
+	}
+}
+
+// unsay forgets what was heard of a condition: when its episode has left memory, nothing
+// else tells that it is over.
+func (b *batch) unsay(pt registry.PointNo, r *alarm.Rule) {
+	for i, o := range b.e.rulesOf(pt) {
+		if o.Type != r.Type {
+			continue
+		}
+		if c := b.e.soft.touchPoint(pt).cond(uint8(i)); c != nil {
+			c.since, c.heard, c.flags = 0, 0, 0
+		}
 	}
 }
