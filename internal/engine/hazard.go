@@ -356,28 +356,27 @@ func (b *batch) standing(ep *grid.Alarm) {
 
 func (b *batch) repeated(ep *grid.Alarm, r hazard.Repetition) error {
 	e := b.e
-	since := ep.Raised.Add(-r.Within)
+	for _, h := range e.hazards {
+		if h.Point == ep.Point && h.Kind == r.Kind && h.Open() {
+			return nil // one at a time
+		}
+	}
+	all, err := b.raisedAt(ep, ep.Raised.Add(-r.Within), r.Times)
+	if err != nil || len(all) < r.Times {
+		return err
+	}
 	before, err := b.hazardsAt(ep.Point, r.Kind, time.Time{})
 	if err != nil {
 		return err
 	}
+	var counted time.Time // what was raised before the end of another counted for that one
 	for i := range before {
-		if before[i].Open() {
-			return nil // one at a time
-		}
-		since = later(since, before[i].Ended)
-	}
-	all, err := e.store.RaisedAt(context.Background(), ep.Point, ep.Type, since, r.Times)
-	if err != nil {
-		return err
+		counted = later(counted, before[i].Ended)
 	}
 	var ids []string
 	for i := range all {
-		ids = append(ids, all[i].ID)
-	}
-	for _, id := range b.alarms { // of this turn, not yet in the store
-		if a := e.alarms[id]; a != nil && a.Filed == nil && a.Point == ep.Point && a.Type == ep.Type && !a.Raised.Before(since) && !slices.Contains(ids, id) {
-			ids = append(ids, id)
+		if !all[i].Raised.Before(counted) {
+			ids = append(ids, all[i].ID)
 		}
 	}
 	if len(ids) < r.Times {
@@ -389,6 +388,21 @@ func (b *batch) repeated(ep *grid.Alarm, r hazard.Repetition) error {
 		return err
 	}
 	return b.foundBySensor(k, ep, r, ids)
+}
+
+// raisedAt gives the newest episodes like one at its point, those of this turn too: as many
+// as are asked for at least, if there are so many.
+func (b *batch) raisedAt(ep *grid.Alarm, since time.Time, most int) ([]grid.Alarm, error) {
+	all, err := b.e.store.RaisedAt(context.Background(), ep.Point, ep.Type, since, most)
+	if err != nil {
+		return nil, err
+	}
+	for a := ep; a != nil && !a.Raised.Before(since); a = b.e.alarms[a.Previous] { // perhaps not in the store yet
+		if !slices.ContainsFunc(all, func(o grid.Alarm) bool { return o.ID == a.ID }) {
+			all = append(all, *a)
+		}
+	}
+	return all, nil
 }
 
 func (b *batch) foundBySensor(k *hazard.Kind, ep *grid.Alarm, r hazard.Repetition, ids []string) error {
