@@ -96,6 +96,7 @@ func TestASplitEpisodeHasATicketOfItsOwn(t *testing.T) {
 	}
 	first := r.theTicket()
 	out := first.Members[1].Alarm
+	r.after(time.Second) // the new ticket comes after the first, also in lists
 	if _, err := r.move(grid.Move{Ticket: first.ID, Verb: grid.VerbSplit, By: deskOp, Alarm: out, Reason: "the other stairwell"}); err != nil {
 		t.Fatal(err)
 	}
