@@ -44,6 +44,7 @@ func outcomeOf(t testing.TB, dir, delivered string, live map[string]string) outc
 	out.hazards(t, st, tickets)
 	about := maps.Clone(tickets)
 	maps.Copy(about, names) // the question of a permit is of an alarm
+	out.incidents(t, st, names, tickets)
 	out.deliveries(t, st, delivered, about)
 	count := map[string]int{}
 	for _, e := range everything(t, st.ListEvents) {
@@ -140,10 +141,52 @@ func (o *outcome) tickets(t testing.TB, st *state.Store) map[string]string {
 		for _, m := range moves {
 			verbs = append(verbs, fmt.Sprintf("%s %s→%s %s", m.Verb, m.From, m.To, clockOf(m.At)))
 		}
-		o.facts[names[tk.ID]] = fmt.Sprintf("%s P%d rework %d tier %d opened %s [%s] moves %d [%s] evidence %d",
-			tk.State, tk.Priority, tk.Rework, tk.Tier, clockOf(tk.Opened), strings.Join(parts, ", "), len(moves), strings.Join(verbs, ", "), len(must[[]state.Evidence](t)(st.EvidenceOf(context.Background(), tk.ID))))
+		o.facts[names[tk.ID]] = fmt.Sprintf("%s %s %s P%d rework %d tier %d opened %s [%s] moves %d [%s] evidence %d",
+			tk.State, tk.Verification, worksOn(&tk), tk.Priority, tk.Rework, tk.Tier, clockOf(tk.Opened), strings.Join(parts, ", "), len(moves), strings.Join(verbs, ", "), len(must[[]state.Evidence](t)(st.EvidenceOf(context.Background(), tk.ID))))
 	}
 	return names
+}
+
+// worksOn tells who belongs to a ticket, what stands in its way, and what people must do.
+func worksOn(tk *grid.Ticket) string {
+	var members, tasks []string
+	for _, m := range tk.Members {
+		members = append(members, m.Point)
+	}
+	for _, m := range tk.Related {
+		members = append(members, "in the way: "+m.Point)
+	}
+	for _, k := range tk.Tasks {
+		tasks = append(tasks, fmt.Sprintf("%s %s %s done %s by %s", k.Kind, k.Unit, clockOf(k.Opened), clockOf(k.Done), k.By.Name))
+	}
+	slices.Sort(members)
+	return fmt.Sprintf("(%s; %s; suspect %v)", strings.Join(members, ", "), strings.Join(tasks, ", "), tk.Suspect != "")
+}
+
+// incidents compares them, and looks whether what they count is there.
+func (o *outcome) incidents(t testing.TB, st *state.Store, alarms, tickets map[string]string) {
+	count := nth{}
+	members, active := map[string][]string{}, map[string]int{}
+	for _, a := range everything(t, st.ListAlarms) {
+		if a.Incident == "" {
+			continue
+		}
+		members[a.Incident] = append(members[a.Incident], alarms[a.ID])
+		if a.Active {
+			active[a.Incident]++
+		}
+	}
+	all := everything(t, st.ListIncidents)
+	slices.SortStableFunc(all, func(a, b grid.Incident) int { return a.Opened.Compare(b.Opened) })
+	for _, in := range all {
+		slices.Sort(members[in.ID])
+		name := count.name(fmt.Sprintf("incident %s at %s", in.Cause, in.Place))
+		o.facts[name] = fmt.Sprintf("%s P%d opened %s ended %s confirmed %s members %d active %d related %d of %s: %s",
+			in.Type, in.Priority, clockOf(in.Opened), clockOf(in.Ended), clockOf(in.Confirmed), in.Members, in.Active, len(in.Related), tickets[in.Ticket], strings.Join(members[in.ID], ", "))
+		if in.Active != active[in.ID] {
+			t.Errorf("%s counts %d active members, there are %d", name, in.Active, active[in.ID])
+		}
+	}
 }
 
 // deliveries counts them by ticket, unit and type, and compares what the state says with
