@@ -303,6 +303,10 @@ func TestAHazardWithoutAUnitIsFoundUntilSomebodyIsNamed(t *testing.T) {
 			t.Errorf("the unit's clock ends %s, want the hazard's deadline %s", c.Due, h.Deadline)
 		}
 	}
+	r.after(h.Deadline.Sub(r.now()))
+	if got := r.theHazard(); !got.Overdue {
+		t.Error("it is not overdue at its deadline")
+	}
 }
 
 func TestTheSameHazardWithinAMonthIsARepetition(t *testing.T) {
