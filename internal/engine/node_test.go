@@ -334,15 +334,24 @@ func (n *node) settle(ctx context.Context) error {
 	return nil
 }
 
-// move applies a move to the newest ticket of a point, if it has one.
-func (n *node) move(ctx context.Context, o *order) error {
-	page, err := n.store.ListTickets(ctx, state.Query{Point: o.Point})
+// newest is the newest ticket of a point, nil when it has none.
+func (n *node) newest(ctx context.Context, point string) (*grid.Ticket, error) {
+	page, err := n.store.ListTickets(ctx, state.Query{Point: point})
 	if err != nil || len(page.Items) == 0 {
-		return err
+		return nil, err
 	}
 	t := slices.MaxFunc(page.Items, func(a, b grid.Ticket) int { // ids of one instant have no order
 		return cmp.Or(a.Opened.Compare(b.Opened), cmp.Compare(a.Type, b.Type))
 	})
+	return &t, nil
+}
+
+// move applies a move to the newest ticket of a point, if it has one.
+func (n *node) move(ctx context.Context, o *order) error {
+	t, err := n.newest(ctx, o.Point)
+	if err != nil || t == nil {
+		return err
+	}
 	m := o.Move
 	m.Ticket = t.ID
 	if m.By.Unit == "lead" { // whoever leads
@@ -351,6 +360,18 @@ func (n *node) move(ctx context.Context, o *order) error {
 				m.By = byUnit(a.Unit)
 			}
 		}
+	}
+	switch m.Verb {
+	case grid.VerbSplit: // who joined last
+		if k := len(t.Members); k > 0 {
+			m.Alarm = t.Members[k-1].Alarm
+		}
+	case grid.VerbMerge:
+		into, err := n.newest(ctx, m.Into)
+		if err != nil || into == nil {
+			return err
+		}
+		m.Into = into.ID
 	}
 	_, err = n.engine.Move(ctx, m)
 	return err

@@ -261,6 +261,10 @@ func (f wireFrame) key() string { return fmt.Sprintf("%s %s %v", f.ID, f.Payload
 func (w *workload) move() {
 	r := w.rng
 	s := w.any()
+	if r.IntN(4) == 0 {
+		w.rearrange(s)
+		return
+	}
 	verbs := []grid.Verb{grid.VerbAccept, grid.VerbArrive, grid.VerbResolve, grid.VerbConfirm, grid.VerbVerify, grid.VerbNote, grid.VerbCancel, grid.VerbReturn}
 	first := r.IntN(3)
 	for i := range 1 + r.IntN(4) {
@@ -275,6 +279,28 @@ func (w *workload) move() {
 		w.keys++
 		m.Key = fmt.Sprintf("key-%d", w.keys)
 		w.add(order{Do: "move", Point: s.point, Move: m})
+	}
+	w.add(order{Do: "settle"})
+}
+
+// rearrange is what the desk does to tickets as wholes: it merges, splits, closes by force,
+// and does a task.
+func (w *workload) rearrange(s *sim) {
+	by := func(name string, v grid.Verb) grid.Move {
+		w.keys++
+		return grid.Move{Verb: v, By: grid.Actor{Role: grid.RoleSupervisor, Name: name}, Reason: "word", Source: "patrol", Task: 1, Key: fmt.Sprintf("key-%d", w.keys)}
+	}
+	switch w.rng.IntN(4) {
+	case 0:
+		w.add(order{Do: "move", Point: s.point, Move: by("sv1", grid.VerbForceClose)}, order{Do: "move", Point: s.point, Move: by("sv2", grid.VerbForceClose)})
+	case 1:
+		w.add(order{Do: "move", Point: s.point, Move: by("sv1", grid.VerbSplit)})
+	case 2:
+		m := by("sv1", grid.VerbMerge)
+		m.Into = w.any().point // its newest ticket
+		w.add(order{Do: "move", Point: s.point, Move: m})
+	default:
+		w.add(order{Do: "move", Point: s.point, Move: by("sv1", grid.VerbDone)})
 	}
 	w.add(order{Do: "settle"})
 }
