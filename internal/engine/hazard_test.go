@@ -269,8 +269,14 @@ func TestAnExtensionMovesTheClockAndTellsTheUnit(t *testing.T) {
 	if got := r.told("u-property", h.Ticket); got[len(got)-1] != "ticket.updated" {
 		t.Errorf("the property was told %v, want of the extension", got)
 	}
+	if due := r.theTicket().Due; !due.After(to) {
+		t.Errorf("the whole is due %s, want after the new deadline %s", due, to)
+	}
 	before := len(r.warned(h.Ticket))
 	r.after(4*24*time.Hour + time.Hour) // past the old deadline
+	if got := r.warned(h.Ticket)[before:]; !slices.Equal(got, []string{"50"}) {
+		t.Errorf("warned %v of the new time, want at half of it, again", got)
+	}
 	if got := r.theHazard(); got.Overdue || r.theTicket().Overdue {
 		t.Errorf("overdue by the old deadline")
 	}
