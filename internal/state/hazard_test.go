@@ -93,7 +93,9 @@ func TestCasesNearAreOpenOfTheEventAndDistrictOrOfThePoint(t *testing.T) {
 	add("filed", func(tk *grid.Ticket, a *grid.Alarm) {
 		tk.Point, a.Filed = "", &grid.Filing{External: "7", Lon: 122, Lat: 32.5}
 	})
-	add("another event here", func(tk *grid.Ticket, _ *grid.Alarm) { tk.Type, tk.Opened = grid.EventManholeTilted, t0.Add(-99*time.Hour) })
+	add("another event here", func(tk *grid.Ticket, _ *grid.Alarm) {
+		tk.Type, tk.Opened = grid.EventManholeTilted, t0.Add(-99*time.Hour)
+	})
 	for name, change := range map[string]func(*grid.Ticket){
 		"ended":                   func(tk *grid.Ticket) { tk.State = grid.TicketClosed },
 		"another event elsewhere": func(tk *grid.Ticket) { tk.Type, tk.Point = grid.EventManholeTilted, "P2" },
