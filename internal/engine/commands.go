@@ -145,6 +145,9 @@ func (e *Engine) Put(ctx context.Context, points []grid.Point, devices []grid.De
 func (b *batch) put(points []grid.Point, devices []grid.Device, installations []grid.Installation, units []grid.Unit) error {
 	e := b.e
 	installations, err := b.newInstallations(installations)
+	if err == nil {
+		err = b.checkChannels(units)
+	}
 	if err != nil {
 		return err
 	}

@@ -140,6 +140,9 @@ func (e *Engine) untilNext() time.Duration {
 	if t := e.windows.due.next(); !t.IsZero() && t.Before(next) {
 		next = t
 	}
+	if t := e.failovers.next(); !t.IsZero() && t.Before(next) {
+		next = t
+	}
 	if t := e.expiries.next(); !t.IsZero() && t.Before(next) {
 		next = t
 	}
@@ -304,6 +307,7 @@ func (b *batch) fireTimers(t *turn) {
 		b.time = now
 	}
 	b.ticketClocks(wall)
+	b.failOver(wall)
 	b.expireAcks(wall)
 	b.sendDigests(wall)
 	b.expire(now)
