@@ -82,6 +82,32 @@ func TestAHolidayMovesADeadline(t *testing.T) {
 	}
 }
 
+func TestTheStreetIsToldAtEightyPercentAndTheDistrictAtTheEnd(t *testing.T) {
+	p := builtIn(t, grid.EventDoorHeldOpen) // four hours to handle it, six in all
+	desk := func(id, street string) grid.Unit {
+		return grid.Unit{ID: id, Kind: grid.Operator, Tier: 4, Mode: grid.Live, Scope: grid.Scope{District: "310105", Street: street}}
+	}
+	c := Context{Units: []grid.Unit{
+		{ID: "house", Kind: grid.Property, Tier: 2, Mode: grid.Live}, desk("here", "310105006"), desk("elsewhere", "310105004"), desk("district", ""),
+	}}
+	tk, _ := Open(Opening{ID: "t", Type: grid.EventDoorHeldOpen, Priority: 3, Mode: grid.Live, Scope: grid.Scope{District: "310105", Street: "310105006"}, At: t0}, p, c.Units)
+	told := map[string]time.Duration{}
+	for after := time.Duration(0); after <= 5*time.Hour; after += time.Minute {
+		r, _ := Tick(&tk, p, t0.Add(after), c)
+		for _, m := range r.Messages {
+			if _, before := told[m.Unit]; !before && m.Type == MessageEscalated {
+				told[m.Unit] = after
+			}
+		}
+	}
+	if told["here"] != 192*time.Minute || told["district"] != 4*time.Hour {
+		t.Errorf("first told: %v, want the street's desk after 3h12m and the district's after 4h", told)
+	}
+	if _, wrong := told["elsewhere"]; wrong {
+		t.Error("the desk of another street is told")
+	}
+}
+
 func TestASuspendedClockGoesOnWithTheWorkTimeItHadLeft(t *testing.T) {
 	p := workedPlan(t)
 	crew := grid.Unit{ID: "crew", Kind: grid.Maintenance, Tier: 2, Mode: grid.Live}

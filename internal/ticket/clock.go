@@ -200,8 +200,42 @@ func (ch *change) limitDue(cl grid.Clock) {
 	if cl.Name == ClockTotal {
 		ch.t.Warned, ch.t.Overdue = step, step == 100
 	}
+	if cl.Name == ClockHandle || cl.Name == ClockTotal {
+		ch.tellDesk(step)
+	}
 	if step == 100 {
 		ch.overdue(cl.Name)
+	}
+}
+
+// tellDesk tells the street's desk at 80 % of the time for the work, the district's at 100 %:
+// units of the kind operator, of that street and of no street. Where there is none, the line
+// in the history and the stream is all.
+func (ch *change) tellDesk(step int) {
+	if step < 80 {
+		return
+	}
+	var best *grid.Unit
+	for i := range ch.c.Units {
+		u := &ch.c.Units[i]
+		if u.Kind != grid.Operator || !sameWorld(u.Mode, ch.t.Mode) || !contains(u.Scope, ch.t.Scope) || (u.Scope.Street != "") != (step < 100) {
+			continue
+		}
+		if best == nil || u.ID < best.ID {
+			best = u
+		}
+	}
+	if best == nil {
+		return
+	}
+	m := Message{Unit: best.ID, Type: MessageEscalated}
+	for i := range ch.t.Assignments {
+		if a := &ch.t.Assignments[i]; a.Unit == best.ID && has(a) {
+			m.Assignment = a.ID
+		}
+	}
+	if !slices.Contains(ch.res.Messages, m) {
+		ch.res.Messages = append(ch.res.Messages, m)
 	}
 }
 
