@@ -168,7 +168,7 @@ func TestRequestThatIsPostedBecomesATicketOnce(t *testing.T) {
 	if len(found) != 1 || ids[0] != found[0].ID || ids[1] != ids[0] || found[0].Type != grid.EventManholeOpen || found[0].Mode != grid.Simulated {
 		t.Errorf("requests %v, tickets %+v, want one ticket", ids, found)
 	}
-	if b, err := json.Marshal(found); err != nil || strings.Contains(string(b), "PERSON") || strings.Contains(string(b), "138") {
+	if b, err := json.Marshal(found); err != nil || strings.Contains(string(b), "PERSON") || strings.Contains(string(b), "13800000000") {
 		t.Errorf("who called is kept: %s, %v", b, err)
 	}
 }
