@@ -47,14 +47,8 @@ func TestWorkerWhoseThreadEndedIsReplaced(t *testing.T) {
 		t.Fatal(err)
 	}
 	var w *worker
-	done := make(chan error)
-	go func() {
-		runtime.LockOSThread() // and never unlocked: the thread ends with the goroutine
-		var err error
-		w, err = p.take(true)
-		done <- err
-	}()
-	if err := <-done; err != nil {
+	onAThreadThatEnds(func() { w, err = p.take(true) })
+	if err != nil {
 		t.Fatal(err)
 	}
 	<-w.ended
@@ -63,4 +57,22 @@ func TestWorkerWhoseThreadEndedIsReplaced(t *testing.T) {
 	if err := s.decode(opDecode, 1, &f, func([]byte) error { return nil }); err != nil {
 		t.Error(err)
 	}
+}
+
+// onAThreadThatEnds runs do on a thread that ends soon after: that of a goroutine which
+// never lets it go. The first thread of a process is kept by the runtime, whatever was
+// locked to it: then another is taken, while the first is held.
+func onAThreadThatEnds(do func()) {
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		runtime.LockOSThread()
+		if syscall.Gettid() == syscall.Getpid() {
+			defer runtime.UnlockOSThread()
+			onAThreadThatEnds(do)
+			return
+		}
+		do()
+	}()
+	<-done
 }
