@@ -19,18 +19,10 @@ import (
 // mayMove holds what package ticket cannot see: the other ticket, and files.
 func (b *batch) mayMove(t *grid.Ticket, m *grid.Move) error {
 	e := b.e
-	switch m.Verb {
-	case grid.VerbMerge:
-		into := e.tickets[m.Into]
-		switch {
-		case into == nil || into.State.Ended():
-			return grid.Errorf(grid.Conflict, "ticket %q is not open: want an open one to merge into", m.Into)
-		case isLive(into.Mode) != isLive(t.Mode):
-			return grid.Errorf(grid.Conflict, "ticket %s is %s and %s is %s: want both of one mode", t.ID, t.Mode, into.ID, into.Mode)
-		case into.Priority > t.Priority || isUrgent(e.alarms[t.Alarm]) && into.Type != t.Type:
-			return grid.Errorf(grid.Conflict, "ticket %s is %s %s and %s is %s %s: want one as urgent to merge into", t.ID, t.Priority, t.Type, into.ID, into.Priority, into.Type)
+	if m.Verb == grid.VerbMerge {
+		if err := e.mayMerge(t, m.Into); err != nil {
+			return err
 		}
-	case grid.VerbNote:
 	}
 	if id, isFile := strings.CutPrefix(m.Evidence, grid.EvidencePrefix); isFile {
 		f, err := e.store.File(context.Background(), id)
@@ -40,6 +32,22 @@ func (b *batch) mayMove(t *grid.Ticket, m *grid.Move) error {
 		if f.Ticket != t.ID {
 			return grid.Errorf(grid.Invalid, "evidence is file %s of ticket %s: want one of %s", id, f.Ticket, t.ID)
 		}
+	}
+	return nil
+}
+
+// mayMerge refuses a merge that would hide something: into what has ended, another mode,
+// or a lesser ticket.
+func (e *Engine) mayMerge(t *grid.Ticket, id string) error {
+	into := e.tickets[id]
+	urgent := t.Priority == 1 || strings.HasPrefix(string(t.Type), "smoke.")
+	switch {
+	case into == nil || into.State.Ended():
+		return grid.Errorf(grid.Conflict, "ticket %q is not open: want an open one to merge into", id)
+	case isLive(into.Mode) != isLive(t.Mode):
+		return grid.Errorf(grid.Conflict, "ticket %s is %s and %s is %s: want both of one mode", t.ID, t.Mode, into.ID, into.Mode)
+	case into.Priority > t.Priority || urgent && into.Type != t.Type:
+		return grid.Errorf(grid.Conflict, "ticket %s is %s %s and %s is %s %s: want one as urgent to merge into", t.ID, t.Priority, t.Type, into.ID, into.Priority, into.Type)
 	}
 	return nil
 }
