@@ -193,3 +193,17 @@ func TestTheOperatorsCallIsRecordedOnlyWhenSomebodyAnswered(t *testing.T) {
 		t.Errorf("after the call: %+v, %+v", tk.Assignments, tk.Tasks)
 	}
 }
+
+// The ticket of a hot-spot is about no episode.
+func TestATicketWithoutAnEpisodeIsMerged(t *testing.T) {
+	r := newRig(t)
+	r.judged("d1", aHotspot("c1", r.now()), aHotspot("c2", r.now()))
+	all := r.tickets()
+	if len(all) != 2 || all[0].Alarm != "" {
+		t.Fatalf("tickets are %+v: want two without an episode", all)
+	}
+	got, err := r.move(grid.Move{Ticket: all[1].ID, Verb: grid.VerbMerge, By: deskOp, Into: all[0].ID, Reason: "one estate"})
+	if err != nil || got.State != grid.TicketMerged {
+		t.Errorf("it is %s: %v, want merged", got.State, err)
+	}
+}
