@@ -140,7 +140,7 @@ func (a *app) ticketMove() *cobra.Command {
 	f.StringVar(&m.Alarm, "alarm", "", "of split: the `episode`")
 	f.IntVar(&m.Task, "task", 0, "of done: the `number` of the task")
 	f.StringVar(&m.Source, "source", "", "where a finding from afar comes from")
-	f.StringVar(&m.Evidence, "evidence", "", "a photo's link, or words")
+	f.StringVar(&m.Evidence, "evidence", "", "a file of the ticket (file:<id>, see attach), a link, or words")
 	f.BoolVar(&m.OnSite, "on-site", false, "said by a person who is there")
 	f.StringVar(&m.Assignment, "assignment", "", "of this assignment (default: the unit's own, else the lead's)")
 	f.StringVar(&by.Name, "as", "", "`name` of who does it, for the history")
