@@ -1,6 +1,7 @@
 package api
 
 import (
+	"cmp"
 	"context"
 	"net/http"
 	"strings"
@@ -13,11 +14,12 @@ import (
 )
 
 // access says whose token reaches a route.
-type access bool
+type access uint8
 
 const (
-	adminOnly access = false
-	unitsToo  access = true // the handler then narrows to the unit's own
+	adminOnly      access = iota
+	unitsToo              // the handler then narrows to the unit's own
+	techniciansToo        // units of kind maintenance: the handler narrows to their reach
 )
 
 // routes is the whole of /api/v1.
@@ -110,10 +112,55 @@ func (s *Server) authenticate(hc huma.Context, who access) (grid.Actor, error) {
 	if err != nil {
 		return grid.Actor{}, err
 	}
-	if by.Role == grid.RoleUnit && who == adminOnly {
-		return grid.Actor{}, grid.Errorf(grid.Forbidden, "a unit's token reaches its own tickets and deliveries alone")
+	switch {
+	case by.Role != grid.RoleUnit || who == unitsToo:
+		return by, nil
+	case who == techniciansToo:
+		_, err = s.reach(hc.Context(), by)
+		return by, err
 	}
-	return by, nil
+	return grid.Actor{}, grid.Errorf(grid.Forbidden, "a unit's token reaches its own tickets and deliveries alone")
+}
+
+// reach is what of the registry by may see and change: everything (a zero scope), or for a
+// maintenance contractor the points that are in its hands.
+func (s *Server) reach(ctx context.Context, by grid.Actor) (grid.Scope, error) {
+	if by.Role != grid.RoleUnit {
+		return grid.Scope{}, nil
+	}
+	page, err := s.Store.ListUnits(ctx, Query{ID: by.Unit, Limit: 1})
+	if err != nil {
+		return grid.Scope{}, err
+	}
+	if len(page.Items) == 0 || page.Items[0].Kind != grid.Maintenance {
+		return grid.Scope{}, grid.Errorf(grid.Forbidden, "unit %s does no maintenance: its token reaches its own tickets and deliveries alone", by.Unit)
+	}
+	u := page.Items[0]
+	u.Contractor = cmp.Or(u.Contractor, u.ID)
+	return u.Scope, nil
+}
+
+// within narrows a query to by's reach. Asking for another's place is refused, so that an
+// empty page never means "not yours".
+func (s *Server) within(ctx context.Context, by grid.Actor, q *Query) error {
+	reach, err := s.reach(ctx, by)
+	if err != nil || reach == (grid.Scope{}) {
+		return err
+	}
+	q.Unit = ""
+	for _, c := range []struct {
+		name       string
+		asked, own *string
+	}{
+		{"district", &q.Scope.District, &reach.District}, {"street", &q.Scope.Street, &reach.Street}, {"community", &q.Scope.Community, &reach.Community},
+		{"compound", &q.Scope.Compound, &reach.Compound}, {"contractor", &q.Scope.Contractor, &reach.Contractor},
+	} {
+		if *c.own != "" && *c.asked != "" && *c.asked != *c.own {
+			return grid.Errorf(grid.Forbidden, "%s is %q: this token reaches %q alone", c.name, *c.asked, *c.own)
+		}
+		*c.asked = cmp.Or(*c.own, *c.asked)
+	}
+	return nil
 }
 
 // listInput is what every list takes.
@@ -158,7 +205,13 @@ type body[T any] struct{ Body T }
 // list registers a list that from reads.
 func list[T any](s *Server, api huma.API, who access, op huma.Operation, from func(context.Context, Query) (Page[T], error)) {
 	route(s, api, who, answerWithin, op, func(ctx context.Context, by grid.Actor, in *listInput) (*body[Page[T]], error) {
-		page, err := from(ctx, in.query(by))
+		q := in.query(by)
+		if who == techniciansToo {
+			if err := s.within(ctx, by, &q); err != nil {
+				return nil, err
+			}
+		}
+		page, err := from(ctx, q)
 		if err != nil {
 			return nil, err
 		}
