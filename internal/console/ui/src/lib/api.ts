@@ -1,0 +1,136 @@
+import { session } from './db'
+
+/** A refusal in the server's words (RFC 9457). */
+export class Problem extends Error {
+  constructor(
+    readonly status: number,
+    readonly code: string, // invalid, not_found, conflict, unauthorized, forbidden, unavailable, internal
+    readonly detail: string,
+  ) {
+    super(detail)
+  }
+}
+
+/** No answer came: whether the server has done it is not known. */
+export class Unreachable extends Error {}
+
+/** Answers after which the same request may be sent again: the server, or what stands before it, is not able now. */
+export function passing(status: number): boolean {
+  return status === 408 || status === 425 || status === 429 || status >= 500
+}
+
+export interface Ask {
+  method?: string
+  body?: unknown // JSON, or a Blob as it is
+  key?: string // Idempotency-Key
+  token?: string // before there is a session
+  headers?: Record<string, string>
+  signal?: AbortSignal
+  within?: number // ms
+}
+
+const answerWithin = 20_000
+
+/** ask sends one request and gives the answer, whatever its status. */
+export async function ask(path: string, a: Ask = {}): Promise<Response> {
+  const headers: Record<string, string> = { Accept: 'application/json', ...a.headers }
+  const token = a.token ?? (await session())?.token
+  if (token) headers.Authorization = 'Bearer ' + token
+  if (a.key) headers['Idempotency-Key'] = a.key
+  let body: BodyInit | undefined
+  if (a.body instanceof Blob) {
+    body = a.body
+    headers['Content-Type'] ??= a.body.type || 'application/octet-stream'
+  } else if (a.body !== undefined) {
+    body = JSON.stringify(a.body)
+    headers['Content-Type'] = 'application/json'
+  }
+  const limit = AbortSignal.timeout(a.within ?? answerWithin)
+  const signal = a.signal ? AbortSignal.any([a.signal, limit]) : limit
+  try {
+    return await fetch('/api/v1' + path, { method: a.method ?? 'GET', headers, body, signal, cache: 'no-store' })
+  } catch (err) {
+    if (a.signal?.aborted) throw err
+    throw new Unreachable(String(err))
+  }
+}
+
+/** problemOf reads what a refusal says; a proxy's page is no problem document. */
+export async function problemOf(res: Response): Promise<Problem> {
+  try {
+    const p = (await res.json()) as { type?: string; detail?: string; title?: string; errors?: { location?: string; message?: string }[] }
+    const code = p.type?.replace('urn:gridgate:problem:', '') ?? ''
+    const more = (p.errors ?? []).map((e) => `${e.location ?? ''}: ${e.message ?? ''}`).join('; ')
+    return new Problem(res.status, code, [p.detail ?? p.title, more].filter(Boolean).join(': '))
+  } catch {
+    return new Problem(res.status, 'other', `${res.status} ${res.statusText}`)
+  }
+}
+
+/** call is ask for those who want the answer's JSON, or a Problem. */
+export async function call<T>(path: string, a: Ask = {}): Promise<T> {
+  const res = await ask(path, a)
+  if (!res.ok) throw await problemOf(res)
+  try {
+    return (res.status === 204 ? undefined : await res.json()) as T
+  } catch (err) {
+    throw new Unreachable(String(err)) // the answer broke off
+  }
+}
+
+export const get = <T>(path: string, a: Ask = {}) => call<T>(path, a)
+
+/** A message of a server-sent event stream. */
+export interface Message {
+  id: string
+  event: string
+  data: string
+}
+
+/**
+ * stream reads server-sent events with the token in the header, which EventSource cannot.
+ * It ends when the line does; the caller begins again.
+ */
+export async function stream(path: string, on: (m: Message) => void, signal: AbortSignal, lastId = ''): Promise<void> {
+  const token = (await session())?.token ?? ''
+  const headers: Record<string, string> = { Accept: 'text/event-stream', Authorization: 'Bearer ' + token }
+  if (lastId) headers['Last-Event-ID'] = lastId
+  let res: Response
+  try {
+    res = await fetch('/api/v1' + path, { headers, signal, cache: 'no-store' })
+  } catch (err) {
+    if (signal.aborted) throw err
+    throw new Unreachable(String(err))
+  }
+  if (!res.ok || !res.body) throw await problemOf(res)
+  const feed = parser(on)
+  const reader = res.body.pipeThrough(new TextDecoderStream()).getReader()
+  for (;;) {
+    const { done, value } = await reader.read()
+    if (done) return
+    feed(value)
+  }
+}
+
+/** parser cuts a stream's text into messages, whatever pieces it comes in. */
+export function parser(on: (m: Message) => void): (text: string) => void {
+  let rest = ''
+  let m: Message = { id: '', event: '', data: '' }
+  return (text) => {
+    const lines = (rest + text).split(/\r?\n/)
+    rest = lines.pop() ?? ''
+    for (const line of lines) {
+      if (line === '') {
+        if (m.data) on({ ...m, event: m.event || 'message', data: m.data.slice(0, -1) })
+        m = { id: '', event: '', data: '' }
+        continue
+      }
+      const at = line.indexOf(':')
+      const name = at < 0 ? line : line.slice(0, at)
+      const value = at < 0 ? '' : line.slice(at + 1).replace(/^ /, '')
+      if (name === 'data') m.data += value + '\n'
+      else if (name === 'id') m.id = value
+      else if (name === 'event') m.event = value
+    }
+  }
+}

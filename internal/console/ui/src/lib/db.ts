@@ -1,0 +1,83 @@
+import { openDB, type DBSchema, type IDBPDatabase } from 'idb'
+import type { Act } from '../m/act'
+import type { PackPoint } from '../m/pack'
+
+/** Who is signed on, on this phone. */
+export interface Session {
+  token: string
+  name: string
+  role: string // technician, …
+  unit: { id: string; name: string; kind: string } | null
+  signed: string // when
+}
+
+/** A picture that waits to be sent, or was. */
+export interface Photo {
+  id: string
+  blob: Blob
+  made: string
+}
+
+/** An answer of the server kept for when there is none. */
+export interface Kept {
+  path: string
+  at: string
+  etag: string
+  body: unknown
+}
+
+interface Tables extends DBSchema {
+  session: { key: string; value: Session }
+  settings: { key: string; value: unknown }
+  points: { key: string; value: PackPoint }
+  acts: { key: string; value: Act; indexes: { n: number } }
+  photos: { key: string; value: Photo }
+  kept: { key: string; value: Kept }
+}
+
+export type DB = IDBPDatabase<Tables>
+
+let open: Promise<DB> | undefined
+
+/** db is the phone's own storage: it outlives reloads and restarts. */
+export function db(): Promise<DB> {
+  open ??= openDB<Tables>('gridgate-field', 1, {
+    upgrade(d) {
+      d.createObjectStore('session')
+      d.createObjectStore('settings')
+      d.createObjectStore('points', { keyPath: 'id' })
+      d.createObjectStore('acts', { keyPath: 'id' }).createIndex('n', 'n')
+      d.createObjectStore('photos', { keyPath: 'id' })
+      d.createObjectStore('kept', { keyPath: 'path' })
+    },
+    blocking() {
+      // A newer version of the app wants to change the tables: let it.
+      void open?.then((d) => d.close())
+      open = undefined
+    },
+    terminated() {
+      open = undefined
+    },
+  })
+  return open
+}
+
+export async function session(): Promise<Session | undefined> {
+  return (await db()).get('session', 'me')
+}
+
+export async function setting<T>(name: string): Promise<T | undefined> {
+  return (await (await db()).get('settings', name)) as T | undefined
+}
+
+export async function setSetting(name: string, value: unknown): Promise<void> {
+  await (await db()).put('settings', value, name)
+}
+
+/** eraseAll forgets the person and all that was theirs; the settings of the phone stay. */
+export async function eraseAll(): Promise<void> {
+  const d = await db()
+  const tables = ['session', 'points', 'acts', 'photos', 'kept'] as const
+  const tx = d.transaction(tables, 'readwrite')
+  await Promise.all([...tables.map((name) => tx.objectStore(name).clear()), tx.done])
+}
