@@ -102,6 +102,7 @@ type Dispatcher struct {
 	connectors map[string]grid.Connector
 	log        *slog.Logger
 	lanes      [grid.Lanes]*lane
+	unrecorded chan grid.Delivery // that could not be stored
 }
 
 // New makes a dispatcher. pending reads what the store holds to be sent; connectors are
@@ -111,7 +112,7 @@ func New(cfg Config, pending func(context.Context) ([]grid.Delivery, error), res
 	if log == nil {
 		log = slog.New(slog.DiscardHandler)
 	}
-	d := &Dispatcher{cfg: cfg.withDefaults(), pending: pending, results: results, connectors: connectors, log: log}
+	d := &Dispatcher{unrecorded: make(chan grid.Delivery, unrecordedQueue), cfg: cfg.withDefaults(), pending: pending, results: results, connectors: connectors, log: log}
 	for l := range d.lanes {
 		d.lanes[l] = newLane(d, grid.Lane(l))
 	}
@@ -125,6 +126,7 @@ func (d *Dispatcher) Run(ctx context.Context) error {
 	for _, l := range d.lanes {
 		wg.Go(func() { l.run(ctx) })
 	}
+	wg.Go(func() { d.sendUnrecorded(ctx) })
 	wg.Wait()
 	return nil
 }

@@ -211,9 +211,10 @@ func (b *batch) raise(s site, d *decoded, at time.Time) {
 	}
 	key := episodeKey{s.where, s.rule.Type}
 	previous := e.episode(s.where, s.rule.Type)
-	id := b.id()
+	id, told := b.nameOf(key, b.id())
 	ep := b.changeAlarm(id)
 	*ep = alarm.Opened(s.rule, id, b.row(s), b.deviceOf(s, d), at, b.now, previous)
+	ep.Unjournalled = told
 	s.rule.Turned(ep, b.now)
 	ep.Filed = s.filed
 	held := s.filed == nil && b.covered(&s, ep, d)

@@ -131,6 +131,8 @@ type Config struct {
 	People   *people.Book   // the calendars of contacts and rosters; nil: none
 	// Body makes the message that a unit gets; frozen when the delivery is made.
 	Body func(t *grid.Ticket, d *grid.Delivery, p *grid.Point, u *grid.Unit) (json.RawMessage, error)
+	// Unwritten is told of smoke whose frame the disk did not take. It must not block. Optional.
+	Unwritten func(*Unjournalled)
 	// Digest makes the message that stands for others that a unit was not told at once; nil:
 	// there are no digests. Calendars are those of quiet hours and shifts; nil: there are none.
 	Digest    func(d *grid.Delivery, items []grid.Delivery, u *grid.Unit) (json.RawMessage, error)
@@ -165,13 +167,16 @@ type Engine struct {
 	home     grid.Scope
 	log      *slog.Logger
 
-	memory *registry.Memory // Lane and ProfileOf may be asked by anyone
-	dec    *decoder
-	pipes  [grid.Lanes]*lanePipe
-	cmds   chan *command
-	ready  chan struct{} // closed when the state is loaded and the pipes run
+	memory    *registry.Memory // Lane and ProfileOf may be asked by anyone
+	dec       *decoder
+	pipes     [grid.Lanes]*lanePipe
+	cmds      chan *command
+	unwritten chan grid.Frame // refused by the journal: told from memory
+	ready     chan struct{}   // closed when the state is loaded and the pipes run
 
 	// Below: of the state goroutine alone.
+	foretold    map[episodeKey]foretold // smoke that was told and is not on disk
+	promised    map[string]string       // ticket by episode, while a batch makes good what was told
 	soft        soft
 	timers      timers
 	paths       paths
@@ -298,7 +303,7 @@ func New(c Config) (*Engine, error) {
 	}
 	e := &Engine{
 		Config: c, journal: c.Journal, store: c.Store, series: c.Series, profiles: newVersions(c.Profiles), home: c.Home, log: c.Log,
-		memory: registry.NewMemory(), cmds: make(chan *command, 1024), ready: make(chan struct{}),
+		memory: registry.NewMemory(), cmds: make(chan *command, 1024), unwritten: make(chan grid.Frame, unwrittenQueue), foretold: map[episodeKey]foretold{}, promised: map[string]string{}, ready: make(chan struct{}),
 		timers: newTimers(), paths: newPaths(),
 		alarms: map[string]*grid.Alarm{}, episodes: map[episodeKey]string{}, earlier: map[episodeKey][]string{}, tickets: map[string]*grid.Ticket{},
 		members: map[string][]string{}, incidents: map[string]*grid.Incident{}, incidentAt: map[incidentKey]string{}, while: map[whileKey][]string{}, hindering: map[whileKey][]string{},

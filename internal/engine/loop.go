@@ -83,10 +83,15 @@ func (e *Engine) gather(ctx context.Context, t *turn, wake *time.Timer) error {
 			t.bulk = append(t.bulk, c)
 		case c := <-e.cmds:
 			t.cmds = append(t.cmds, c)
+		case f := <-e.unwritten:
+			e.tellUnwritten(f)
 		case <-wake.C:
 		case <-ctx.Done():
 			return ctx.Err()
 		}
+	}
+	for len(e.unwritten) > 0 {
+		e.tellUnwritten(<-e.unwritten)
 	}
 	for len(t.safety) < cap(safety) {
 		select {
@@ -178,10 +183,26 @@ func (e *Engine) take(ctx context.Context, t *turn) error {
 		e.mu.Lock()
 		e.stats.FailedCommits++
 		e.mu.Unlock()
-		if !sleep(ctx, pause) {
+		if !e.pause(ctx, pause) {
 			return ctx.Err()
 		}
 		pause = min(2*pause, 5*time.Second)
+	}
+}
+
+// pause waits before another try, and tells meanwhile what cannot be written.
+func (e *Engine) pause(ctx context.Context, d time.Duration) bool {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	for {
+		select {
+		case f := <-e.unwritten:
+			e.tellUnwritten(f)
+		case <-t.C:
+			return true
+		case <-ctx.Done():
+			return false
+		}
 	}
 }
 

@@ -44,7 +44,7 @@ func (e *Engine) commitOne(ctx context.Context, make func() *batch) error {
 			return err
 		}
 		e.log.Error("commit failed, the batch is taken again", "err", err, "in", pause)
-		if !sleep(ctx, pause) {
+		if !e.pause(ctx, pause) {
 			return ctx.Err()
 		}
 	}

@@ -25,7 +25,7 @@ func (b *batch) openTicket(s site, ep *grid.Alarm, d *decoded) {
 		e.log.Error("no ticket was opened", "err", err)
 		return
 	}
-	id := b.id()
+	id := b.ticketName(ep, b.id())
 	p := e.place(s)
 	o := ticket.Opening{
 		ID: id, Case: caseNumber(b.now, id), Type: ep.Type, Priority: ep.Priority, Mode: ep.Mode,

@@ -18,6 +18,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"gridgate/configs"
@@ -56,36 +57,37 @@ type Gateway struct {
 	ready   chan struct{}
 	started time.Time
 
-	store      *state.Store
-	journal    *journal.Log
-	queue      *influx.Queue
-	queueLost  bool // part of it: after a restore, or a damaged disk
-	server     *influx.Server
-	client     *influx.Client
-	writer     *influx.Writer
-	profiles   *profile.Set
-	calendars  *calendar.Calendars
-	hazards    *hazard.Kinds
-	figures    *figures.Rules
-	boards     chan struct{} // as many as may be worked out at a time
-	alarmRules *alarm.Rules
-	files      *evidence.Files
-	engine     *engine.Engine
-	dispatcher *dispatch.Dispatcher
-	connectors map[string]grid.Connector
-	faces      []api.Face
-	poller     *dispatch.Poller
-	tester     *dispatch.Tester
-	heard      heardUnits
-	outbox     *downlink.Outbox
-	broker     *broker.Broker
-	mqtt       []*mqtt.Transport
-	serial     []*serial.Transport
-	coap       *coap.Transport
-	api        *api.Server
-	listener   net.Listener
-	token      string
-	closers    []func() error
+	store        *state.Store
+	journal      *journal.Log
+	queue        *influx.Queue
+	unjournalled atomic.Int64 // smoke alarms told from memory
+	queueLost    bool         // part of it: after a restore, or a damaged disk
+	server       *influx.Server
+	client       *influx.Client
+	writer       *influx.Writer
+	profiles     *profile.Set
+	calendars    *calendar.Calendars
+	hazards      *hazard.Kinds
+	figures      *figures.Rules
+	boards       chan struct{} // as many as may be worked out at a time
+	alarmRules   *alarm.Rules
+	files        *evidence.Files
+	engine       *engine.Engine
+	dispatcher   *dispatch.Dispatcher
+	connectors   map[string]grid.Connector
+	faces        []api.Face
+	poller       *dispatch.Poller
+	tester       *dispatch.Tester
+	heard        heardUnits
+	outbox       *downlink.Outbox
+	broker       *broker.Broker
+	mqtt         []*mqtt.Transport
+	serial       []*serial.Transport
+	coap         *coap.Transport
+	api          *api.Server
+	listener     net.Listener
+	token        string
+	closers      []func() error
 
 	credentials *credentials
 	routes      *ticket.Routes
@@ -151,7 +153,7 @@ func (g *Gateway) serve(ctx context.Context, run *group) error {
 	if err := g.engine.CheckRoutes(ctx); err != nil {
 		return err
 	}
-	in := &intake{journal: g.journal, lane: g.laneOf, heard: g.outbox.Heard}
+	in := &intake{journal: g.journal, lane: g.laneOf, heard: g.outbox.Heard, refused: g.engine.Refused}
 	if g.broker != nil {
 		run.start(ctx, "broker", func(ctx context.Context) error { return g.broker.Run(ctx, in) })
 		select {
@@ -375,7 +377,7 @@ func (g *Gateway) makeEngine(rules *alarm.Rules, plans *ticket.Plans, version st
 	c := engine.Config{
 		Dir: g.cfg.DataDir, Journal: g.journal, Store: g.store, Profiles: g.profiles, Rules: rules, Plans: plans, Hazards: g.hazards,
 		Routes: g.routes, People: people.NewBook(g.calendars),
-		Body: g.body, Digest: g.digest, Calendars: g.calendars, Committed: g.committed, CredentialsChanged: g.credentials.change, Decoders: g.cfg.Engine.Decoders, CheckpointEvery: g.cfg.Engine.CheckpointEvery, SessionSilent: g.cfg.Engine.SessionSilent,
+		Body: g.body, Digest: g.digest, Calendars: g.calendars, Committed: g.committed, Unwritten: g.unwritten, CredentialsChanged: g.credentials.change, Decoders: g.cfg.Engine.Decoders, CheckpointEvery: g.cfg.Engine.CheckpointEvery, SessionSilent: g.cfg.Engine.SessionSilent,
 		ConfigVersion: version, SeriesLost: g.queueLost, Log: g.log,
 		Guard: engine.Guard{Frames: g.cfg.Rollout.MinFrames, Percent: g.cfg.Rollout.MaxWorsePercent},
 	}
@@ -405,6 +407,13 @@ func (g *Gateway) committed(rows *state.Batch) {
 		g.replan()
 	}
 	g.api.Publish(api.Change{Events: rows.Events, Alarms: rows.Alarms, Tickets: rows.Tickets, Moves: rows.Moves, Deliveries: rows.Deliveries, Downlinks: rows.Downlinks, Windows: rows.Windows, Postures: rows.Postures})
+}
+
+// unwritten shows and sends what a smoke alarm calls for that the disk did not take.
+func (g *Gateway) unwritten(u *engine.Unjournalled) {
+	g.unjournalled.Add(int64(len(u.Alarms)))
+	g.dispatcher.SendUnrecorded(u.Deliveries)
+	g.api.Publish(api.Change{Alarms: u.Alarms, Tickets: u.Tickets, Deliveries: u.Deliveries})
 }
 
 // body freezes the message that a unit gets.

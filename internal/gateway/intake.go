@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"context"
+	"errors"
 
 	"gridgate/internal/grid"
 	"gridgate/internal/journal"
@@ -12,6 +13,7 @@ type intake struct {
 	journal *journal.Log
 	lane    func(grid.Identity) grid.Lane
 	heard   func(grid.Identity) // told of what is durable
+	refused func([]grid.Frame)  // told of safety frames that the disk did not take
 }
 
 // Ingest keeps the promise of grid.Ingester: the journal's answer is the acknowledgement.
@@ -52,6 +54,9 @@ func (in *intake) both(ctx context.Context, frames []grid.Frame) error {
 // says nothing of the device now.
 func (in *intake) append(ctx context.Context, lane grid.Lane, frames []grid.Frame) error {
 	if err := in.journal.Append(ctx, lane, frames); err != nil {
+		if lane == grid.Safety && errors.Is(err, journal.ErrDiskFull) {
+			in.refused(frames)
+		}
 		return err
 	}
 	for i := range frames {

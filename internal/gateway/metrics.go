@@ -71,6 +71,7 @@ func (p *parts) Collect(ch chan<- prometheus.Metric) {
 		send(count, "dispatch_failed_total", "Attempts that did not.", float64(s.Failed), "lane", l)
 		send(count, "dispatch_dead_total", "Deliveries given up.", float64(s.Dead), "lane", l)
 	}
+	send(count, "unjournalled_alarms_total", "Smoke alarms told from memory, because the disk took nothing.", float64(g.unjournalled.Load()))
 	if g.writer != nil {
 		s := g.writer.Status()
 		send(gauge, "influx_up", "1 while writes succeed.", flag(s.Up))

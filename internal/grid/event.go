@@ -121,6 +121,8 @@ type AlarmDetail struct {
 	Revision int `json:"revision"`
 	// Cover is the window that covers it, or did.
 	Cover *Cover `json:"cover,omitempty"`
+	// Unjournalled is when it was told from memory, because the disk took nothing.
+	Unjournalled time.Time `json:"unjournalled,omitzero"`
 }
 
 // InQueue reports whether an episode stands in the queue of operators: active, or latched

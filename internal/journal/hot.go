@@ -30,6 +30,9 @@ var zeros [zeroStep]byte
 // errNoRoom: the disk is full, and nothing of what was to be written has been.
 var errNoRoom = errors.New("no room")
 
+// ErrDiskFull says that a frame was refused because the disk takes it no more.
+var ErrDiskFull = errors.New("disk is full")
+
 func noRoom(err error) error {
 	if outOfSpace(err) {
 		return fmt.Errorf("%w: %w", errNoRoom, err)

@@ -182,7 +182,7 @@ func (p *partition) commit(g *group) error {
 	err := p.write(g)
 	if errors.Is(err, errNoRoom) {
 		// Nothing was written and no sequence was used: this is a refusal, not a failure.
-		p.finish(g, grid.Errorf(grid.Unavailable, "%s journal cannot grow, the disk is full (%w): %w", p.lane, err, grid.ErrOverloaded))
+		p.finish(g, grid.Errorf(grid.Unavailable, "%s journal cannot grow, the disk is full (%w): %w: %w", p.lane, err, ErrDiskFull, grid.ErrOverloaded))
 		return nil
 	}
 	if err != nil {

@@ -107,7 +107,7 @@ func (l *Log) refuse(lane grid.Lane, low bool) {
 	defer p.mu.Unlock()
 	p.refused = nil
 	if low {
-		p.refused = grid.Errorf(grid.Unavailable, "%s frames are refused, the disk of %s has %d MiB free and %d MiB are to stay: %w",
-			lane, l.dir, r.disk.Free/mib, mark/mib, grid.ErrOverloaded)
+		p.refused = grid.Errorf(grid.Unavailable, "%s frames are refused, the disk of %s has %d MiB free and %d MiB are to stay: %w: %w",
+			lane, l.dir, r.disk.Free/mib, mark/mib, ErrDiskFull, grid.ErrOverloaded)
 	}
 }
