@@ -1,0 +1,91 @@
+// A visit as this phone sees it: what the server last said, and on top of it what was done here
+// and has not arrived yet. One rule stands over all: nothing that is only here is ever a pass.
+import type { Act } from '../act'
+import type { Plan, Step, StepState, Visit } from '../model'
+
+export interface Head {
+  id: string
+  device: string
+  point: string
+  kind: string
+  started: string
+  transport?: string
+}
+
+/** A visit that the server does not know yet, from its plan. */
+export function fromPlan(plan: Plan | undefined, head: Head): Visit {
+  const steps: Step[] = (plan?.steps ?? []).map((s) => ({ ...s, state: 'waiting', wait_s: waitOf(s, head.transport) }))
+  return { ...head, state: 'open', offline: true, steps, reasons: [] }
+}
+
+/** How long a step may take: what the server says for this visit, else the plan for this transport. */
+export function waitOf(s: { wait_s?: number; waits?: Record<string, number> }, transport = ''): number {
+  if (s.wait_s) return s.wait_s
+  if (!s.waits) return 0
+  return s.waits[transport] ?? s.waits.default ?? Math.max(0, ...Object.values(s.waits))
+}
+
+interface StepBody {
+  step?: string
+  result?: StepState
+  at?: string
+  note?: string
+}
+
+/** What waits in the queue for this visit, laid over it in the order of doing. */
+export function overlay(visit: Visit, acts: Act[]): Visit {
+  const out: Visit = { ...visit, steps: visit.steps.map((s) => ({ ...s })) }
+  for (const a of acts) {
+    if (a.about?.visit !== visit.id || a.state === 'done') continue
+    const body = (a.body ?? {}) as StepBody & { verdict?: string; reasons?: string[]; needs_gateway?: boolean; by?: { name?: string } }
+    if (a.kind === 'visit.step') {
+      const step = out.steps.find((s) => s.id === body.step)
+      if (step && body.result) Object.assign(step, { state: body.result, at: body.at ?? a.at, note: body.note, local: true })
+    }
+    if (a.kind === 'visit.finish' && a.state !== 'refused') {
+      out.state = body.verdict === 'fail' ? 'failed' : 'pending'
+      out.signed = { name: body.by?.name, at: a.at }
+      out.needs_gateway = body.needs_gateway ?? out.needs_gateway
+      if (body.reasons) out.reasons = body.reasons
+    }
+  }
+  return out
+}
+
+/** Whether anything of a visit is still on this phone only. */
+export function waitsHere(id: string, acts: Act[]): boolean {
+  return acts.some((a) => a.about?.visit === id && a.state !== 'done')
+}
+
+export type Verdict = 'open' | 'ready' | 'stuck' | 'pending' | 'passed' | 'failed'
+
+/**
+ * The one word of a visit. `ready`: all that a person can do is done. `stuck`: a step has failed.
+ * `passed` is only ever the server's word, and not while something waits on this phone.
+ */
+export function verdict(visit: Visit, local: boolean): Verdict {
+  if (visit.state === 'failed') return 'failed'
+  if (visit.state === 'passed') return local ? 'pending' : 'passed'
+  if (visit.state === 'pending') return 'pending'
+  if (visit.steps.some((s) => s.state === 'failed')) return 'stuck'
+  const left = visit.steps.filter((s) => s.state === 'waiting')
+  if (left.length === 0) return 'ready'
+  return visit.offline && left.every((s) => s.needs === 'device') ? 'ready' : 'open'
+}
+
+/** The step to do now: the first that waits and, offline, that a person can do. */
+export function current(visit: Visit): Step | undefined {
+  const left = visit.steps.filter((s) => s.state === 'waiting')
+  return visit.offline ? left.find((s) => s.needs !== 'device') : left[0]
+}
+
+export type Bars = 0 | 1 | 2 | 3 | 4
+
+/** Signal as bars; the limits are those of the radio, LoRa hears far below what NB-IoT does. */
+export function bars(signal: { rssi_dbm?: number; snr_db?: number }): Bars {
+  const { rssi_dbm: rssi, snr_db: snr } = signal
+  if (rssi === undefined && snr === undefined) return 0
+  const byRssi = rssi === undefined ? 4 : rssi > -85 ? 4 : rssi > -100 ? 3 : rssi > -112 ? 2 : 1
+  const bySnr = snr === undefined ? 4 : snr > 5 ? 4 : snr > 0 ? 3 : snr > -10 ? 2 : 1
+  return Math.min(byRssi, bySnr) as Bars
+}
