@@ -72,6 +72,8 @@ type Deps struct {
 	Figures func(ctx context.Context, a figures.Ask) (figures.Board, error)
 	// Faces are served beside /api/v1. Optional.
 	Faces []Face
+	// Pages are the web's files by pattern, served without a token: nothing secret is in them. Optional.
+	Pages map[string]http.Handler
 	// Channels is how the tests of units' channels go. Optional.
 	Channels func() []grid.ChannelHealth
 	// Metrics is served at /metrics. Optional.
@@ -112,6 +114,9 @@ func New(d Deps) *Server {
 	mux.HandleFunc("GET /readyz", s.ready)
 	for _, f := range d.Faces {
 		mux.Handle(f.Path, s.face(f))
+	}
+	for pattern, h := range d.Pages {
+		mux.Handle(pattern, h)
 	}
 	if d.Metrics != nil {
 		mux.Handle("GET /metrics", promhttp.HandlerFor(d.Metrics, promhttp.HandlerOpts{}))

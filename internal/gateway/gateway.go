@@ -29,6 +29,7 @@ import (
 	"gridgate/internal/broker"
 	"gridgate/internal/calendar"
 	"gridgate/internal/coap"
+	"gridgate/internal/console"
 	"gridgate/internal/dispatch"
 	"gridgate/internal/downlink"
 	"gridgate/internal/engine"
@@ -493,7 +494,7 @@ const routes = 100_000
 
 func (g *Gateway) makeAPI() error {
 	d := api.Deps{
-		Files: g.files, Store: g.store, Engine: faces{g.engine, g}, Frames: g.journal, Workbench: g.engine, Parse: g.parseRegistry, Faces: g.faces, Backup: g.backup, Ready: g.health,
+		Files: g.files, Store: g.store, Engine: faces{g.engine, g}, Frames: g.journal, Workbench: g.engine, Parse: g.parseRegistry, Faces: g.faces, Pages: console.Pages(), Backup: g.backup, Ready: g.health,
 		Channels: g.channels, Filer: g.engine, Hazards: g.store, Links: g.links, Peers: g.peers, Credentials: g.credentials, Figures: g.board, People: g.folk, AlarmRules: g.alarmRules,
 		Who:     (&auth.Keeper{Admin: g.token, Unit: g.store.UnitByToken}).Who,
 		Metrics: g.metrics(), Log: g.log, Version: Version,

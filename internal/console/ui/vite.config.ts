@@ -1,16 +1,61 @@
 import { svelte } from '@sveltejs/vite-plugin-svelte'
-import { defineConfig } from 'vite'
+import { createHash } from 'node:crypto'
+import { readFileSync, readdirSync } from 'node:fs'
+import { join } from 'node:path'
+import { build, defineConfig, type Plugin } from 'vite'
+
+const out = join(import.meta.dirname, '../dist')
+
+/** All files of a folder, as paths from the server's root. */
+function files(dir: string, under = ''): string[] {
+  return readdirSync(join(dir, under), { withFileTypes: true })
+    .flatMap((e) => (e.isDirectory() ? files(dir, under + '/' + e.name) : [under + '/' + e.name]))
+    .sort()
+}
+
+/**
+ * The service worker is built after the pages: it carries the list of what to keep and a
+ * version made of their content, so that it changes when, and only when, they do.
+ */
+function serviceWorker(): Plugin {
+  return {
+    name: 'service-worker',
+    apply: 'build',
+    async closeBundle() {
+      const keep = files(out).filter((f) => !f.endsWith('.txt') && f !== '/m/sw.js')
+      const hash = createHash('sha256')
+      for (const f of keep) hash.update(f).update(readFileSync(join(out, f)))
+      hash.update(readFileSync(join(import.meta.dirname, 'src/m/sw.ts')))
+      await build({
+        configFile: false,
+        publicDir: false,
+        logLevel: 'warn',
+        define: {
+          __KEEP__: JSON.stringify(keep.map((f) => f.replace(/index\.html$/, ''))),
+          __BUILD__: JSON.stringify(hash.digest('hex').slice(0, 12)),
+        },
+        build: {
+          outDir: join(out, 'm'),
+          emptyOutDir: false,
+          target: 'es2022',
+          lib: { entry: join(import.meta.dirname, 'src/m/sw.ts'), formats: ['iife'], name: 'sw', fileName: () => 'sw.js' },
+        },
+      })
+    },
+  }
+}
 
 // The entries are pages: m is the technician's app, served at /m/.
 export default defineConfig({
-  plugins: [svelte()],
+  plugins: [svelte(), serviceWorker()],
   base: '/',
   build: {
-    outDir: '../dist',
+    outDir: out,
     emptyOutDir: true,
     target: 'es2022',
     assetsInlineLimit: 0,
     modulePreload: { polyfill: false },
     rollupOptions: { input: { m: 'm/index.html' } },
   },
-})
+  test: { include: ['src/**/*.test.ts'], environment: 'node' },
+} as Parameters<typeof defineConfig>[0])

@@ -31,6 +31,20 @@ export interface Ask {
 
 const answerWithin = 20_000
 
+const listeners: ((answered: boolean) => void)[] = []
+
+/** onAnswer tells after each request whether anybody answered. */
+export function onAnswer(fn: (answered: boolean) => void): void {
+  listeners.push(fn)
+}
+
+function answered(yes: boolean): void {
+  for (const fn of listeners) fn(yes)
+}
+
+/** between reports an answer that is not the server's: what stands before it says that it is not there. */
+const between = (status: number) => status === 502 || status === 504
+
 /** ask sends one request and gives the answer, whatever its status. */
 export async function ask(path: string, a: Ask = {}): Promise<Response> {
   const headers: Record<string, string> = { Accept: 'application/json', ...a.headers }
@@ -48,9 +62,12 @@ export async function ask(path: string, a: Ask = {}): Promise<Response> {
   const limit = AbortSignal.timeout(a.within ?? answerWithin)
   const signal = a.signal ? AbortSignal.any([a.signal, limit]) : limit
   try {
-    return await fetch('/api/v1' + path, { method: a.method ?? 'GET', headers, body, signal, cache: 'no-store' })
+    const res = await fetch('/api/v1' + path, { method: a.method ?? 'GET', headers, body, signal, cache: 'no-store' })
+    answered(!between(res.status))
+    return res
   } catch (err) {
     if (a.signal?.aborted) throw err
+    answered(false)
     throw new Unreachable(String(err))
   }
 }
@@ -100,6 +117,7 @@ export async function stream(path: string, on: (m: Message) => void, signal: Abo
     res = await fetch('/api/v1' + path, { headers, signal, cache: 'no-store' })
   } catch (err) {
     if (signal.aborted) throw err
+    answered(false)
     throw new Unreachable(String(err))
   }
   if (!res.ok || !res.body) throw await problemOf(res)

@@ -1,0 +1,77 @@
+import { onAnswer } from '../lib/api'
+import { db, session, type Session } from '../lib/db'
+
+type Net = 'online' | 'offline' | 'unknown'
+
+const now = $state<{ net: Net; session: Session | undefined; refusedToken: boolean }>({ net: 'unknown', session: undefined, refusedToken: false })
+const backs: (() => void)[] = []
+let timer: ReturnType<typeof setTimeout> | undefined
+let wait = 0
+
+/** net is what the last request found: the browser's own word is only a hint. */
+export const net = (): Net => now.net
+export const isOnline = (): boolean => now.net !== 'offline'
+
+/** onBack calls fn each time the server answers again. */
+export function onBack(fn: () => void): void {
+  backs.push(fn)
+}
+
+export const me = (): Session | undefined => now.session
+/** refusedToken says that the server does not take the session's token any more: sign on again, nothing is lost. */
+export const refusedToken = (): boolean => now.refusedToken
+export function signedOff(): void {
+  now.refusedToken = true
+}
+
+/** by is who acts, as the API wants it. */
+export function by(): { name: string; role: string } {
+  return { name: now.session?.name ?? '', role: now.session?.role ?? 'technician' }
+}
+
+export async function signOn(s: Session): Promise<void> {
+  await (await db()).put('session', $state.snapshot(s) as Session, 'me')
+  now.session = s
+  now.refusedToken = false
+  for (const fn of backs) fn()
+}
+
+export function signOff(): void {
+  now.session = undefined
+  now.refusedToken = false
+}
+
+/** startNet watches the connection. Call it once. */
+export async function startNet(): Promise<void> {
+  now.session = await session()
+  onAnswer((answered) => set(answered ? 'online' : 'offline'))
+  addEventListener('online', () => void probe())
+  addEventListener('offline', () => set('offline'))
+  document.addEventListener('visibilitychange', () => {
+    if (document.visibilityState === 'visible') void probe()
+  })
+  await probe()
+}
+
+function set(to: Net): void {
+  const was = now.net
+  now.net = to
+  clearTimeout(timer)
+  if (to === 'offline') {
+    wait = Math.min(30_000, Math.max(1_000, wait * 1.5))
+    timer = setTimeout(() => void probe(), wait)
+    return
+  }
+  wait = 0
+  if (was === 'offline') for (const fn of backs) fn()
+}
+
+/** probe asks whether the server is there. */
+export async function probe(): Promise<void> {
+  try {
+    const res = await fetch('/healthz', { cache: 'no-store', signal: AbortSignal.timeout(8_000) })
+    set(res.ok ? 'online' : 'offline')
+  } catch {
+    set('offline')
+  }
+}
