@@ -50,6 +50,7 @@ type mark struct {
 	cursors                                                        cursors
 	time                                                           time.Time
 	hotspots                                                       int
+	imports, pieces                                                int
 }
 
 func (b *batch) mark() mark {
@@ -59,7 +60,7 @@ func (b *batch) mark() mark {
 		alarms: len(b.alarms), incidents: len(b.incidents), tickets: len(b.tickets), deliveries: len(b.deliveries), downlinks: len(b.downlinks), hazards: len(b.hazards),
 		events: len(r.Events), moves: len(r.Moves), attempts: len(r.Attempts),
 		quarantine: len(r.Quarantine), cases: len(r.Evidence), files: len(r.Files), keys: len(r.Commands), audit: len(r.Audit),
-		hotspots: len(r.Hotspots),
+		hotspots: len(r.Hotspots), imports: len(r.Imports), pieces: len(r.ImportPieces),
 		versions: len(r.Versions), rollouts: len(r.Rollouts), credentials: len(r.Credentials), windows: len(b.windows), postures: len(r.Postures),
 		contacts: len(r.Contacts), rosters: len(r.Rosters), shifts: len(r.Shifts),
 		ledger: slices.Clone(r.Ledger), cursors: b.cursors, time: b.time,
@@ -82,6 +83,7 @@ func (b *batch) rollback(m mark) {
 	r.Audit, r.Versions, r.Rollouts = r.Audit[:m.audit], r.Versions[:m.versions], r.Rollouts[:m.rollouts]
 	r.Credentials, r.Files = r.Credentials[:m.credentials], r.Files[:m.files]
 	r.Hotspots = r.Hotspots[:m.hotspots]
+	r.Imports, r.ImportPieces = r.Imports[:m.imports], r.ImportPieces[:m.pieces]
 	r.Contacts, r.Rosters, r.Shifts = r.Contacts[:m.contacts], r.Rosters[:m.rosters], r.Shifts[:m.shifts]
 	b.windows, r.Postures = b.windows[:m.windows], r.Postures[:m.postures]
 	r.Ledger, b.cursors, b.time = m.ledger, m.cursors, m.time
@@ -122,7 +124,7 @@ func (b *batch) count(f *grid.Frame, o grid.Outcome, n int64) {
 // empty reports whether the batch has nothing to commit.
 func (b *batch) empty() bool {
 	r := &b.rows
-	return b.cursors == b.e.cursors && len(b.alarms)+len(b.incidents)+len(b.tickets)+len(b.deliveries)+len(b.downlinks)+len(b.windows)+len(b.hazards)+len(r.Postures) == 0 &&
+	return b.cursors == b.e.cursors && len(r.Imports)+len(r.ImportPieces) == 0 && !b.touchesRegistry() && len(b.alarms)+len(b.incidents)+len(b.tickets)+len(b.deliveries)+len(b.downlinks)+len(b.windows)+len(b.hazards)+len(r.Postures) == 0 &&
 		len(r.Events)+len(r.Moves)+len(r.Attempts)+len(r.Quarantine)+len(r.Commands)+len(r.Ledger) == 0 &&
 		len(r.Points)+len(r.Devices)+len(r.Installations)+len(r.Units)+len(r.Down)+len(r.Suspects)+len(r.Meta)+len(r.Audit)+len(r.Files)+len(r.Rollouts)+len(r.Credentials)+len(r.Contacts)+len(r.Rosters)+len(r.Shifts) == 0
 }
@@ -137,6 +139,9 @@ func (b *batch) commit(ctx context.Context) error {
 		return err
 	}
 	e.cursors, e.engineTime = b.cursors, b.time
+	if b.touchesRegistry() {
+		e.registryNo.Add(1)
+	}
 	if m := influx.Mark(b.rows.InfluxMark); m != e.influxMark {
 		e.influxMark = m
 		e.series.Publish(m)

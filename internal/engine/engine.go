@@ -18,6 +18,7 @@ import (
 	"log/slog"
 	"runtime"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	lru "github.com/hashicorp/golang-lru/v2"
@@ -82,6 +83,7 @@ type Store interface {
 	EvidenceOf(ctx context.Context, ticket string) ([]state.Evidence, error)
 	Credential(ctx context.Context, id string) (grid.Credential, error)
 	Hotspots(ctx context.Context) ([]grid.Hotspot, error)
+	Import(ctx context.Context, id string) (grid.Import, error)
 	Credentials(ctx context.Context, device grid.Identity) ([]grid.Credential, error)
 	CredentialsOf(ctx context.Context, fingerprint string) ([]grid.Credential, error)
 	Contact(ctx context.Context, id string) (grid.Contact, error)
@@ -173,6 +175,8 @@ type Engine struct {
 	cmds      chan *command
 	unwritten chan grid.Frame // refused by the journal: told from memory
 	ready     chan struct{}   // closed when the state is loaded and the pipes run
+
+	registryNo atomic.Uint64 // how often the registry has changed since the start
 
 	// Below: of the state goroutine alone.
 	foretold    map[episodeKey]foretold // smoke that was told and is not on disk

@@ -51,6 +51,10 @@ type Batch struct {
 	Windows     []grid.Window
 	Postures    []grid.Posture
 	Hazards     []grid.Hazard
+
+	Imports      []grid.Import
+	ImportPieces []ImportPiece
+	Gone         grid.ImportGone // deleted before anything is put
 }
 
 // Evidence is one frame that stands behind a P1 or P2 event, kept with its case.

@@ -225,6 +225,7 @@ func (w *writer) batch(b *Batch, e engineRow) {
 	for i := range b.Ledger {
 		w.ledger(&b.Ledger[i])
 	}
+	w.gone(&b.Gone)
 	put(w, &pointTable, b.Points...)
 	put(w, &deviceTable, b.Devices...)
 	put(w, &installationTable, b.Installations...)
@@ -267,6 +268,7 @@ func (w *writer) batch(b *Batch, e engineRow) {
 	put(w, &windowTable, b.Windows...)
 	put(w, &postureTable, b.Postures...)
 	put(w, &hazardTable, b.Hazards...)
+	w.imports(b)
 }
 
 // The scope of an installation is that of its point, and a device is seen by whoever sees
