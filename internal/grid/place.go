@@ -47,9 +47,19 @@ type Point struct {
 	Address   string  `json:"address,omitempty" yaml:"address,omitempty"` // the place in words
 	Lon       float64 `json:"lon,omitempty" yaml:"lon,omitempty"`
 	Lat       float64 `json:"lat,omitempty" yaml:"lat,omitempty"`
-	CRS       string  `json:"crs,omitempty" yaml:"crs,omitempty"`     // WGS84 (stored form); others are converted on import
-	Rules     string  `json:"rules,omitempty" yaml:"rules,omitempty"` // rule set; "" is the default of its kind
-	Mode      Mode    `json:"mode,omitempty" yaml:"mode,omitempty"`
+	CRS       string  `json:"crs,omitempty" yaml:"crs,omitempty"` // WGS84 (stored form); others are converted on import
+	// Given is the position as it came, where that was not WGS84; Placed says what the cell
+	// comes from: PlacedByRegion, PlacedByHand or, where no borders were known, "".
+	Given  Position `json:"given,omitzero" yaml:"given,omitempty"`
+	Placed string   `json:"placed,omitempty" yaml:"placed,omitempty"`
+	Rules  string   `json:"rules,omitempty" yaml:"rules,omitempty"` // rule set; "" is the default of its kind
+	Mode   Mode     `json:"mode,omitempty" yaml:"mode,omitempty"`
+
+	Site    string     `json:"site,omitempty" yaml:"site,omitempty"`
+	Owner   string     `json:"owner,omitempty" yaml:"owner,omitempty"` // a unit's or an organisation's id
+	Privacy Privacy    `json:"privacy,omitempty" yaml:"privacy,omitempty"`
+	State   PointState `json:"state,omitempty" yaml:"state,omitempty"`
+	Notes   string     `json:"notes,omitempty" yaml:"notes,omitempty"`
 }
 
 // DeviceState is where a device is in its life with us.
@@ -71,6 +81,23 @@ type Device struct {
 	Interval  time.Duration `json:"interval_ns,omitempty" yaml:"interval,omitempty"`
 	Installed time.Time     `json:"installed,omitzero" yaml:"-"` // when supervision began
 	Source    string        `json:"source,omitempty" yaml:"-"`   // the transport source it was last heard by
+
+	Serial   string    `json:"serial,omitempty" yaml:"serial,omitempty"`
+	Label    string    `json:"label,omitempty" yaml:"label,omitempty"` // what its maker printed on it, without secrets
+	Firmware string    `json:"firmware,omitempty" yaml:"firmware,omitempty"`
+	Hardware string    `json:"hardware,omitempty" yaml:"hardware,omitempty"`
+	Battery  Battery   `json:"battery,omitzero" yaml:"battery,omitempty"`
+	Bought   time.Time `json:"bought,omitzero" yaml:"bought,omitempty"`
+	Warranty time.Time `json:"warranty,omitzero" yaml:"warranty,omitempty"` // its end
+	Owner    string    `json:"owner,omitempty" yaml:"owner,omitempty"`
+	Notes    string    `json:"notes,omitempty" yaml:"notes,omitempty"`
+
+	// Why it is in its state and since when, where somebody said so.
+	Why        string    `json:"why,omitempty" yaml:"-"`
+	Since      time.Time `json:"since,omitzero" yaml:"-"`
+	Stolen     bool      `json:"stolen,omitempty" yaml:"-"`
+	ReplacedBy Identity  `json:"replaced_by,omitempty" yaml:"-"`
+	LastPoint  string    `json:"last_point,omitempty" yaml:"-"` // of one that was taken out
 }
 
 // Installation ties a device channel to a point, from a time to a time (zero: until now).
@@ -124,6 +151,8 @@ type Unit struct {
 	// and one. Digest: it gets one list of them at each change of shift instead.
 	Quiet  string `json:"quiet,omitempty" yaml:"quiet,omitempty"`
 	Digest bool   `json:"digest,omitempty" yaml:"digest,omitempty"`
+	// Term of a maintenance contractor: outside of it its token opens nothing, and no ticket goes to it.
+	Term Term `json:"term,omitzero" yaml:"term,omitempty"`
 }
 
 // Discovered is an identity that is heard and not registered. Its frames wait in
@@ -156,6 +185,8 @@ type Registration struct {
 	Devices       []Device       `json:"devices,omitempty" yaml:"devices,omitempty"`
 	Installations []Installation `json:"installations,omitempty" yaml:"installations,omitempty"`
 	Units         []Unit         `json:"units,omitempty" yaml:"units,omitempty"`
+	Sites         []Site         `json:"sites,omitempty" yaml:"sites,omitempty"`
+	Buildings     []Building     `json:"buildings,omitempty" yaml:"buildings,omitempty"`
 }
 
 // ChannelHealth is how the tests of the channel to a unit go.
