@@ -51,6 +51,8 @@ type mark struct {
 	time                                                           time.Time
 	hotspots                                                       int
 	imports, pieces                                                int
+	points, devices, installations, units, sites, buildings        int
+	changes, photos                                                int
 }
 
 func (b *batch) mark() mark {
@@ -60,6 +62,8 @@ func (b *batch) mark() mark {
 		alarms: len(b.alarms), incidents: len(b.incidents), tickets: len(b.tickets), deliveries: len(b.deliveries), downlinks: len(b.downlinks), hazards: len(b.hazards),
 		events: len(r.Events), moves: len(r.Moves), attempts: len(r.Attempts),
 		quarantine: len(r.Quarantine), cases: len(r.Evidence), files: len(r.Files), keys: len(r.Commands), audit: len(r.Audit),
+		points: len(r.Points), devices: len(r.Devices), installations: len(r.Installations), units: len(r.Units),
+		sites: len(r.Sites), buildings: len(r.Buildings), changes: len(r.Changes), photos: len(r.Photos),
 		hotspots: len(r.Hotspots), imports: len(r.Imports), pieces: len(r.ImportPieces),
 		versions: len(r.Versions), rollouts: len(r.Rollouts), credentials: len(r.Credentials), windows: len(b.windows), postures: len(r.Postures),
 		contacts: len(r.Contacts), rosters: len(r.Rosters), shifts: len(r.Shifts),
@@ -84,6 +88,8 @@ func (b *batch) rollback(m mark) {
 	r.Credentials, r.Files = r.Credentials[:m.credentials], r.Files[:m.files]
 	r.Hotspots = r.Hotspots[:m.hotspots]
 	r.Imports, r.ImportPieces = r.Imports[:m.imports], r.ImportPieces[:m.pieces]
+	r.Points, r.Devices, r.Installations, r.Units = r.Points[:m.points], r.Devices[:m.devices], r.Installations[:m.installations], r.Units[:m.units]
+	r.Sites, r.Buildings, r.Changes, r.Photos = r.Sites[:m.sites], r.Buildings[:m.buildings], r.Changes[:m.changes], r.Photos[:m.photos]
 	r.Contacts, r.Rosters, r.Shifts = r.Contacts[:m.contacts], r.Rosters[:m.rosters], r.Shifts[:m.shifts]
 	b.windows, r.Postures = b.windows[:m.windows], r.Postures[:m.postures]
 	r.Ledger, b.cursors, b.time = m.ledger, m.cursors, m.time
@@ -125,6 +131,7 @@ func (b *batch) count(f *grid.Frame, o grid.Outcome, n int64) {
 func (b *batch) empty() bool {
 	r := &b.rows
 	return b.cursors == b.e.cursors && len(r.Imports)+len(r.ImportPieces) == 0 && !b.touchesRegistry() && len(b.alarms)+len(b.incidents)+len(b.tickets)+len(b.deliveries)+len(b.downlinks)+len(b.windows)+len(b.hazards)+len(r.Postures) == 0 &&
+		len(r.Sites)+len(r.Buildings)+len(r.Changes)+len(r.Photos) == 0 &&
 		len(r.Events)+len(r.Moves)+len(r.Attempts)+len(r.Quarantine)+len(r.Commands)+len(r.Ledger) == 0 &&
 		len(r.Points)+len(r.Devices)+len(r.Installations)+len(r.Units)+len(r.Down)+len(r.Suspects)+len(r.Meta)+len(r.Audit)+len(r.Files)+len(r.Rollouts)+len(r.Credentials)+len(r.Contacts)+len(r.Rosters)+len(r.Shifts) == 0
 }

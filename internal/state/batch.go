@@ -52,6 +52,11 @@ type Batch struct {
 	Postures    []grid.Posture
 	Hazards     []grid.Hazard
 
+	Sites     []grid.Site
+	Buildings []grid.Building
+	Changes   []grid.Change // of the registry, append-only
+	Photos    []grid.PointPhoto
+
 	Imports      []grid.Import
 	ImportPieces []ImportPiece
 	Gone         grid.ImportGone // deleted before anything is put

@@ -268,6 +268,10 @@ func (w *writer) batch(b *Batch, e engineRow) {
 	put(w, &windowTable, b.Windows...)
 	put(w, &postureTable, b.Postures...)
 	put(w, &hazardTable, b.Hazards...)
+	put(w, &siteTable, b.Sites...)
+	put(w, &buildingTable, b.Buildings...)
+	put(w, &changeTable, b.Changes...)
+	put(w, &photoTable, b.Photos...)
 	w.imports(b)
 }
 

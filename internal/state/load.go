@@ -74,7 +74,7 @@ func (s *Store) LoadRegistry(ctx context.Context, to Registry) error {
 	})
 	to.Count(int(points), int(devices))
 	wg.Go(func() { errs[1] = stream(ctx, s, &placeTable, to.Point) })
-	wg.Go(func() { errs[2] = stream(ctx, s, &deviceTable, to.Device) })
+	wg.Go(func() { errs[2] = stream(ctx, s, &loadTable, to.Device) })
 	wg.Wait()
 	err := errors.Join(errs[:]...)
 	if err == nil {

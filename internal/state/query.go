@@ -33,6 +33,8 @@ type Query struct {
 
 	Profile string // of device; quarantine: of the frame's device
 
+	Building, Site, Owner, Privacy string // of points, and of buildings their site
+
 	Since, Until time.Time // by the list's own time: Since ≤ t < Until
 	Limit        int       // 0: 50; at most 1,000
 	Cursor       string    // Page.Next of the page before
@@ -71,15 +73,17 @@ var (
 		text:  []string{"id", "name", "address"},
 		filters: map[string]string{
 			"id": "id = ?", "point": "id = ?", "cell": "cell = ?", "kind": "kind = ?",
-			"device": "id IN (SELECT point FROM installations WHERE device = ? AND ended = 0)",
+			"device":   "id IN (SELECT point FROM installations WHERE device = ? AND ended = 0)",
+			"building": "building <> '' AND building = ?", "site": "site = ?", "owner": "owner = ?", "privacy": "privacy = ?",
+			"state": "CASE state WHEN '' THEN 'active' ELSE state END = ?",
 		},
 	}
 	deviceList = list{
 		order: []string{"identity"},
 		time:  "installed",
-		text:  []string{"identity", "profile"},
+		text:  []string{"identity", "profile", "serial"},
 		filters: map[string]string{
-			"id": "identity = ?", "device": "identity = ?", "cell": "cell = ?", "state": "state = ?", "type": "profile = ?", "profile": "profile = ?",
+			"id": "identity = ?", "device": "identity = ?", "cell": "cell = ?", "state": "state = ?", "type": "profile = ?", "profile": "profile = ?", "owner": "owner = ?",
 			"point": "identity IN (SELECT device FROM installations WHERE point = ? AND ended = 0)",
 			"kind": "identity IN (SELECT i.device FROM installations i JOIN points p ON p.id = i.point " +
 				"WHERE i.ended = 0 AND p.kind = ?)",
@@ -299,6 +303,7 @@ func (q Query) filters(l *list, w *where) error {
 	for _, f := range []struct{ name, value string }{
 		{"id", q.ID}, {"cell", q.Cell}, {"kind", q.Kind}, {"state", q.State}, {"point", q.Point},
 		{"device", q.Device}, {"ticket", q.Ticket}, {"incident", q.Incident}, {"type", q.Type}, {"profile", q.Profile}, {"of", q.Of},
+		{"building", q.Building}, {"site", q.Site}, {"owner", q.Owner}, {"privacy", q.Privacy},
 	} {
 		if f.value == "" {
 			continue

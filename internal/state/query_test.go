@@ -36,6 +36,10 @@ func lists(s *Store) map[string]func(context.Context, Query) ([]string, error) {
 		"windows":       ids(s.ListWindows, func(w grid.Window) string { return w.ID }),
 		"postures":      ids(s.ListPostures, func(p grid.Posture) string { return p.ID }),
 		"hotspots":      ids(s.ListHotspots, func(h grid.Hotspot) string { return h.ID }),
+		"sites":         ids(s.ListSites, func(x grid.Site) string { return x.ID }),
+		"buildings":     ids(s.ListBuildings, func(x grid.Building) string { return x.ID }),
+		"changes":       ids(s.ListChanges, func(x grid.Change) string { return x.ID }),
+		"photos":        ids(s.ListPhotos, func(x grid.PointPhoto) string { return x.ID }),
 		"event stream": func(ctx context.Context, q Query) ([]string, error) {
 			events, err := s.EventsAfterFor(ctx, "", q)
 			return ids(func(context.Context, Query) (Page[grid.Event], error) { return Page[grid.Event]{Items: events}, err },
@@ -78,6 +82,10 @@ func inScope(name string, sc grid.Scope) *Batch {
 	b.Windows = []grid.Window{{ID: name, Holder: name, Scope: sc, From: t0}}
 	b.Postures = []grid.Posture{{ID: name, Scope: sc, From: t0}}
 	b.Hotspots = []grid.Hotspot{{ID: name, Scope: sc, Listed: t0, Ticket: name}}
+	b.Sites = []grid.Site{{ID: name, Scope: sc}}
+	b.Buildings = []grid.Building{{ID: name, Scope: sc}}
+	b.Changes = []grid.Change{{ID: name, Scope: sc, Point: name, After: []byte("{}")}}
+	b.Photos = []grid.PointPhoto{{ID: name, Scope: sc, Point: name}}
 	return b
 }
 
@@ -270,8 +278,8 @@ func TestBadQueriesAreNamed(t *testing.T) {
 		}
 	}
 	// A filter that a list does not have must not give everything.
-	if _, err := s.ListPoints(t.Context(), Query{State: "open"}); grid.CodeOf(err) != grid.Invalid {
-		t.Errorf("points by state: error is %v: want invalid", err)
+	if _, err := s.ListPoints(t.Context(), Query{Ticket: "open"}); grid.CodeOf(err) != grid.Invalid {
+		t.Errorf("points by ticket: error is %v: want invalid", err)
 	}
 	if _, err := s.ListPoints(t.Context(), Query{Since: t0}); grid.CodeOf(err) != grid.Invalid {
 		t.Errorf("points since: error is %v: want invalid", err)

@@ -83,7 +83,8 @@ func TestEveryFieldOfEveryRowComesBack(t *testing.T) {
 		Moves: []grid.MoveRecord{move}, Deliveries: []grid.Delivery{filled[grid.Delivery]()}, Attempts: []grid.Attempt{attempt},
 		Quarantine: []grid.QuarantinedFrame{filled[grid.QuarantinedFrame]()}, Evidence: []Evidence{evidence},
 		Commands: []Applied{filled[Applied]()}, Audit: []Audit{filled[Audit]()},
-		Downlinks: []grid.Downlink{filled[grid.Downlink]()},
+		Downlinks: []grid.Downlink{filled[grid.Downlink]()}, Sites: []grid.Site{filled[grid.Site]()}, Buildings: []grid.Building{filled[grid.Building]()},
+		Changes: []grid.Change{filled[grid.Change]()}, Photos: []grid.PointPhoto{filled[grid.PointPhoto]()},
 	}
 	commit(t, s, b)
 	commit(t, s, b) // an upsert of the same changes nothing
@@ -129,6 +130,14 @@ func TestEveryFieldOfEveryRowComesBack(t *testing.T) {
 	same("audit", b.Audit, au.Items, err)
 	dn, err := s.Downlink(ctx, b.Downlinks[0].ID)
 	same("downlink", b.Downlinks[0], dn, err)
+	si, err := s.Site(ctx, b.Sites[0].ID)
+	same("site", b.Sites[0], si, err)
+	bu, err := s.Building(ctx, b.Buildings[0].ID)
+	same("building", b.Buildings[0], bu, err)
+	ch, err := s.ListChanges(ctx, Query{})
+	same("change", b.Changes, ch.Items, err)
+	ph, err := s.Photo(ctx, b.Photos[0].ID)
+	same("photo", b.Photos[0], ph, err)
 }
 
 func TestSmallPartsComeBackWhenLoaded(t *testing.T) {

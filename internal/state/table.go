@@ -90,20 +90,21 @@ func (t *table[T]) onConflict(written []string) string {
 
 var pointTable = table[grid.Point]{
 	name: "points", key: "id",
-	cols: "id, name, kind, " + allScope + ", component, building, floor, room, address, lon, lat, crs, rules",
+	cols: "id, name, kind, " + allScope + ", component, building, floor, room, address, lon, lat, crs, rules, site, owner, privacy, state, notes",
 	bind: func(a *args, p *grid.Point) {
 		a.text(p.ID, p.Name, string(p.Kind))
 		a.scope(p.Scope)
 		a.text(p.Cell, string(p.Mode), p.Component, p.Building, p.Floor, p.Room, p.Address)
 		a.real(p.Lon)
 		a.real(p.Lat)
-		a.text(p.CRS, p.Rules)
+		a.text(p.CRS, p.Rules, p.Site, p.Owner, string(p.Privacy), string(p.State), p.Notes)
 	},
 	scan: func(r *row) grid.Point {
 		return grid.Point{
 			ID: r.text(), Name: r.text(), Kind: grid.Kind(r.text()), Scope: r.scope(), Cell: r.text(), Mode: grid.Mode(r.text()),
 			Component: r.text(), Building: r.text(), Floor: r.text(), Room: r.text(), Address: r.text(),
 			Lon: r.real(), Lat: r.real(), CRS: r.text(), Rules: r.text(),
+			Site: r.text(), Owner: r.text(), Privacy: grid.Privacy(r.text()), State: grid.PointState(r.text()), Notes: r.text(),
 		}
 	},
 }
@@ -111,28 +112,40 @@ var pointTable = table[grid.Point]{
 // placeTable reads of a point what tells where its tickets go.
 var placeTable = table[grid.Point]{
 	name: "points", key: "id",
-	cols: "id, kind, " + allScope + ", building, rules",
+	cols: "id, kind, " + allScope + ", building, rules, state",
 	scan: func(r *row) grid.Point {
 		return grid.Point{
 			ID: r.text(), Kind: grid.Kind(r.text()), Scope: r.scope(), Cell: r.text(), Mode: grid.Mode(r.text()),
-			Building: r.text(), Rules: r.text(),
+			Building: r.text(), Rules: r.text(), State: grid.PointState(r.text()),
 		}
 	},
 }
 
 var deviceTable = table[grid.Device]{
 	name: "devices", key: "identity",
-	cols: "identity, profile, state, mode, interval, installed, source",
+	cols: "identity, profile, state, mode, interval, installed, source, serial, label, firmware, hardware, battery_type, battery_cells, " +
+		"battery_fitted, bought, warranty, owner, notes, why, since, stolen, replaced_by, last_point",
 	bind: func(a *args, d *grid.Device) {
 		a.text(string(d.Identity), d.Profile, string(d.State), string(d.Mode))
 		a.num(int64(d.Interval))
 		a.time(d.Installed)
-		a.text(d.Source)
+		a.text(d.Source, d.Serial, d.Label, d.Firmware, d.Hardware, d.Battery.Type)
+		a.num(int64(d.Battery.Cells))
+		a.time(d.Battery.Fitted)
+		a.time(d.Bought)
+		a.time(d.Warranty)
+		a.text(d.Owner, d.Notes, d.Why)
+		a.time(d.Since)
+		a.flag(d.Stolen)
+		a.text(string(d.ReplacedBy), d.LastPoint)
 	},
 	scan: func(r *row) grid.Device {
 		return grid.Device{
 			Identity: grid.Identity(r.text()), Profile: r.text(), State: grid.DeviceState(r.text()), Mode: grid.Mode(r.text()),
 			Interval: time.Duration(r.num()), Installed: r.time(), Source: r.text(),
+			Serial: r.text(), Label: r.text(), Firmware: r.text(), Hardware: r.text(),
+			Battery: grid.Battery{Type: r.text(), Cells: int(r.num()), Fitted: r.time()}, Bought: r.time(), Warranty: r.time(),
+			Owner: r.text(), Notes: r.text(), Why: r.text(), Since: r.time(), Stolen: r.flag(), ReplacedBy: grid.Identity(r.text()), LastPoint: r.text(),
 		}
 	},
 }
