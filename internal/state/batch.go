@@ -57,6 +57,9 @@ type Batch struct {
 	Changes   []grid.Change // of the registry, append-only
 	Photos    []grid.PointPhoto
 
+	Regions     []grid.Region
+	RegionsGone []string // codes, deleted before
+
 	Imports      []grid.Import
 	ImportPieces []ImportPiece
 	Gone         grid.ImportGone // deleted before anything is put

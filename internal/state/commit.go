@@ -273,6 +273,7 @@ func (w *writer) batch(b *Batch, e engineRow) {
 	put(w, &changeTable, b.Changes...)
 	put(w, &photoTable, b.Photos...)
 	w.imports(b)
+	w.regions(b)
 }
 
 // The scope of an installation is that of its point, and a device is seen by whoever sees

@@ -40,6 +40,7 @@ func lists(s *Store) map[string]func(context.Context, Query) ([]string, error) {
 		"buildings":     ids(s.ListBuildings, func(x grid.Building) string { return x.ID }),
 		"changes":       ids(s.ListChanges, func(x grid.Change) string { return x.ID }),
 		"photos":        ids(s.ListPhotos, func(x grid.PointPhoto) string { return x.ID }),
+		"regions":       ids(s.ListRegions, func(x grid.Region) string { return x.Code }),
 		"event stream": func(ctx context.Context, q Query) ([]string, error) {
 			events, err := s.EventsAfterFor(ctx, "", q)
 			return ids(func(context.Context, Query) (Page[grid.Event], error) { return Page[grid.Event]{Items: events}, err },
@@ -86,6 +87,7 @@ func inScope(name string, sc grid.Scope) *Batch {
 	b.Buildings = []grid.Building{{ID: name, Scope: sc}}
 	b.Changes = []grid.Change{{ID: name, Scope: sc, Point: name, After: []byte("{}")}}
 	b.Photos = []grid.PointPhoto{{ID: name, Scope: sc, Point: name}}
+	b.Regions = []grid.Region{{Code: name, Scope: sc}}
 	return b
 }
 

@@ -41,6 +41,10 @@ func fill(v reflect.Value, n *int) {
 		fill(value, n)
 		v.Set(reflect.MakeMap(v.Type()))
 		v.SetMapIndex(key, value)
+	case reflect.Array:
+		for i := range v.Len() {
+			fill(v.Index(i), n)
+		}
 	case reflect.String:
 		v.SetString("v" + strconv.Itoa(*n))
 	case reflect.Bool:
@@ -85,6 +89,7 @@ func TestEveryFieldOfEveryRowComesBack(t *testing.T) {
 		Commands: []Applied{filled[Applied]()}, Audit: []Audit{filled[Audit]()},
 		Downlinks: []grid.Downlink{filled[grid.Downlink]()}, Sites: []grid.Site{filled[grid.Site]()}, Buildings: []grid.Building{filled[grid.Building]()},
 		Changes: []grid.Change{filled[grid.Change]()}, Photos: []grid.PointPhoto{filled[grid.PointPhoto]()},
+		Regions: []grid.Region{filled[grid.Region]()},
 	}
 	commit(t, s, b)
 	commit(t, s, b) // an upsert of the same changes nothing
@@ -138,6 +143,8 @@ func TestEveryFieldOfEveryRowComesBack(t *testing.T) {
 	same("change", b.Changes, ch.Items, err)
 	ph, err := s.Photo(ctx, b.Photos[0].ID)
 	same("photo", b.Photos[0], ph, err)
+	rg, err := s.Regions(ctx)
+	same("region", b.Regions, rg, err)
 }
 
 func TestSmallPartsComeBackWhenLoaded(t *testing.T) {

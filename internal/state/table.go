@@ -90,7 +90,7 @@ func (t *table[T]) onConflict(written []string) string {
 
 var pointTable = table[grid.Point]{
 	name: "points", key: "id",
-	cols: "id, name, kind, " + allScope + ", component, building, floor, room, address, lon, lat, crs, rules, site, owner, privacy, state, notes",
+	cols: "id, name, kind, " + allScope + ", component, building, floor, room, address, lon, lat, crs, rules, site, owner, privacy, state, notes, given_lon, given_lat, given_crs, placed",
 	bind: func(a *args, p *grid.Point) {
 		a.text(p.ID, p.Name, string(p.Kind))
 		a.scope(p.Scope)
@@ -98,6 +98,9 @@ var pointTable = table[grid.Point]{
 		a.real(p.Lon)
 		a.real(p.Lat)
 		a.text(p.CRS, p.Rules, p.Site, p.Owner, string(p.Privacy), string(p.State), p.Notes)
+		a.real(p.Given.Lon)
+		a.real(p.Given.Lat)
+		a.text(p.Given.CRS, p.Placed)
 	},
 	scan: func(r *row) grid.Point {
 		return grid.Point{
@@ -105,6 +108,7 @@ var pointTable = table[grid.Point]{
 			Component: r.text(), Building: r.text(), Floor: r.text(), Room: r.text(), Address: r.text(),
 			Lon: r.real(), Lat: r.real(), CRS: r.text(), Rules: r.text(),
 			Site: r.text(), Owner: r.text(), Privacy: grid.Privacy(r.text()), State: grid.PointState(r.text()), Notes: r.text(),
+			Given: grid.Position{Lon: r.real(), Lat: r.real(), CRS: r.text()}, Placed: r.text(),
 		}
 	},
 }
