@@ -106,10 +106,10 @@ export interface PlanStep {
   title: Both
   say?: Both
   needs: Needs
-  optional?: boolean
+  check?: string // frame, signal, battery, on, off, moment, rest, person, position, photo
+  must?: boolean
   shows?: string // of a photo: near, far, label…
-  wait_s?: number
-  waits?: Record<string, number> // seconds per transport
+  wait_s?: Record<string, number> // seconds per transport
 }
 
 export interface Plan {
@@ -117,11 +117,29 @@ export interface Plan {
   steps: PlanStep[]
 }
 
-export interface Step extends PlanStep {
+export interface Link {
+  name: string
+  zh: string
+  en: string
+  first_s?: number
+  act_s?: number
+}
+
+/** The answer of GET /commissioning. */
+export interface Plans {
+  kinds: Plan[]
+  links?: Link[]
+  pending_s?: number
+}
+
+export interface Step extends Omit<PlanStep, 'wait_s'> {
   state: StepState
-  detail?: string
+  wait_s?: number
+  detail?: Both | null
   at?: string
   note?: string
+  /** What a person said of a step that only the device can prove. */
+  said?: unknown
   /** Done on this phone, not yet at the server. */
   local?: boolean
 }
@@ -136,10 +154,10 @@ export interface Visit {
   offline?: boolean
   transport?: string
   steps: Step[]
-  reasons?: (string | Both)[]
+  reasons?: Both[]
   signal?: { rssi_dbm?: number; snr_db?: number; margin_db?: number; transport?: string; frames?: number }
   needs_gateway?: boolean
   signed?: { name?: string; role?: string; at?: string } | null
-  question?: { alarm: string; due?: string } | null
+  question?: { alarm: string; due?: string; asked?: string } | null
   window?: { id: string; to?: string } | null
 }

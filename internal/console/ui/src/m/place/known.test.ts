@@ -3,7 +3,7 @@ import type { Act } from '../act'
 import { knownPoints, placeWords, search } from './known'
 
 const pack = [
-  { id: 's-1', name: '3号楼烟感', kind: 'smoke', building: 'b-3', floor: '2F', device: 'eui:1', position: { crs: 'WGS84', lon: 121.4, lat: 31.2 } },
+  { id: 's-1', name: '3号楼烟感', kind: 'smoke', building: 'b-3', floor: '2F', device: 'eui:1', lon: 121.4, lat: 31.2 },
   { id: 'm-1', name: 'Manhole 7', kind: 'manhole' },
 ]
 const act = (kind: string, body: unknown, about: Act['about'] = {}, state: Act['state'] = 'waiting'): Act =>
@@ -15,7 +15,6 @@ describe('what the phone knows', () => {
     const p = knownPoints(pack, [act('point.create', { id: 'p-9', name: '新', kind: 'door', lon: 121.5, lat: 31.3 })])
     expect(p.at(-1)).toMatchObject({ id: 'p-9', local: true, lon: 121.5 })
   })
-  it('has the position of the pack', () => expect(knownPoints(pack, [])[0]).toMatchObject({ lon: 121.4, lat: 31.2 }))
   it('puts a claimed device at its point', () => {
     expect(deviceAt([act('device.claim', { profile: 'v/m', installations: [{ point: 'm-1' }] }, { device: 'eui:2' })], 'm-1')).toBe('eui:2')
   })

@@ -4,9 +4,6 @@ import type { Act } from '../act'
 import type { PackPoint } from '../pack'
 
 export interface KnownPoint extends PackPoint {
-  address?: string
-  lon?: number
-  lat?: number
   /** Made on this phone, not yet at the server. */
   local?: boolean
 }
@@ -21,7 +18,7 @@ interface Body {
 
 /** The points of the pack with what waits in the queue laid over them. */
 export function knownPoints(pack: PackPoint[], acts: Act[]): KnownPoint[] {
-  const all = new Map<string, KnownPoint>(pack.map((p) => [p.id, flat(p)]))
+  const all = new Map<string, KnownPoint>(pack.map((p) => [p.id, p]))
   for (const a of acts) {
     if (a.taken) continue
     const body = (a.body ?? {}) as Body
@@ -37,11 +34,6 @@ export function knownPoints(pack: PackPoint[], acts: Act[]): KnownPoint[] {
     if (a.kind === 'device.retire' || a.kind === 'device.bar') take(all, a.about?.device)
   }
   return [...all.values()]
-}
-
-function flat(p: PackPoint): KnownPoint {
-  const at = p as KnownPoint
-  return p.position && at.lon === undefined ? { ...p, lon: p.position.lon, lat: p.position.lat } : { ...p }
 }
 
 function put(all: Map<string, KnownPoint>, point?: string, device?: string, profile?: string, channel = 'main') {

@@ -1,6 +1,7 @@
 // A visit as this phone sees it: what the server last said, and on top of it what was done here
 // and has not arrived yet. One rule stands over all: nothing that is only here is ever a pass.
 import type { Act } from '../act'
+import type { Both } from '../../lib/i18n.svelte'
 import type { Plan, Step, StepState, Visit } from '../model'
 
 export interface Head {
@@ -18,11 +19,10 @@ export function fromPlan(plan: Plan | undefined, head: Head): Visit {
   return { ...head, state: 'open', offline: true, steps, reasons: [] }
 }
 
-/** How long a step may take: what the server says for this visit, else the plan for this transport. */
-export function waitOf(s: { wait_s?: number; waits?: Record<string, number> }, transport = ''): number {
-  if (s.wait_s) return s.wait_s
-  if (!s.waits) return 0
-  return s.waits[transport] ?? s.waits.default ?? Math.max(0, ...Object.values(s.waits))
+/** How long a step may take over this transport; unknown transport: the longest there is. */
+export function waitOf(s: { wait_s?: Record<string, number> }, transport = ''): number {
+  if (!s.wait_s) return 0
+  return s.wait_s[transport] ?? s.wait_s.default ?? Math.max(0, ...Object.values(s.wait_s))
 }
 
 interface StepBody {
@@ -37,16 +37,19 @@ export function overlay(visit: Visit, acts: Act[]): Visit {
   const out: Visit = { ...visit, steps: visit.steps.map((s) => ({ ...s })) }
   for (const a of acts) {
     if (a.about?.visit !== visit.id || a.state === 'done') continue
-    const body = (a.body ?? {}) as StepBody & { verdict?: string; reasons?: string[]; needs_gateway?: boolean; by?: { name?: string } }
+    const body = (a.body ?? {}) as StepBody & { verdict?: string; reasons?: (string | Both)[]; needs_gateway?: boolean; by?: { name?: string } }
     if (a.kind === 'visit.step') {
       const step = out.steps.find((s) => s.id === body.step)
-      if (step && body.result) Object.assign(step, { state: body.result, at: body.at ?? a.at, note: body.note, local: true })
+      if (!step || !body.result) continue
+      // Only the device proves a device's step: a person's "passed" is kept as word.
+      if (step.needs === 'device' && body.result === 'passed') Object.assign(step, { said: body.result, local: true })
+      else Object.assign(step, { state: body.result, at: body.at ?? a.at, note: body.note, local: true })
     }
     if (a.kind === 'visit.finish' && a.state !== 'refused') {
       out.state = body.verdict === 'fail' ? 'failed' : 'pending'
       out.signed = { name: body.by?.name, at: a.at }
       out.needs_gateway = body.needs_gateway ?? out.needs_gateway
-      if (body.reasons) out.reasons = body.reasons
+      if (body.reasons) out.reasons = body.reasons.map((r) => (typeof r === 'string' ? { zh: r, en: r } : r))
     }
   }
   return out
@@ -69,14 +72,20 @@ export function verdict(visit: Visit, local: boolean): Verdict {
   if (visit.state === 'pending') return 'pending'
   if (visit.steps.some((s) => s.state === 'failed')) return 'stuck'
   const left = visit.steps.filter((s) => s.state === 'waiting')
-  if (left.length === 0) return 'ready'
-  return visit.offline && left.every((s) => s.needs === 'device') ? 'ready' : 'open'
+  return left.length === 0 || (visit.offline && !left.some(toDo)) ? 'ready' : 'open'
 }
 
-/** The step to do now: the first that waits and, offline, that a person can do. */
+const acted = new Set(['on', 'off', 'moment', 'rest', 'person', 'position', 'photo'])
+
+/** Whether a person has something to do for a step that waits. The device's own word takes its time. */
+export function toDo(s: Step): boolean {
+  return s.state === 'waiting' && !s.said && (s.needs !== 'device' || acted.has(s.check ?? ''))
+}
+
+/** The step to do now: what waits first; offline, what a person can do. */
 export function current(visit: Visit): Step | undefined {
   const left = visit.steps.filter((s) => s.state === 'waiting')
-  return visit.offline ? left.find((s) => s.needs !== 'device') : left[0]
+  return visit.offline ? left.find(toDo) : (left.find((s) => !s.said) ?? left[0])
 }
 
 export type Bars = 0 | 1 | 2 | 3 | 4
