@@ -35,21 +35,36 @@ func (s *Server) incident(ctx context.Context, _ grid.Actor, in *idInput) (*body
 	return &body[IncidentDetail]{IncidentDetail{i, page.Items}}, nil
 }
 
-// As names the person behind the administrator's token, for the history.
+// As names the person behind a token, for the history: a technician of a unit, or whom the
+// administrator acts for.
 type As struct {
 	Name string    `json:"name,omitempty" maxLength:"200"`
-	Role grid.Role `json:"role,omitempty" enum:"operator,supervisor"`
+	Role grid.Role `json:"role,omitempty" enum:"operator,supervisor,technician"`
 }
 
-// actor is who acts: a unit only ever as itself, the administrator as whom he names.
+// technician is no role of its own: he acts for his unit, or at the desk as an operator.
+const technician = grid.Role("technician")
+
+// actor is who acts: a unit only ever as itself, perhaps with its technician's name, the
+// administrator as whom he names.
 func (a *As) actor(by grid.Actor) grid.Actor {
-	if by.Role == grid.RoleUnit || a == nil {
+	switch {
+	case a == nil:
+		return by
+	case by.Role == grid.RoleUnit:
+		if a.Role == technician && a.Name != "" {
+			by.Name = a.Name
+		}
 		return by
 	}
 	if a.Name != "" {
 		by.Name = a.Name
 	}
-	if a.Role != "" {
+	switch a.Role {
+	case "":
+	case technician:
+		by.Role = grid.RoleOperator
+	default:
 		by.Role = a.Role
 	}
 	return by

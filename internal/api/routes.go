@@ -24,6 +24,7 @@ const (
 
 // routes is the whole of /api/v1.
 func (s *Server) routes(api huma.API) {
+	s.meRoute(api)
 	s.registryRoutes(api)
 	s.credentialRoutes(api)
 	s.eventRoutes(api)
@@ -67,6 +68,7 @@ type callerKey struct{}
 // fn and turns fn's error into a problem. within 0 means the answer has no deadline.
 func route[I, O any](s *Server, api huma.API, who access, within time.Duration, op huma.Operation, fn func(ctx context.Context, by grid.Actor, in *I) (*O, error)) {
 	op.Security = []map[string][]string{{"token": {}}}
+	op.Extensions = map[string]any{"x-access": who.String()}
 	op.Errors = []int{401, 403, 404, 422, 500, 503}
 	if op.Method != http.MethodGet {
 		op.Errors = append(op.Errors, 409, 413)
@@ -90,6 +92,12 @@ func route[I, O any](s *Server, api huma.API, who access, within time.Duration, 
 		c := ctx.Value(callerKey{}).(caller)
 		if within == 0 {
 			c.ctl.SetWriteDeadline(time.Time{}) // over the server's; not supported: then there is none
+			bound, cancel, err := s.whileInTerm(ctx, c.by)
+			defer cancel()
+			if err != nil {
+				return nil, problem(err)
+			}
+			ctx = bound
 		}
 		out, err := fn(ctx, c.by, in)
 		if err != nil {
@@ -128,15 +136,14 @@ func (s *Server) reach(ctx context.Context, by grid.Actor) (grid.Scope, error) {
 	if by.Role != grid.RoleUnit {
 		return grid.Scope{}, nil
 	}
-	page, err := s.Store.ListUnits(ctx, Query{ID: by.Unit, Limit: 1})
+	u, ok, err := s.unitOf(ctx, by)
 	if err != nil {
 		return grid.Scope{}, err
 	}
-	if len(page.Items) == 0 || page.Items[0].Kind != grid.Maintenance {
+	if !ok || u.Kind != grid.Maintenance {
 		return grid.Scope{}, grid.Errorf(grid.Forbidden, "unit %s does no maintenance: its token reaches its own tickets and deliveries alone", by.Unit)
 	}
-	u := page.Items[0]
-	u.Contractor = cmp.Or(u.Contractor, u.ID)
+	u.Contractor = u.InHands()
 	return u.Scope, nil
 }
 

@@ -105,6 +105,7 @@ func New(d Deps) *Server {
 		d.Heartbeat = 15 * time.Second
 	}
 	s := &Server{Deps: d, hub: newHub()}
+	s.Who = s.inTerm(d.Who)
 
 	mux := http.NewServeMux()
 	api := humago.New(mux, describe(d.Version))

@@ -23,7 +23,7 @@ type batch struct {
 
 	// Ids of rows changed in memory, oldest change first and perhaps twice; the rows
 	// themselves are taken from memory at the commit.
-	alarms, incidents, tickets, deliveries, downlinks, windows, hazards []string
+	alarms, incidents, tickets, deliveries, downlinks, windows, hazards, rounds []string
 
 	undo   []func() // puts back changes of the maps
 	after  []func() // run after the commit: replies
@@ -46,6 +46,7 @@ type mark struct {
 	events, moves, attempts, quarantine, cases, files, keys, audit int
 	versions, rollouts, credentials, windows, postures             int
 	contacts, rosters, shifts, hazards                             int
+	rounds, contracts, handed, noEntries                           int
 	ledger                                                         []grid.LedgerRow
 	cursors                                                        cursors
 	time                                                           time.Time
@@ -53,6 +54,7 @@ type mark struct {
 	imports, pieces                                                int
 	points, devices, installations, units, sites, buildings        int
 	changes, photos                                                int
+	gonePoints, goneDevices, goneInstallations                     int
 }
 
 func (b *batch) mark() mark {
@@ -64,9 +66,11 @@ func (b *batch) mark() mark {
 		quarantine: len(r.Quarantine), cases: len(r.Evidence), files: len(r.Files), keys: len(r.Commands), audit: len(r.Audit),
 		points: len(r.Points), devices: len(r.Devices), installations: len(r.Installations), units: len(r.Units),
 		sites: len(r.Sites), buildings: len(r.Buildings), changes: len(r.Changes), photos: len(r.Photos),
+		gonePoints: len(r.Gone.Points), goneDevices: len(r.Gone.Devices), goneInstallations: len(r.Gone.Installations),
 		hotspots: len(r.Hotspots), imports: len(r.Imports), pieces: len(r.ImportPieces),
 		versions: len(r.Versions), rollouts: len(r.Rollouts), credentials: len(r.Credentials), windows: len(b.windows), postures: len(r.Postures),
 		contacts: len(r.Contacts), rosters: len(r.Rosters), shifts: len(r.Shifts),
+		rounds: len(b.rounds), contracts: len(r.Contracts), handed: len(r.Handed), noEntries: len(r.NoEntries),
 		ledger: slices.Clone(r.Ledger), cursors: b.cursors, time: b.time,
 	}
 }
@@ -90,8 +94,10 @@ func (b *batch) rollback(m mark) {
 	r.Imports, r.ImportPieces = r.Imports[:m.imports], r.ImportPieces[:m.pieces]
 	r.Points, r.Devices, r.Installations, r.Units = r.Points[:m.points], r.Devices[:m.devices], r.Installations[:m.installations], r.Units[:m.units]
 	r.Sites, r.Buildings, r.Changes, r.Photos = r.Sites[:m.sites], r.Buildings[:m.buildings], r.Changes[:m.changes], r.Photos[:m.photos]
+	r.Gone.Points, r.Gone.Devices, r.Gone.Installations = r.Gone.Points[:m.gonePoints], r.Gone.Devices[:m.goneDevices], r.Gone.Installations[:m.goneInstallations]
 	r.Contacts, r.Rosters, r.Shifts = r.Contacts[:m.contacts], r.Rosters[:m.rosters], r.Shifts[:m.shifts]
 	b.windows, r.Postures = b.windows[:m.windows], r.Postures[:m.postures]
+	b.rounds, r.Contracts, r.Handed, r.NoEntries = b.rounds[:m.rounds], r.Contracts[:m.contracts], r.Handed[:m.handed], r.NoEntries[:m.noEntries]
 	r.Ledger, b.cursors, b.time = m.ledger, m.cursors, m.time
 }
 
@@ -132,6 +138,7 @@ func (b *batch) empty() bool {
 	r := &b.rows
 	return b.cursors == b.e.cursors && len(r.Imports)+len(r.ImportPieces) == 0 && !b.touchesRegistry() && len(b.alarms)+len(b.incidents)+len(b.tickets)+len(b.deliveries)+len(b.downlinks)+len(b.windows)+len(b.hazards)+len(r.Postures) == 0 &&
 		len(r.Sites)+len(r.Buildings)+len(r.Changes)+len(r.Photos) == 0 &&
+		len(b.rounds)+len(r.Contracts)+len(r.Handed)+len(r.NoEntries) == 0 &&
 		len(r.Events)+len(r.Moves)+len(r.Attempts)+len(r.Quarantine)+len(r.Commands)+len(r.Ledger) == 0 &&
 		len(r.Points)+len(r.Devices)+len(r.Installations)+len(r.Units)+len(r.Down)+len(r.Suspects)+len(r.Meta)+len(r.Audit)+len(r.Files)+len(r.Rollouts)+len(r.Credentials)+len(r.Contacts)+len(r.Rosters)+len(r.Shifts) == 0
 }
@@ -159,6 +166,7 @@ func (b *batch) commit(ctx context.Context) error {
 	e.dropDelivered(b.deliveries)
 	e.dropDownlinks(b.downlinks)
 	e.dropHazards(b.hazards)
+	e.dropRounds(b.rounds)
 	e.dropWindows(b.windows)
 	e.spareSeries, e.spareLedger = b.series, b.rows.Ledger
 	for _, f := range b.after {
@@ -180,6 +188,7 @@ func (b *batch) write(ctx context.Context) error {
 	b.rows.Downlinks = collect(b.downlinks, e.downlinks)
 	b.rows.Hazards = collect(b.hazards, e.hazards)
 	b.rows.Windows = collect(b.windows, e.windows.all)
+	b.rows.Rounds = collect(b.rounds, e.rounds.all)
 	err := e.store.Commit(ctx, &b.rows)
 	if err == nil {
 		return nil

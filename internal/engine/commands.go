@@ -25,6 +25,11 @@ type command struct {
 	key    string // makes it idempotent; "" : it is by nature, or may be done again
 	do     func(b *batch) (any, error)
 	answer chan answer
+
+	// registry: it looks at the registry in memory and changes it, so it is the last command of
+	// its turn. act is whose change that is, for the history.
+	registry bool
+	act      grid.Act
 }
 
 type answer struct {
@@ -67,6 +72,13 @@ func (b *batch) command(c *command) {
 	}
 	m := b.mark()
 	v, err := c.do(b)
+	if err == nil {
+		act := c.act
+		if act.Via == "" && act.By.Role == "" {
+			act.Via = c.name
+		}
+		err = b.logRegistry(&m, act, cause)
+	}
 	if err != nil {
 		b.rollback(m)
 		b.after = append(b.after, func() { c.reply(nil, err) })
@@ -157,6 +169,7 @@ func (b *batch) put(points []grid.Point, devices []grid.Device, installations []
 		added[points[i].ID] = true
 		points[i].Mode = cmp.Or(points[i].Mode, grid.Live)
 	}
+	b.intoHands(points)
 	for i := range installations {
 		in := &installations[i]
 		if in.Channel == "" {

@@ -51,6 +51,16 @@ type Store interface {
 	LoadRegistry(ctx context.Context, to state.Registry) error
 	Applied(ctx context.Context, key string) (state.Applied, bool, error)
 	Point(ctx context.Context, id string) (grid.Point, error)
+	Device(ctx context.Context, id grid.Identity) (grid.Device, error)
+	Site(ctx context.Context, id string) (grid.Site, error)
+	Building(ctx context.Context, id string) (grid.Building, error)
+	PointsAmong(ctx context.Context, ids []string) ([]grid.Point, error)
+	DevicesAmong(ctx context.Context, ids []string) ([]grid.Device, error)
+	UnitsAmong(ctx context.Context, ids []string) ([]grid.Unit, error)
+	SitesAmong(ctx context.Context, ids []string) ([]grid.Site, error)
+	BuildingsAmong(ctx context.Context, ids []string) ([]grid.Building, error)
+	InstallationsOf(ctx context.Context, devices []grid.Identity) ([]grid.Installation, error)
+	CurrentAt(ctx context.Context, point string) ([]grid.Installation, error)
 	Ticket(ctx context.Context, id string) (grid.Ticket, error)
 	Alarm(ctx context.Context, id string) (grid.Alarm, error)
 	FiledAs(ctx context.Context, id grid.Identity) ([]grid.Alarm, error)
@@ -79,6 +89,12 @@ type Store interface {
 	WaitingOf(ctx context.Context, profile string) ([]state.Waiting, error)
 	Window(ctx context.Context, id string) (grid.Window, error)
 	OpenWindows(ctx context.Context) ([]grid.Window, error)
+	OpenContracts(ctx context.Context) ([]grid.Contract, error)
+	Round(ctx context.Context, id string) (grid.Round, error)
+	OpenRounds(ctx context.Context) ([]grid.Round, error)
+	NoEntry(ctx context.Context, id string) (grid.NoEntry, error)
+	NoEntriesAt(ctx context.Context, unit, place string, since time.Time) ([]grid.NoEntry, error)
+	ListTickets(ctx context.Context, q state.Query) (state.Page[grid.Ticket], error)
 	OpenPosture(ctx context.Context) ([]grid.Posture, error)
 	EvidenceOf(ctx context.Context, ticket string) ([]state.Evidence, error)
 	Credential(ctx context.Context, id string) (grid.Credential, error)
@@ -236,6 +252,7 @@ type Engine struct {
 	commandNo   uint64                 // of commands without a key, since the start
 
 	windows windows
+	rounds  rounds
 	posture *grid.Posture // nil: the normal one
 	Rules   *alarm.Rules  // those in force, by the posture; Config.Rules are the normal ones
 
@@ -316,7 +333,7 @@ func New(c Config) (*Engine, error) {
 		ruleCache: map[ruleKey]*ruleSet{}, gapSeen: map[grid.Identity]*deviceSoft{}, replayed: map[registry.PointNo]*decoded{},
 		trials:    map[string]*trialCount{},
 		downlinks: map[string]*grid.Downlink{}, downlinksOf: map[grid.Identity][]string{}, expiries: newDeadlines(), failovers: newDeadlines(),
-		early: map[grid.Identity][]earlyAnswer{}, windows: newWindows(), Rules: c.Rules,
+		early: map[grid.Identity][]earlyAnswer{}, windows: newWindows(), rounds: newRounds(), Rules: c.Rules,
 	}
 	e.dec = &decoder{profiles: e.profiles, profileOf: e.memory.ProfileOf}
 	e.unreadableRule = firstFrom(c.Rules, grid.Smoke, grid.EventSafetyUnreadable)

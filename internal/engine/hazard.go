@@ -216,7 +216,7 @@ func (e *Engine) mayClose(t *grid.Ticket) bool {
 func (e *Engine) MoveHazard(ctx context.Context, m grid.HazardMove) (grid.Hazard, error) {
 	key := m.Key
 	if key != "" {
-		key = "hazard/" + m.By.Name + "/" + key
+		key = "hazard/" + cmp.Or(m.By.Unit, m.By.Name) + "/" + key
 	}
 	return as[grid.Hazard](e.do(ctx, &command{name: "hazard move", key: key, do: func(b *batch) (any, error) { return b.moveHazard(m) }}))
 }

@@ -102,7 +102,7 @@ func (e *Engine) gather(ctx context.Context, t *turn, wake *time.Timer) error {
 		}
 		break
 	}
-	for len(t.cmds) < maxCommands {
+	for t.moreCommands() {
 		select {
 		case c := <-e.cmds:
 			t.cmds = append(t.cmds, c)
@@ -119,6 +119,12 @@ func (e *Engine) gather(ctx context.Context, t *turn, wake *time.Timer) error {
 		}
 	}
 	return ctx.Err()
+}
+
+// moreCommands reports whether a turn takes another command. One that changes the registry is
+// the last: memory follows only after the commit.
+func (t *turn) moreCommands() bool {
+	return len(t.cmds) < maxCommands && (len(t.cmds) == 0 || !t.cmds[len(t.cmds)-1].registry)
 }
 
 // something reports whether there is input without waiting.
@@ -143,6 +149,9 @@ func (e *Engine) untilNext() time.Duration {
 		next = t
 	}
 	if t := e.windows.due.next(); !t.IsZero() && t.Before(next) {
+		next = t
+	}
+	if t := e.rounds.due.next(); !t.IsZero() && t.Before(next) {
 		next = t
 	}
 	if t := e.failovers.next(); !t.IsZero() && t.Before(next) {
@@ -349,6 +358,7 @@ func (b *batch) fireTimers(t *turn) {
 		}
 	}
 	b.windowClocks(wall) // after what has come due before their end
+	b.roundClocks(wall)
 	b.emptyReplays()
 	if b.time.Sub(e.lastAlive) >= aliveEvery {
 		e.lastAlive = b.time

@@ -196,7 +196,7 @@ func (e *Engine) loadPending(ctx context.Context) error {
 		return err
 	}
 	e.loadFailovers()
-	if err := errors.Join(e.loadDownlinks(ctx), e.loadHazards(ctx)); err != nil {
+	if err := errors.Join(e.loadDownlinks(ctx), e.loadHazards(ctx), e.loadRounds(ctx)); err != nil {
 		return err
 	}
 	return e.loadDiscovered(ctx)

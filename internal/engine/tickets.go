@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"strings"
@@ -107,6 +108,7 @@ func (b *batch) ticketChanged(t *grid.Ticket, res ticket.Result) {
 		b.followTicket(t)
 		b.endFiled(t)
 		b.repaired(t)
+		b.followRound(t)
 	}
 	if res.Changed && t.State.Ended() {
 		e.log.Info("ticket ended", "ticket", t.ID, "point", t.Point)
@@ -383,7 +385,7 @@ func (b *batch) ticketClock(id string, wall time.Time) {
 func (e *Engine) Move(ctx context.Context, m grid.Move) (grid.Ticket, error) {
 	key := m.Key
 	if key != "" {
-		key = "move/" + m.By.Name + "/" + key
+		key = "move/" + cmp.Or(m.By.Unit, m.By.Name) + "/" + key
 	}
 	return as[grid.Ticket](e.do(ctx, &command{name: "move", key: key, do: func(b *batch) (any, error) { return b.move(m) }}))
 }

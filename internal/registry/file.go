@@ -166,6 +166,8 @@ func (c *checker) unit(u *grid.Unit) {
 		d, err := time.ParseDuration(u.Test)
 		c.want(err == nil && d >= time.Minute && d <= 2*time.Hour, "unit %s: test is %q: want a time from 1m to 2h, or off", u.ID, u.Test)
 	}
+	c.want(u.Term.IsZero() || u.Kind == grid.Maintenance, "unit %s: term is of a %s unit: want it of kind %s alone", u.ID, u.Kind, grid.Maintenance)
+	c.want(u.Term.To.IsZero() || u.Term.To.After(u.Term.From), "unit %s: term is %s: want to after from", u.ID, u.Term)
 	c.want(slices.Contains([]string{"", "auto", "confirmed_only", "operator"}, u.Entry), "unit %s: entry is %q: want auto, confirmed_only or operator", u.ID, u.Entry)
 }
 

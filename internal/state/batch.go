@@ -57,6 +57,11 @@ type Batch struct {
 	Changes   []grid.Change // of the registry, append-only
 	Photos    []grid.PointPhoto
 
+	Contracts []grid.Contract
+	Handed    []Handed // points into other hands, after Points
+	Rounds    []grid.Round
+	NoEntries []grid.NoEntry
+
 	Regions     []grid.Region
 	RegionsGone []string // codes, deleted before
 

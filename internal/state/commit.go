@@ -230,6 +230,7 @@ func (w *writer) batch(b *Batch, e engineRow) {
 	put(w, &deviceTable, b.Devices...)
 	put(w, &installationTable, b.Installations...)
 	w.settle(b)
+	w.hand(b.Handed)
 	put(w, &unitTable, b.Units...)
 	put(w, &eventTable, b.Events...)
 	put(w, &alarmTable, b.Alarms...)
@@ -272,6 +273,9 @@ func (w *writer) batch(b *Batch, e engineRow) {
 	put(w, &buildingTable, b.Buildings...)
 	put(w, &changeTable, b.Changes...)
 	put(w, &photoTable, b.Photos...)
+	put(w, &contractTable, b.Contracts...)
+	put(w, &roundTable, b.Rounds...)
+	put(w, &noEntryTable, b.NoEntries...)
 	w.imports(b)
 	w.regions(b)
 }

@@ -172,8 +172,8 @@ var installationTable = table[grid.Installation]{
 // unit without one leaves the stored hash.
 var unitTable = table[grid.Unit]{
 	name: "units", key: "id",
-	cols:  "id, name, kind, tier, " + scopeCols + ", mode, connector, url, secret, entry, settings, phone, quiet, digest, backup, test, token_hash",
-	reads: "id, name, kind, tier, " + scopeCols + ", mode, connector, url, secret, entry, settings, phone, quiet, digest, backup, test",
+	cols:  "id, name, kind, tier, " + scopeCols + ", mode, connector, url, secret, entry, settings, phone, quiet, digest, backup, test, term_from, term_to, token_hash",
+	reads: "id, name, kind, tier, " + scopeCols + ", mode, connector, url, secret, entry, settings, phone, quiet, digest, backup, test, term_from, term_to",
 	sets:  map[string]string{"token_hash": "CASE excluded.token_hash WHEN '' THEN token_hash ELSE excluded.token_hash END"},
 	bind: func(a *args, u *grid.Unit) {
 		a.text(u.ID, u.Name, string(u.Kind))
@@ -181,13 +181,17 @@ var unitTable = table[grid.Unit]{
 		a.scope(u.Scope)
 		a.text(string(u.Mode), u.Connector, u.URL, u.Secret, u.Entry, settingsText(u.Settings), u.Phone, u.Quiet)
 		a.flag(u.Digest)
-		a.text(u.Backup, u.Test, tokenHash(u.Token))
+		a.text(u.Backup, u.Test)
+		a.time(u.Term.From)
+		a.time(u.Term.To)
+		a.text(tokenHash(u.Token))
 	},
 	scan: func(r *row) grid.Unit {
 		return grid.Unit{
 			ID: r.text(), Name: r.text(), Kind: grid.UnitKind(r.text()), Tier: int(r.num()), Scope: r.scope(),
 			Mode: grid.Mode(r.text()), Connector: r.text(), URL: r.text(), Secret: r.text(), Entry: r.text(),
 			Settings: settingsOf(r.text()), Phone: r.text(), Quiet: r.text(), Digest: r.flag(), Backup: r.text(), Test: r.text(),
+			Term: grid.Term{From: r.time(), To: r.time()},
 		}
 	},
 }

@@ -173,6 +173,8 @@ func (w *routing) mayTake(u *grid.Unit, by string, anyKind bool) bool {
 		w.leave(u, "", "%s: it is %s and the ticket %s", by, modeText(u.Mode), modeText(w.a.Mode))
 	case !w.kindDoes(u.Kind, anyKind):
 		w.leave(u, "", "%s: it is of kind %s and the plan calls %s", by, u.Kind, kindsText(w.a.Kinds))
+	case inHands(u, &w.a) != "":
+		w.leave(u, "", "%s: %s", by, inHands(u, &w.a))
 	default:
 		return w.awake(u, by)
 	}
@@ -228,6 +230,8 @@ func (w *routing) around(by string, k grid.UnitKind) (near []*grid.Unit) {
 		case !contains(u.Scope, w.a.Scope) && w.a.brief: // most units of a district: not even the words are made
 		case !contains(u.Scope, w.a.Scope):
 			w.leave(u, "", "%s: it has %s, and the place lies in %s", by, scopeText(u.Scope), scopeText(w.a.Scope))
+		case inHands(u, &w.a) != "":
+			w.leave(u, "", "%s: %s", by, inHands(u, &w.a))
 		default:
 			near = append(near, u)
 		}
