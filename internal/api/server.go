@@ -76,6 +76,8 @@ type Deps struct {
 	Pages map[string]http.Handler
 	// Channels is how the tests of units' channels go. Optional.
 	Channels func() []grid.ChannelHealth
+	// Tiles are the points of the map. Optional.
+	Tiles Tiles
 	// Metrics is served at /metrics. Optional.
 	Metrics prometheus.Gatherer
 

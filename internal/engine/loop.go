@@ -231,7 +231,7 @@ func (e *Engine) finish(ctx context.Context, b *batch) error {
 	for lane, pos := range e.cursors {
 		e.journal.Release(grid.Lane(lane), e.needed(grid.Lane(lane), pos.Seq))
 	}
-	if e.Committed != nil && len(b.rows.Events)+len(b.rows.Moves)+len(b.rows.Deliveries)+len(b.rows.Downlinks)+len(b.rows.Rollouts)+len(b.rows.Windows)+len(b.rows.Postures) > 0 {
+	if e.Committed != nil && len(b.rows.Events)+len(b.rows.Moves)+len(b.rows.Deliveries)+len(b.rows.Downlinks)+len(b.rows.Rollouts)+len(b.rows.Windows)+len(b.rows.Postures)+len(b.rows.Points) > 0 {
 		e.Committed(&b.rows)
 	}
 	return nil

@@ -83,7 +83,7 @@ func TestSmokeThatTheDiskDoesNotTakeIsToldFromMemoryAndKeepsItsNamesOnceItIsWrit
 
 	r.after(20 * time.Second)
 	r.noRoom("sn:s0", 1, true) // the device says it again
-	r.smoke("sn:s0", 1, true)   // and once more, when there is room
+	r.smoke("sn:s0", 1, true)  // and once more, when there is room
 	tk := r.theTicket()
 	ep := r.alarms(state.Query{Point: "s0"})
 	if tk.ID != u.Tickets[0].ID || len(ep) != 1 || ep[0].ID != u.Alarms[0].ID || ep[0].Unjournalled.IsZero() {

@@ -59,6 +59,7 @@ type Gateway struct {
 	started time.Time
 
 	store        *state.Store
+	tiles        *tiles
 	journal      *journal.Log
 	queue        *influx.Queue
 	unjournalled atomic.Int64 // smoke alarms told from memory
@@ -295,6 +296,7 @@ func (g *Gateway) openStores(ctx context.Context) error {
 	if g.store, err = state.Open(ctx, filepath.Join(c.DataDir, "state.db"), g.log); err != nil {
 		return err
 	}
+	g.tiles = newTiles(g.store.Marks)
 	g.closers = append(g.closers, g.store.Close)
 	if g.files, err = evidence.Open(c.EvidenceDir()); err != nil {
 		return err
@@ -407,6 +409,9 @@ func (g *Gateway) committed(rows *state.Batch) {
 	if len(rows.Rollouts) > 0 {
 		g.replan()
 	}
+	if len(rows.Points) > 0 {
+		g.tiles.changed()
+	}
 	g.api.Publish(api.Change{Events: rows.Events, Alarms: rows.Alarms, Tickets: rows.Tickets, Moves: rows.Moves, Deliveries: rows.Deliveries, Downlinks: rows.Downlinks, Windows: rows.Windows, Postures: rows.Postures})
 }
 
@@ -502,6 +507,7 @@ func (g *Gateway) makeAPI() error {
 	if g.client != nil {
 		d.History = g.history
 	}
+	d.Tiles = g.tiles
 	g.api = api.New(d)
 	if g.cfg.HTTP.Listen == "" {
 		return nil
