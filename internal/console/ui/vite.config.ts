@@ -45,9 +45,35 @@ function serviceWorker(): Plugin {
   }
 }
 
+/** Writes which packages are in the bundle, and under what licence, to /m/licences.txt. */
+function licences(): Plugin {
+  return {
+    name: 'licences',
+    apply: 'build',
+    generateBundle(_, bundle) {
+      const from = new Set<string>()
+      for (const part of Object.values(bundle)) {
+        if (part.type !== 'chunk') continue
+        for (const id of Object.keys(part.modules)) {
+          const dir = id.match(/^(.*\/node_modules\/(?:@[^/]+\/)?[^/]+)\//)?.[1]
+          if (dir) from.add(dir)
+        }
+      }
+      const parts = [...from].sort().map((dir) => {
+        const p = JSON.parse(readFileSync(join(dir, 'package.json'), 'utf8')) as { name: string; version: string; license?: string }
+        const file = readdirSync(dir).find((f) => /^licen[cs]e/i.test(f))
+        const text = file ? readFileSync(join(dir, file), 'utf8').replace(/\r/g, '').trim() : ''
+        return `${p.name} ${p.version} (${p.license ?? 'see below'})\n\n${text}\n`
+      })
+      const head = 'The app carries these packages. zxing-wasm holds zxing-cpp, compiled, under the Apache License 2.0.\n'
+      this.emitFile({ type: 'asset', fileName: 'm/licences.txt', source: [head, ...parts].join('\n' + '-'.repeat(72) + '\n\n') })
+    },
+  }
+}
+
 // The entries are pages: m is the technician's app, served at /m/.
 export default defineConfig({
-  plugins: [svelte(), serviceWorker()],
+  plugins: [svelte(), licences(), serviceWorker()],
   base: '/',
   build: {
     outDir: out,

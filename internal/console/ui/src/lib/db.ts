@@ -74,10 +74,13 @@ export async function setSetting(name: string, value: unknown): Promise<void> {
   await (await db()).put('settings', value, name)
 }
 
-/** eraseAll forgets the person and all that was theirs; the settings of the phone stay. */
+/** eraseAll forgets the person and all that was theirs; language and appearance stay. */
 export async function eraseAll(): Promise<void> {
   const d = await db()
-  const tables = ['session', 'points', 'acts', 'photos', 'kept'] as const
+  const stay = await Promise.all(['lang', 'theme'].map(async (name) => [name, await d.get('settings', name)] as const))
+  const tables = ['session', 'settings', 'points', 'acts', 'photos', 'kept'] as const
   const tx = d.transaction(tables, 'readwrite')
-  await Promise.all([...tables.map((name) => tx.objectStore(name).clear()), tx.done])
+  for (const name of tables) void tx.objectStore(name).clear()
+  for (const [name, value] of stay) if (value !== undefined) void tx.objectStore('settings').put(value, name)
+  await tx.done
 }

@@ -1,11 +1,18 @@
 import { mount } from 'svelte'
 import './app.css'
 import App from './App.svelte'
-import { phoneLang, setLang, type Lang } from '../lib/i18n.svelte'
 import { setting } from '../lib/db'
+import { phoneLang, setLang, type Lang } from '../lib/i18n.svelte'
+import { setTheme, type Theme } from './look.svelte'
+import { startNet } from './net.svelte'
+import { startQueue } from './queue.svelte'
+import { startUpdates } from './update.svelte'
 
-const kept = await setting<Lang>('lang').catch(() => undefined)
-setLang(kept ?? phoneLang())
-const theme = await setting<string>('theme').catch(() => undefined)
-if (theme === 'light' || theme === 'dark') document.documentElement.dataset.theme = theme
+// What is kept on the phone comes before the first screen, what the server says after it.
+const [lang, theme] = await Promise.all([setting<Lang>('lang'), setting<Theme>('theme')]).catch(() => [])
+setLang(lang ?? phoneLang())
+setTheme(theme ?? 'auto')
+await startNet()
+await startQueue()
 mount(App, { target: document.getElementById('app')! })
+void startUpdates()

@@ -50,7 +50,7 @@ export async function startNet(): Promise<void> {
   document.addEventListener('visibilitychange', () => {
     if (document.visibilityState === 'visible') void probe()
   })
-  await probe()
+  void probe()
 }
 
 function set(to: Net): void {

@@ -24,6 +24,13 @@ export async function startQueue(): Promise<void> {
   void sync()
 }
 
+/** forget shows the list as it is on disk, which sign-out has emptied. */
+export async function forget(): Promise<void> {
+  clearTimeout(timer)
+  told()
+  await refresh()
+}
+
 let refreshing: Promise<void> | undefined
 let again = false
 

@@ -1,17 +1,36 @@
 import type { Component } from 'svelte'
 import type { Place } from '../../lib/router.svelte'
 import { fieldScreens } from './field'
-import Empty from './Empty.svelte'
+import Me from './Me.svelte'
+import NoEntry from './NoEntry.svelte'
+import Queue from './Queue.svelte'
+import Round from './Round.svelte'
+import Task from './Task.svelte'
+import Tasks from './Tasks.svelte'
+import WindowNew from './WindowNew.svelte'
+import Windows from './Windows.svelte'
 
-/** A screen by the first parts of its place, the longest match first. It reads the rest from place(). */
+/**
+ * A screen by its place; "*" stands for any part. The pattern that fits the most parts
+ * wins, a named part before a star. A screen reads the rest from place().
+ */
 export type Screens = Record<string, Component>
 
-const screens: Screens = { ...fieldScreens, tasks: Empty, me: Empty, queue: Empty }
+const screens: Screens = {
+  ...fieldScreens,
+  tasks: Tasks,
+  'tasks/*': Task,
+  'rounds/*': Round,
+  'rounds/*/no-entry': NoEntry,
+  windows: Windows,
+  'windows/new': WindowNew,
+  me: Me,
+  queue: Queue,
+}
 
 export function screenOf(at: Place): Component {
-  for (let n = Math.min(at.parts.length, 3); n > 0; n--) {
-    const found = screens[at.parts.slice(0, n).join('/')]
-    if (found) return found
-  }
-  return screens.scan!
+  const fits = Object.keys(screens)
+    .filter((p) => p.split('/').every((part, i) => (part === '*' ? at.parts[i] !== undefined : part === at.parts[i])))
+    .sort((a, b) => b.split('/').length - a.split('/').length || a.split('*').length - b.split('*').length)
+  return screens[fits[0] ?? 'scan']!
 }

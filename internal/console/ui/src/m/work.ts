@@ -1,0 +1,85 @@
+// Tickets and rounds as the server gives them, as far as the screens read them.
+import type { Key } from '../lib/i18n.svelte'
+import { texts } from './texts'
+
+export interface Ticket {
+  id: string
+  case: string
+  type: string
+  priority: number
+  state: string
+  title: string
+  place: string
+  point?: string
+  device?: string
+  opened: string
+  due?: string
+  overdue?: boolean
+  building?: string
+  todo?: { zh: string; en: string } | string
+  assignments?: { id: string; unit: string; lead: boolean; state: string; attempt: number }[]
+}
+
+export interface Job {
+  ticket?: string
+  type: string
+  point?: string
+  name?: string
+  floor?: string
+  room?: string
+  device?: string
+  battery?: string
+  late?: boolean
+  state: string
+}
+
+export interface Stop {
+  n: number
+  building?: string
+  place: string
+  leg_m: number
+  jobs: Job[]
+  state: 'open' | 'done' | 'no_entry' | 'dropped'
+  note?: string
+  times?: number
+}
+
+export interface Round {
+  id: string
+  day: string
+  state: 'planned' | 'under_way' | 'done' | 'over' | 'cancelled'
+  stops: Stop[]
+  length_m: number
+}
+
+export interface Items<T> {
+  items: T[]
+  next?: string
+}
+
+/** keyOr is a key of the dictionary if it has it: a new type of event is shown by its own name. */
+export function keyOr(key: string): Key | undefined {
+  return key in texts ? (key as Key) : undefined
+}
+
+/** movesOf are what a technician may do with a ticket now. */
+export function movesOf(state: string): ('accept' | 'arrive' | 'resolve' | 'return' | 'note')[] {
+  switch (state) {
+    case 'dispatched':
+    case 'rework':
+    case 'filed':
+      return ['accept', 'return', 'note']
+    case 'accepted':
+      return ['arrive', 'resolve', 'return', 'note']
+    case 'in_progress':
+      return ['resolve', 'return', 'note']
+    default:
+      return ['note']
+  }
+}
+
+/** after is the state that the unit's own acts lead to, while the server has not said it. */
+export function after(state: string, verbs: string[]): string {
+  const to: Record<string, string> = { accept: 'accepted', arrive: 'in_progress', resolve: 'resolved', return: 'returned' }
+  return verbs.reduce((s, v) => to[v] ?? s, state)
+}
