@@ -3,8 +3,8 @@ package configs
 
 import "embed"
 
-// FS holds every .yaml file of this folder: rules.yaml and tickets.yaml are what a
+// FS holds every .yaml file of this folder and the demo's district: rules.yaml and tickets.yaml are what a
 // gateway uses that is given none.
 //
-//go:embed *.yaml demo/*.yaml connectors/*.yaml
+//go:embed *.yaml *.geojson demo/*.yaml connectors/*.yaml
 var FS embed.FS

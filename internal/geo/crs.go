@@ -50,6 +50,9 @@ const (
 	krasovskyE2 = 0.00669342162296594323
 )
 
+// shifted reports whether a system is off WGS84 by more than centimetres.
+func (c CRS) shifted() bool { return c == GCJ02 || c == BD09 }
+
 // offset reports whether the published formula applies at a place; elsewhere all systems are one.
 func offset(lon, lat float64) bool {
 	return lon >= 73.66 && lon <= 135.05 && lat >= 3.86 && lat <= 53.55
