@@ -214,6 +214,7 @@ type Visit struct {
 	Window   *VisitWindow    `json:"window"`
 	Question *VisitQuestion  `json:"question"`
 	Alarm    string          `json:"alarm,omitempty"` // the episode that sends a technician
+	Newest   bool            `json:"newest"`          // it decides whether its point is protected
 	Looked   bool            `json:"looked"`          // what came before we heard of it was looked through
 	From     [Lanes]uint64   `json:"from"`            // the journal's place when we did
 	At       *VisitPosition  `json:"place,omitempty"` // where the point is, as registered

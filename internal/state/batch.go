@@ -51,6 +51,7 @@ type Batch struct {
 	Windows     []grid.Window
 	Postures    []grid.Posture
 	Hazards     []grid.Hazard
+	Visits      []grid.Visit
 
 	Sites     []grid.Site
 	Buildings []grid.Building

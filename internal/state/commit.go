@@ -269,6 +269,7 @@ func (w *writer) batch(b *Batch, e engineRow) {
 	put(w, &windowTable, b.Windows...)
 	put(w, &postureTable, b.Postures...)
 	put(w, &hazardTable, b.Hazards...)
+	put(w, &visitTable, b.Visits...)
 	put(w, &siteTable, b.Sites...)
 	put(w, &buildingTable, b.Buildings...)
 	put(w, &changeTable, b.Changes...)

@@ -36,6 +36,7 @@ func lists(s *Store) map[string]func(context.Context, Query) ([]string, error) {
 		"windows":       ids(s.ListWindows, func(w grid.Window) string { return w.ID }),
 		"postures":      ids(s.ListPostures, func(p grid.Posture) string { return p.ID }),
 		"hotspots":      ids(s.ListHotspots, func(h grid.Hotspot) string { return h.ID }),
+		"visits":        ids(s.ListVisits, func(v grid.Visit) string { return v.ID }),
 		"sites":         ids(s.ListSites, func(x grid.Site) string { return x.ID }),
 		"buildings":     ids(s.ListBuildings, func(x grid.Building) string { return x.ID }),
 		"changes":       ids(s.ListChanges, func(x grid.Change) string { return x.ID }),
@@ -83,6 +84,7 @@ func inScope(name string, sc grid.Scope) *Batch {
 	b.Windows = []grid.Window{{ID: name, Holder: name, Scope: sc, From: t0}}
 	b.Postures = []grid.Posture{{ID: name, Scope: sc, From: t0}}
 	b.Hotspots = []grid.Hotspot{{ID: name, Scope: sc, Listed: t0, Ticket: name}}
+	b.Visits = []grid.Visit{{ID: name, Scope: sc, Started: t0, Point: name, State: grid.VisitPending, Newest: true}}
 	b.Sites = []grid.Site{{ID: name, Scope: sc}}
 	b.Buildings = []grid.Building{{ID: name, Scope: sc}}
 	b.Changes = []grid.Change{{ID: name, Scope: sc, Point: name, After: []byte("{}")}}
