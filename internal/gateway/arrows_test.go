@@ -14,7 +14,7 @@ import (
 // not named here may import nothing but grid. Thick packages have short lists: an arrow is
 // added by a person who has thought about it, not by the editor.
 var arrows = map[string][]string{
-	"cmd/gridgate": {"configs", "firmware-profiles", "internal/api", "internal/dispatch", "internal/envelope", "internal/gateway", "internal/profile"},
+	"cmd/gridgate": {"configs", "firmware-profiles", "internal/api", "internal/dispatch", "internal/envelope", "internal/gateway", "internal/geo", "internal/profile"},
 	"cmd/gridsim":  {"simulator"},
 
 	// The simulator shares no code with what it tests, or the same bug on both ends cancels out.
@@ -22,10 +22,11 @@ var arrows = map[string][]string{
 
 	"internal/grid": {},
 	"internal/engine": {
-		"internal/alarm", "internal/calendar", "internal/envelope", "internal/hazard", "internal/influx", "internal/people", "internal/profile", "internal/registry", "internal/state", "internal/ticket",
+		"internal/alarm", "internal/calendar", "internal/envelope", "internal/geo", "internal/hazard", "internal/influx", "internal/people", "internal/profile", "internal/registry", "internal/state", "internal/ticket",
 	},
 	"internal/profile":  {"internal/gb26875"},
-	"internal/api":      {"internal/alarm", "internal/evidence", "internal/figures", "internal/profile", "internal/state"}, // the shapes of what it reads
+	"internal/api":      {"internal/alarm", "internal/evidence", "internal/figures", "internal/geo", "internal/profile", "internal/state"}, // the shapes of what it reads
+	"internal/registry": {"internal/geo"},
 	"internal/broker":   {"internal/intake"},
 	"internal/coap":     {"internal/intake"},
 	"internal/mqtt":     {"internal/intake"},
@@ -33,7 +34,7 @@ var arrows = map[string][]string{
 	"internal/dispatch": {"internal/gb26875"}, // its frames, up to a higher centre
 	"internal/gateway": {
 		"configs", "firmware-profiles",
-		"internal/alarm", "internal/api", "internal/auth", "internal/broker", "internal/calendar", "internal/coap", "internal/console", "internal/dispatch", "internal/downlink", "internal/engine", "internal/envelope", "internal/evidence", "internal/figures",
+		"internal/alarm", "internal/api", "internal/auth", "internal/broker", "internal/calendar", "internal/coap", "internal/console", "internal/dispatch", "internal/downlink", "internal/engine", "internal/envelope", "internal/evidence", "internal/figures", "internal/geo",
 		"internal/hazard", "internal/influx", "internal/journal", "internal/mqtt", "internal/people", "internal/profile", "internal/registry", "internal/serial",
 		"internal/state", "internal/ticket",
 	},

@@ -187,6 +187,7 @@ type Registration struct {
 	Units         []Unit         `json:"units,omitempty" yaml:"units,omitempty"`
 	Sites         []Site         `json:"sites,omitempty" yaml:"sites,omitempty"`
 	Buildings     []Building     `json:"buildings,omitempty" yaml:"buildings,omitempty"`
+	Warnings      []string       `json:"warnings,omitempty" yaml:"-"` // what is odd about them
 }
 
 // ChannelHealth is how the tests of the channel to a unit go.

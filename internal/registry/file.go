@@ -12,6 +12,7 @@ import (
 
 	"github.com/goccy/go-yaml"
 
+	"gridgate/internal/geo"
 	"gridgate/internal/grid"
 )
 
@@ -38,7 +39,10 @@ const maxProblems = 20
 // Parse reads a registry file with points, devices, installations and units. Its error is
 // Invalid and names each row that is wrong and what is wished for. What refers to rows that
 // are registered already (an installation's point, a profile) is checked by who puts it.
-func Parse(b []byte) (grid.Registration, error) {
+func Parse(b []byte) (grid.Registration, error) { return ParseOn(b, nil) }
+
+// ParseOn is Parse with the borders that say which cell a position lies in; nil: none do.
+func ParseOn(b []byte, m *geo.Map) (grid.Registration, error) {
 	var f file
 	if err := yaml.NewDecoder(bytes.NewReader(b), yaml.Strict()).Decode(&f); err != nil && !errors.Is(err, io.EOF) {
 		return grid.Registration{}, grid.Errorf(grid.Invalid, "registry file: %w", err)
@@ -53,12 +57,12 @@ func Parse(b []byte) (grid.Registration, error) {
 		}
 		r.Devices = append(r.Devices, d.Device)
 	}
-	return r, check(&r)
+	return r, check(&r, m)
 }
 
 // check completes the rows of r with their defaults and reports what is wrong.
-func check(r *grid.Registration) error {
-	var c checker
+func check(r *grid.Registration, m *geo.Map) error {
+	c := checker{regions: m}
 	for i := range r.Points {
 		c.point(&r.Points[i])
 	}
@@ -78,6 +82,7 @@ func check(r *grid.Registration) error {
 		in := &r.Installations[i]
 		return fmt.Sprint(in.Device, " ", in.Channel, after(in.From))
 	})
+	r.Warnings = c.warnings
 	if len(c.errs) == 0 {
 		return nil
 	}
@@ -96,8 +101,10 @@ func after(from time.Time) string {
 
 // checker collects what is wrong.
 type checker struct {
-	errs  []error
-	count int
+	regions  *geo.Map
+	errs     []error
+	count    int
+	warnings []string
 }
 
 func (c *checker) want(ok bool, format string, args ...any) {
@@ -119,10 +126,14 @@ func (c *checker) point(p *grid.Point) {
 	c.ok(err, "point %s", p.ID)
 	p.Mode, err = grid.ParseMode(string(p.Mode))
 	c.ok(err, "point %s", p.ID)
+	warnings, err := geo.Place(p, c.regions, false)
+	c.ok(err, "point %s", p.ID)
+	for _, w := range warnings {
+		if len(c.warnings) < maxProblems {
+			c.warnings = append(c.warnings, fmt.Sprintf("point %s: %s", p.ID, w.EN))
+		}
+	}
 	c.place("point "+p.ID, &p.Scope, p.Cell)
-	c.want(p.Lon >= -180 && p.Lon <= 180 && p.Lat >= -90 && p.Lat <= 90, "point %s: position is %g, %g: want longitude and latitude in degrees", p.ID, p.Lon, p.Lat)
-	placed := p.Lon != 0 || p.Lat != 0
-	c.want(!placed || p.CRS == "WGS84", "point %s: crs is %q: want WGS84 said with the position, an unconverted one is 500 m off", p.ID, p.CRS)
 }
 
 func (c *checker) device(d *grid.Device) {

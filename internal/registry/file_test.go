@@ -53,7 +53,7 @@ func TestRegistryFileErrorsNameTheRowAndTheWish(t *testing.T) {
 		"unknown key":   {"points:\n  - {id: a, kind: door, colour: red}\n", `unknown field "colour"`},
 		"kind":          {"points: [{id: a, kind: gate}]\n", `point a: kind is "gate": want door, parking, manhole or smoke`},
 		"cell":          {"points: [{id: a, kind: door, cell: \"12\"}]\n", `point a: cell is "12": want 15 digits`},
-		"no crs":        {"points: [{id: a, kind: door, lon: 121.4, lat: 31.2}]\n", `point a: crs is "": want WGS84`},
+		"no crs":        {"points: [{id: a, kind: door, lon: 121.4, lat: 31.2}]\n", `point a: crs is missing: want WGS84`},
 		"twice":         {"points: [{id: a, kind: door}, {id: a, kind: door}]\n", "point a is in the file twice"},
 		"mode":          {"devices: [{identity: x, profile: p, mode: fake}]\n", `device x: mode is "fake"`},
 		"no profile":    {"devices: [{identity: x}]\n", "device x: profile is empty"},
