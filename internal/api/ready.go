@@ -21,20 +21,27 @@ type Readiness struct {
 func (s *Server) ready(w http.ResponseWriter, r *http.Request) {
 	ctx, cancel := context.WithTimeout(r.Context(), answerWithin)
 	defer cancel()
-	out := Readiness{Ready: true, Parts: map[string]string{}}
-	if s.Ready != nil {
-		for part, err := range s.Ready(ctx) {
-			out.Parts[part] = "ok"
-			if err != nil {
-				out.Ready, out.Parts[part] = false, err.Error()
-			}
-		}
-	}
+	out := s.readiness(ctx)
 	w.Header().Set("Content-Type", "application/json")
 	if !out.Ready {
 		w.WriteHeader(http.StatusServiceUnavailable)
 	}
 	json.NewEncoder(w).Encode(out) // the client is gone if this fails
+}
+
+// readiness asks every part how it is.
+func (s *Server) readiness(ctx context.Context) Readiness {
+	out := Readiness{Ready: true, Parts: map[string]string{}}
+	if s.Ready == nil {
+		return out
+	}
+	for part, err := range s.Ready(ctx) {
+		out.Parts[part] = "ok"
+		if err != nil {
+			out.Ready, out.Parts[part] = false, err.Error()
+		}
+	}
+	return out
 }
 
 type backupInput struct {

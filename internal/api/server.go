@@ -78,6 +78,9 @@ type Deps struct {
 	Channels func() []grid.ChannelHealth
 	// Tiles are the points of the map. Optional.
 	Tiles Tiles
+	// System is how the gateway itself is, Effective its configuration in force. Optional.
+	System    func() System
+	Effective func() (map[string]any, error)
 	// Metrics is served at /metrics. Optional.
 	Metrics prometheus.Gatherer
 

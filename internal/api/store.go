@@ -47,6 +47,7 @@ type Store interface {
 	AlarmQueue(ctx context.Context, q Query, since time.Time) (state.AlarmQueue, error)
 	AlarmTurns(ctx context.Context, q Query, most int) ([]state.AlarmTurn, error)
 	AuditOf(ctx context.Context, subject string) ([]state.Audit, error)
+	ListAudit(context.Context, Query) (Page[state.Audit], error)
 	EventsAfter(ctx context.Context, id string, limit int) ([]grid.Event, error) // in the order of their commits
 }
 

@@ -507,7 +507,7 @@ func (g *Gateway) makeAPI() error {
 	if g.client != nil {
 		d.History = g.history
 	}
-	d.Tiles = g.tiles
+	d.Tiles, d.System, d.Effective = g.tiles, g.system, g.effective
 	g.api = api.New(d)
 	if g.cfg.HTTP.Listen == "" {
 		return nil

@@ -1,0 +1,109 @@
+package api
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/danielgtaylor/huma/v2"
+
+	"gridgate/internal/grid"
+	"gridgate/internal/state"
+)
+
+// System is how the gateway itself is: what stands behind the page of that name.
+type System struct {
+	Version     string    `json:"version"`
+	Started     time.Time `json:"started"`
+	Now         time.Time `json:"now"`
+	EngineTime  time.Time `json:"engine_time"` // received time of the newest frame handled, or the clock
+	Devices     int       `json:"devices"`
+	Points      int       `json:"points"`
+	OpenTickets int       `json:"open_tickets"`
+
+	Ready   bool              `json:"ready"`
+	Parts   map[string]string `json:"parts"` // "ok", or what is wrong
+	Lanes   []SystemLane      `json:"lanes"`
+	Disk    SystemDisk        `json:"disk"`
+	Engine  SystemEngine      `json:"engine"`
+	Influx  *SystemInflux     `json:"influx,omitempty"` // absent: readings are not stored
+	Process SystemProcess     `json:"process"`
+
+	LostUnackable int64 `json:"lost_unackable"` // frames of wires without an acknowledgement that were given up
+	Unjournalled  int64 `json:"unjournalled"`   // smoke alarms told from memory
+}
+
+// SystemLane is one lane: its part of the journal, what waits for the engine, and its deliveries.
+type SystemLane struct {
+	Lane          string    `json:"lane"`
+	Head          uint64    `json:"head"` // sequence of the newest durable frame
+	First         uint64    `json:"first"`
+	Since         time.Time `json:"since,omitzero"` // of the oldest segment kept
+	Bytes         int64     `json:"bytes"`
+	Segments      int       `json:"segments"`
+	Waiting       uint64    `json:"waiting"` // durable and not handled yet
+	Refusing      bool      `json:"refusing"`
+	Failed        string    `json:"failed,omitempty"`
+	LastCommitMS  float64   `json:"last_commit_ms"`
+	WorstCommitMS float64   `json:"worst_commit_ms"`
+	Deliveries    int64     `json:"deliveries"` // on their way or waiting
+	Deaf          []string  `json:"deaf"`       // units that are not tried now, because they failed again and again
+}
+
+// SystemDisk is the disk of the data folder.
+type SystemDisk struct {
+	Free        int64 `json:"free_bytes"`
+	Total       int64 `json:"total_bytes"`
+	ReserveHeld bool  `json:"reserve_held"` // false: it was given up for smoke
+}
+
+// SystemEngine is the state goroutine.
+type SystemEngine struct {
+	Frames         int64   `json:"frames"`
+	Batches        int64   `json:"batches"`
+	Commands       int64   `json:"commands"`
+	FailedCommits  int64   `json:"failed_commits"`
+	LastBatchMS    float64 `json:"last_batch_ms"`
+	LongestBatchMS float64 `json:"longest_batch_ms"`
+}
+
+// SystemInflux is the way to InfluxDB.
+type SystemInflux struct {
+	Up         bool      `json:"up"`
+	Since      time.Time `json:"since"`
+	LastError  string    `json:"last_error,omitempty"`
+	Written    int64     `json:"written"`
+	Rejected   int64     `json:"rejected"`
+	QueueBytes int64     `json:"queue_bytes"`
+	Oldest     time.Time `json:"oldest,omitzero"`
+}
+
+// SystemProcess is the process.
+type SystemProcess struct {
+	HeapBytes  uint64 `json:"heap_bytes"`
+	Goroutines int    `json:"goroutines"`
+}
+
+// systemRoutes: how the gateway is, its configuration in force, and who did what.
+func (s *Server) systemRoutes(api huma.API) {
+	route(s, api, adminOnly, answerWithin, get("/system", "get-system", "admin", "How the gateway itself is: journal, engine, InfluxDB, disk"), func(ctx context.Context, _ grid.Actor, _ *struct{}) (*body[System], error) {
+		if s.System == nil {
+			return nil, grid.Errorf(grid.Unavailable, "system: %w", errors.ErrUnsupported)
+		}
+		out := s.System()
+		out.Version, out.Now = s.Version, s.Now().UTC()
+		ready := s.readiness(ctx)
+		out.Ready, out.Parts = ready.Ready, ready.Parts
+		return &body[System]{out}, nil
+	})
+	route(s, api, adminOnly, answerWithin, get("/system/config", "get-config", "admin", "The configuration in force, defaults included, without what is secret"), func(context.Context, grid.Actor, *struct{}) (*body[map[string]any], error) {
+		if s.Effective == nil {
+			return nil, grid.Errorf(grid.Unavailable, "configuration: %w", errors.ErrUnsupported)
+		}
+		c, err := s.Effective()
+		return &body[map[string]any]{c}, err
+	})
+	list(s, api, adminOnly, get("/audit", "list-audit", "admin", "Who did what beside the tickets' own histories, newest first; type is the action"), func(ctx context.Context, q Query) (Page[state.Audit], error) {
+		return s.Store.ListAudit(ctx, q)
+	})
+}
