@@ -52,6 +52,7 @@ type mark struct {
 	time                                                           time.Time
 	hotspots                                                       int
 	imports, pieces                                                int
+	regions, regionsGone                                           int
 	points, devices, installations, units, sites, buildings        int
 	changes, photos                                                int
 	gonePoints, goneDevices, goneInstallations                     int
@@ -67,6 +68,7 @@ func (b *batch) mark() mark {
 		points: len(r.Points), devices: len(r.Devices), installations: len(r.Installations), units: len(r.Units),
 		sites: len(r.Sites), buildings: len(r.Buildings), changes: len(r.Changes), photos: len(r.Photos),
 		gonePoints: len(r.Gone.Points), goneDevices: len(r.Gone.Devices), goneInstallations: len(r.Gone.Installations),
+		regions: len(r.Regions), regionsGone: len(r.RegionsGone),
 		hotspots: len(r.Hotspots), imports: len(r.Imports), pieces: len(r.ImportPieces),
 		versions: len(r.Versions), rollouts: len(r.Rollouts), credentials: len(r.Credentials), windows: len(b.windows), postures: len(r.Postures),
 		contacts: len(r.Contacts), rosters: len(r.Rosters), shifts: len(r.Shifts),
@@ -91,6 +93,7 @@ func (b *batch) rollback(m mark) {
 	r.Audit, r.Versions, r.Rollouts = r.Audit[:m.audit], r.Versions[:m.versions], r.Rollouts[:m.rollouts]
 	r.Credentials, r.Files = r.Credentials[:m.credentials], r.Files[:m.files]
 	r.Hotspots = r.Hotspots[:m.hotspots]
+	r.Regions, r.RegionsGone = r.Regions[:m.regions], r.RegionsGone[:m.regionsGone]
 	r.Imports, r.ImportPieces = r.Imports[:m.imports], r.ImportPieces[:m.pieces]
 	r.Points, r.Devices, r.Installations, r.Units = r.Points[:m.points], r.Devices[:m.devices], r.Installations[:m.installations], r.Units[:m.units]
 	r.Sites, r.Buildings, r.Changes, r.Photos = r.Sites[:m.sites], r.Buildings[:m.buildings], r.Changes[:m.changes], r.Photos[:m.photos]
@@ -136,7 +139,7 @@ func (b *batch) count(f *grid.Frame, o grid.Outcome, n int64) {
 // empty reports whether the batch has nothing to commit.
 func (b *batch) empty() bool {
 	r := &b.rows
-	return b.cursors == b.e.cursors && len(r.Imports)+len(r.ImportPieces) == 0 && !b.touchesRegistry() && len(b.alarms)+len(b.incidents)+len(b.tickets)+len(b.deliveries)+len(b.downlinks)+len(b.windows)+len(b.hazards)+len(r.Postures) == 0 &&
+	return b.cursors == b.e.cursors && len(r.Regions)+len(r.RegionsGone) == 0 && len(r.Imports)+len(r.ImportPieces) == 0 && !b.touchesRegistry() && len(b.alarms)+len(b.incidents)+len(b.tickets)+len(b.deliveries)+len(b.downlinks)+len(b.windows)+len(b.hazards)+len(r.Postures) == 0 &&
 		len(r.Sites)+len(r.Buildings)+len(r.Changes)+len(r.Photos) == 0 &&
 		len(b.rounds)+len(r.Contracts)+len(r.Handed)+len(r.NoEntries) == 0 &&
 		len(r.Events)+len(r.Moves)+len(r.Attempts)+len(r.Quarantine)+len(r.Commands)+len(r.Ledger) == 0 &&

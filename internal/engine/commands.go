@@ -168,6 +168,7 @@ func (b *batch) put(points []grid.Point, devices []grid.Device, installations []
 	for i := range points {
 		added[points[i].ID] = true
 		points[i].Mode = cmp.Or(points[i].Mode, grid.Live)
+		b.followBorders(&points[i])
 	}
 	b.intoHands(points)
 	for i := range installations {

@@ -108,6 +108,8 @@ type Store interface {
 	Duty(ctx context.Context) ([]grid.Roster, []grid.Shift, error)
 	Roster(ctx context.Context, id string) (grid.Roster, error)
 	Shift(ctx context.Context, id string) (grid.Shift, error)
+	Regions(ctx context.Context) ([]grid.Region, error)
+	PointsAfter(ctx context.Context, id string, most int) ([]grid.Point, error)
 }
 
 // Series is the queue of points for InfluxDB. The order of calls is Append, the
@@ -253,6 +255,7 @@ type Engine struct {
 
 	windows windows
 	rounds  rounds
+	regions regions
 	posture *grid.Posture // nil: the normal one
 	Rules   *alarm.Rules  // those in force, by the posture; Config.Rules are the normal ones
 

@@ -69,6 +69,9 @@ func (e *Engine) load(ctx context.Context, l *state.Loaded) error {
 	if err := e.loadRegistry(ctx); err != nil {
 		return err
 	}
+	if err := e.loadRegions(ctx, l.Meta[metaPlacing]); err != nil {
+		return err
+	}
 	for i := range l.Units {
 		e.units[l.Units[i].ID] = &l.Units[i]
 	}

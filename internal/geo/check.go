@@ -98,7 +98,9 @@ func Check(m *Map, file []grid.Region) []Fault {
 			c.belongs(n, &l.outlines[i])
 		}
 	}
-	slices.SortStableFunc(c.faults, func(a, b Fault) int { return cmp.Or(cmp.Compare(a.Feature, b.Feature), cmp.Compare(a.Region, b.Region)) })
+	slices.SortStableFunc(c.faults, func(a, b Fault) int {
+		return cmp.Or(cmp.Compare(a.Feature, b.Feature), cmp.Compare(a.Region, b.Region))
+	})
 	return c.faults
 }
 

@@ -134,6 +134,17 @@ func TestPlaceFillsInWhatThePointDoesNotSay(t *testing.T) {
 	}
 }
 
+func TestAPlacedPointThatIsCheckedWithoutAMapStaysAsItIs(t *testing.T) {
+	p := point(121.418, 31.202, "WGS84")
+	if _, err := Place(&p, town(), false); err != nil {
+		t.Fatal(err)
+	}
+	was := p
+	if _, err := Place(&p, nil, false); err != nil || p != was {
+		t.Errorf("got %+v, %v: want %+v", p, err, was)
+	}
+}
+
 func TestAPositionThatIsMovedInWGS84IsNoMoreWhatWasGiven(t *testing.T) {
 	lon, lat := Convert(WGS84, GCJ02, 121.418, 31.202)
 	p := point(lon, lat, "GCJ02")

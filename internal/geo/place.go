@@ -25,9 +25,6 @@ func Place(p *grid.Point, m *Map, lenient bool) (warnings []*Problem, err error)
 	}
 	placed, err := position(p)
 	if err != nil || m.Empty() {
-		if p.Placed == grid.PlacedByRegion {
-			p.Placed = ""
-		}
 		return nil, err
 	}
 	if !placed {
