@@ -168,6 +168,9 @@ type Discovered struct {
 	Source   string    `json:"source,omitempty"` // the transport source it was last heard by
 
 	Guesses []ProfileGuess `json:"guesses,omitempty"` // all that may fit, best first
+
+	Transport string   `json:"transport,omitempty"`
+	Ignored   *Ignored `json:"ignored,omitempty"` // a person has set it aside
 }
 
 // ProfileGuess is a profile that may fit a device, with why. A person decides.

@@ -63,6 +63,9 @@ type Batch struct {
 	Rounds    []grid.Round
 	NoEntries []grid.NoEntry
 
+	Labels  []grid.ClaimLabel
+	Ignored []grid.Ignored
+
 	Regions     []grid.Region
 	RegionsGone []string // codes, deleted before
 
