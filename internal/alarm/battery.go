@@ -76,3 +76,6 @@ func (b Battery) Sums() [5]float32 { return [5]float32{b.n, b.x, b.y, b.xx, b.xy
 
 // SetSums is the inverse of Sums.
 func (b *Battery) SetSums(s [5]float32) { b.n, b.x, b.y, b.xx, b.xy = s[0], s[1], s[2], s[3], s[4] }
+
+// BatteryHeard is the day on which the level of a battery was heard last.
+func BatteryHeard(b Battery) time.Time { return batteryEpoch.AddDate(0, 0, int(b.Day)) }

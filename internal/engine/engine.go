@@ -25,6 +25,7 @@ import (
 
 	"gridgate/internal/alarm"
 	"gridgate/internal/calendar"
+	"gridgate/internal/contractor"
 	"gridgate/internal/grid"
 	"gridgate/internal/hazard"
 	"gridgate/internal/influx"
@@ -74,6 +75,9 @@ type Store interface {
 	File(ctx context.Context, id string) (grid.EvidenceFile, error)
 	FalseAlarms(ctx context.Context, point string, typ grid.EventType, since time.Time, but string) (int, error)
 	Delivery(ctx context.Context, id string) (grid.Delivery, error)
+	ClaimedWaiting(ctx context.Context, after grid.Identity, limit int) ([]grid.Identity, error)
+	ClaimLabels(ctx context.Context, device grid.Identity) ([]grid.ClaimLabel, error)
+	Ignored(ctx context.Context) ([]grid.Ignored, error)
 	Quarantined(ctx context.Context, id string) (grid.QuarantinedFrame, error)
 	ListQuarantine(ctx context.Context, q state.Query) (state.Page[grid.QuarantinedFrame], error)
 	ListInstallations(ctx context.Context, q state.Query) (state.Page[grid.Installation], error)
@@ -95,6 +99,7 @@ type Store interface {
 	NoEntry(ctx context.Context, id string) (grid.NoEntry, error)
 	NoEntriesAt(ctx context.Context, unit, place string, since time.Time) ([]grid.NoEntry, error)
 	ListTickets(ctx context.Context, q state.Query) (state.Page[grid.Ticket], error)
+	ListNoEntries(ctx context.Context, q state.Query) (state.Page[grid.NoEntry], error)
 	OpenPosture(ctx context.Context) ([]grid.Posture, error)
 	EvidenceOf(ctx context.Context, ticket string) ([]state.Evidence, error)
 	Credential(ctx context.Context, id string) (grid.Credential, error)
@@ -139,16 +144,17 @@ type Profiles interface {
 
 // Config is what an engine is made of.
 type Config struct {
-	Dir      string // for the checkpoint
-	Journal  Journal
-	Store    Store
-	Series   Series // nil: readings are not stored in InfluxDB
-	Profiles Profiles
-	Rules    *alarm.Rules
-	Plans    *ticket.Plans
-	Hazards  *hazard.Kinds  // nil: none are filed
-	Routes   *ticket.Routes // nil: units are found by their place alone, and nobody is called
-	People   *people.Book   // the calendars of contacts and rosters; nil: none
+	Dir         string // for the checkpoint
+	Journal     Journal
+	Store       Store
+	Series      Series // nil: readings are not stored in InfluxDB
+	Profiles    Profiles
+	Rules       *alarm.Rules
+	Plans       *ticket.Plans
+	Hazards     *hazard.Kinds     // nil: none are filed
+	Routes      *ticket.Routes    // nil: units are found by their place alone, and nobody is called
+	Contractors *contractor.Rules // of rounds and batteries; nil: every day is a work day
+	People      *people.Book      // the calendars of contacts and rosters; nil: none
 	// Body makes the message that a unit gets; frozen when the delivery is made.
 	Body func(t *grid.Ticket, d *grid.Delivery, p *grid.Point, u *grid.Unit) (json.RawMessage, error)
 	// Unwritten is told of smoke whose frame the disk did not take. It must not block. Optional.
@@ -157,6 +163,8 @@ type Config struct {
 	// there are no digests. Calendars are those of quiet hours and shifts; nil: there are none.
 	Digest    func(d *grid.Delivery, items []grid.Delivery, u *grid.Unit) (json.RawMessage, error)
 	Calendars *calendar.Calendars
+	// Discover is told of each stranger that is heard for the first time; it must not block.
+	Discover func(grid.Discovered)
 	// Committed is told what a commit made, after it; it must not block.
 	Committed func(rows *state.Batch)
 	// CredentialsChanged is told of them after the commit and before the command is
@@ -248,7 +256,9 @@ type Engine struct {
 	down        []state.DownSpan
 	suspects    map[grid.Pos]int
 	discovered  *lru.TwoQueueCache[grid.Identity, *grid.Discovered]
-	silentPaths int // how many ways in are silent now
+	ignored     map[grid.Identity]grid.Ignored
+	unfinished  chan struct{} // claims whose frames wait
+	silentPaths int           // how many ways in are silent now
 	replays     replays
 	trials      map[string]*trialCount // of the newest roll-out of each profile
 	commandNo   uint64                 // of commands without a key, since the start
@@ -261,6 +271,9 @@ type Engine struct {
 
 	ruleCache map[ruleKey]*ruleSet
 	smokeOf   map[string][]registry.PointNo // smoke points by building; nil: to be worked out
+
+	lastPoints map[grid.Identity]string // where a device was that was taken out
+	barredRule *alarm.Rule
 
 	unreadableRule, silentRule, lostRule, deafRule, gapRule *alarm.Rule
 
@@ -332,7 +345,7 @@ func New(c Config) (*Engine, error) {
 		alarms: map[string]*grid.Alarm{}, episodes: map[episodeKey]string{}, earlier: map[episodeKey][]string{}, tickets: map[string]*grid.Ticket{},
 		members: map[string][]string{}, incidents: map[string]*grid.Incident{}, incidentAt: map[incidentKey]string{}, while: map[whileKey][]string{}, hindering: map[whileKey][]string{},
 		deliveries: map[string]*grid.Delivery{}, units: map[string]*grid.Unit{}, filedAt: map[string][]string{}, hazards: map[string]*grid.Hazard{}, hazardOf: map[string]string{},
-		due: newDeadlines(), acks: newDeadlines(), digests: newDeadlines(), digesting: map[string][]string{}, onHold: map[string][]string{}, inDigest: map[string][]string{}, burning: map[string]int{}, awaited: map[registry.DeviceNo]string{}, suspects: map[grid.Pos]int{}, discovered: discovered,
+		due: newDeadlines(), acks: newDeadlines(), digests: newDeadlines(), digesting: map[string][]string{}, onHold: map[string][]string{}, inDigest: map[string][]string{}, burning: map[string]int{}, awaited: map[registry.DeviceNo]string{}, suspects: map[grid.Pos]int{}, discovered: discovered, ignored: map[grid.Identity]grid.Ignored{}, unfinished: make(chan struct{}, 1),
 		ruleCache: map[ruleKey]*ruleSet{}, gapSeen: map[grid.Identity]*deviceSoft{}, replayed: map[registry.PointNo]*decoded{},
 		trials:    map[string]*trialCount{},
 		downlinks: map[string]*grid.Downlink{}, downlinksOf: map[grid.Identity][]string{}, expiries: newDeadlines(), failovers: newDeadlines(),
@@ -341,6 +354,7 @@ func New(c Config) (*Engine, error) {
 	e.dec = &decoder{profiles: e.profiles, profileOf: e.memory.ProfileOf}
 	e.unreadableRule = firstFrom(c.Rules, grid.Smoke, grid.EventSafetyUnreadable)
 	e.deafRule = e.bare(grid.EventUnitUnreachable)
+	e.lastPoints, e.barredRule = map[grid.Identity]string{}, barredRule(c.Rules)
 	e.silentRule, e.lostRule, e.gapRule = e.bare(grid.EventGatewaySilent), e.bare(grid.EventProtectionLost), c.Rules.Bare(grid.EventDataGap)
 	return e, nil
 }
@@ -388,6 +402,7 @@ func (e *Engine) Run(ctx context.Context) error {
 			wg.Go(func() { p.decode(ctx, e.dec) })
 		}
 	}
+	wg.Go(func() { e.finishClaims(ctx) })
 	close(e.ready)
 	err := e.loop(ctx)
 	cancel()
