@@ -94,10 +94,10 @@ func (b *batch) putImported(p *grid.ImportPiece) (any, error) {
 	if err := b.place(p.Points, p.Devices, p.Installations); err != nil {
 		return nil, err
 	}
+	b.rows.Buildings = append(b.rows.Buildings, p.Buildings...)
 	m.Done = p.To
 	m.Same, m.Changed, m.Added, m.Bad = m.Same+p.Same, m.Changed+p.Changed, m.Added+p.Added, m.Bad+p.Bad
 	m.Good = m.Same + m.Changed + m.Added
-	m.Rows += p.Same + p.Changed + p.Added + p.Bad
 	if p.Last {
 		m.State, m.Ended = grid.ImportApplied, b.now
 		b.audit("import.applied", m.ID, m.By, nil)
@@ -117,6 +117,9 @@ func (b *batch) place(points []grid.Point, devices []grid.Device, installations 
 			return grid.Errorf(grid.Invalid, "device %s: profile %q: %w", devices[i].Identity, devices[i].Profile, err)
 		}
 	}
+	if err := b.everyPlaceIsThere(points, devices, installations); err != nil {
+		return err
+	}
 	for i := range devices {
 		d := &devices[i]
 		if d.State == grid.Barred || d.State == grid.Retired {
@@ -128,6 +131,26 @@ func (b *batch) place(points []grid.Point, devices []grid.Device, installations 
 	r.Points, r.Devices = append(r.Points, points...), append(r.Devices, devices...)
 	r.Installations = append(r.Installations, installations...)
 	b.after = append(b.after, func() { e.remember(points, devices, installations, nil) })
+	return nil
+}
+
+func (b *batch) everyPlaceIsThere(points []grid.Point, devices []grid.Device, installations []grid.Installation) error {
+	here, known := map[string]bool{}, map[grid.Identity]bool{}
+	for i := range points {
+		here[points[i].ID] = true
+	}
+	for i := range devices {
+		known[devices[i].Identity] = true
+	}
+	for i := range installations {
+		in := &installations[i]
+		if _, ok := b.e.memory.Point(in.Point); !ok && !here[in.Point] {
+			return grid.Errorf(grid.Conflict, "installation of %s: point %q is not registered", in.Device, in.Point)
+		}
+		if _, ok := b.e.memory.Device(in.Device); !ok && !known[in.Device] {
+			return grid.Errorf(grid.Conflict, "installation of %s: device is not registered", in.Device)
+		}
+	}
 	return nil
 }
 
@@ -178,7 +201,9 @@ func (b *batch) undoImported(u *grid.ImportUndo) (any, error) {
 	}
 	put := b.after[len(b.after)-1]
 	b.after[len(b.after)-1] = func() { e.forgetRows(&u.Gone); put() }
+	b.rows.Buildings = append(b.rows.Buildings, u.Buildings...)
 	g := &b.rows.Gone
+	g.Buildings = append(g.Buildings, u.Gone.Buildings...)
 	g.Points, g.Devices = append(g.Points, u.Gone.Points...), append(g.Devices, u.Gone.Devices...)
 	g.Installations = append(g.Installations, u.Gone.Installations...)
 	m.Done++

@@ -76,12 +76,21 @@ type ImportProblem struct {
 	Problem Words  `json:"problem"`
 }
 
+// ImportRow is what a sheet's row says of what is registered.
+type ImportRow struct {
+	Row    int      `json:"row"`
+	Result string   `json:"result"` // added, changed, same or bad
+	What   string   `json:"what,omitempty"`
+	Fields []string `json:"fields,omitempty"` // keys of the columns that differ
+}
+
 // ImportPiece is what some rows of a sheet make of the registry: rows as they are to be.
 type ImportPiece struct {
 	Import                    string
 	From, To                  int // rows of the sheet: From is where the import stands, To where it stands then
 	Registry                  uint64
 	Points                    []Point
+	Buildings                 []Building
 	Devices                   []Device
 	Installations             []Installation
 	Was                       []byte // what undoes it: opaque to the engine
@@ -95,6 +104,7 @@ type ImportUndo struct {
 	Piece         int // the one that is taken back
 	Registry      uint64
 	Points        []Point // as they were
+	Buildings     []Building
 	Devices       []Device
 	Installations []Installation
 	Gone          ImportGone
@@ -105,6 +115,7 @@ type ImportUndo struct {
 // ImportGone are rows that are not to be in the registry.
 type ImportGone struct {
 	Points        []string
+	Buildings     []string
 	Devices       []Identity
 	Installations []Installation // by device, channel and From
 }

@@ -87,6 +87,9 @@ func (w *writer) gone(g *grid.ImportGone) {
 	for _, id := range g.Devices {
 		w.exec("DELETE FROM devices WHERE identity = ?", string(id))
 	}
+	for _, id := range g.Buildings {
+		w.exec("DELETE FROM buildings WHERE id = ?", id)
+	}
 	for _, id := range g.Points {
 		w.exec("DELETE FROM points WHERE id = ?", id)
 	}
@@ -118,16 +121,16 @@ func (s *Store) ImportPieces(ctx context.Context, id string) (ns []int, err erro
 	return ns, err
 }
 
-// ImportPiece gives one piece of an import.
-func (s *Store) ImportPiece(ctx context.Context, id string, n int) (ImportPiece, error) {
+// ImportWas gives what undoes one piece of an import.
+func (s *Store) ImportWas(ctx context.Context, id string, n int) ([]byte, error) {
 	rows, err := readAll(ctx, s, &importPieceTable, "WHERE import = ? AND n = ?", id, int64(n))
 	if err == nil && len(rows) == 0 {
 		err = grid.Errorf(grid.NotFound, "import %q has no piece %d", id, n)
 	}
 	if err != nil {
-		return ImportPiece{}, err
+		return nil, err
 	}
-	return rows[0], nil
+	return rows[0].Was, nil
 }
 
 // ImportKept gives what an undo has left as it is, at most so many.
@@ -227,6 +230,10 @@ func (s *Store) UsesOf(ctx context.Context, points []string, devices []grid.Iden
 // they are, installations are the present ones.
 func (s *Store) EachPoint(ctx context.Context, scope grid.Scope, fn func(*grid.Point) error) error {
 	return eachIn(ctx, s, &pointTable, &pointList, scope, fn)
+}
+
+func (s *Store) EachBuilding(ctx context.Context, scope grid.Scope, fn func(*grid.Building) error) error {
+	return eachIn(ctx, s, &buildingTable, &buildingList, scope, fn)
 }
 
 func (s *Store) EachDevice(ctx context.Context, scope grid.Scope, fn func(*grid.Device) error) error {
