@@ -7,6 +7,7 @@ import { by } from './net.svelte'
 import { acts, enqueue, keepPhoto } from './queue.svelte'
 import type { StepState } from './model'
 import { follow } from './follow'
+import { sessionOf } from './visit/session'
 
 const put = (a: NewAct): Promise<Act> => enqueue({ ...a, after: [...(a.after ?? []), ...follow(acts(), a)] })
 
@@ -104,18 +105,15 @@ export async function photo(picture: Blob, point: string, shows: string, visit?:
 export interface NewVisit {
   device: string
   point: string
-  kind: string
   offline: boolean
-  session: string
-  transport?: string
 }
 
 export async function openVisit(v: NewVisit): Promise<string> {
   const id = newId()
-  const { kind, transport, session, ...rest } = v
+  const session = v.offline ? undefined : await sessionOf(id)
   await put({
     kind: 'visit.open', title: bothOf('deed.visit', { device: v.device }), method: 'POST', path: '/visits',
-    body: { id, ...rest, ...(v.offline ? {} : { session }), started: now(), by: by() },
+    body: { id, ...v, session, started: now(), by: by() },
     about: { visit: id, device: v.device, point: v.point }, look: '/visits/' + id,
   })
   return id

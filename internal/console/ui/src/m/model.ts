@@ -151,13 +151,15 @@ export interface Visit {
   kind: string
   state: 'open' | 'pending' | 'passed' | 'failed'
   started?: string
+  due?: string
   offline?: boolean
-  transport?: string
+  link?: string
   steps: Step[]
   reasons?: Both[]
-  signal?: { rssi_dbm?: number; snr_db?: number; margin_db?: number; transport?: string; frames?: number }
+  frames?: Frame[]
+  signal?: { rssi_dbm?: number; snr_db?: number; margin_db?: number; link?: string; frames?: number; enough?: boolean; battery?: number }
   needs_gateway?: boolean
-  signed?: { name?: string; role?: string; at?: string } | null
+  signed?: { by?: { name?: string }; at?: string } | null
   question?: { alarm: string; due?: string; asked?: string } | null
   window?: { id: string; to?: string } | null
 }

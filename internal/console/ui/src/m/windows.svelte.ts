@@ -136,6 +136,14 @@ export async function endWindow(w: Window): Promise<void> {
   await look()
 }
 
+/** adoptWindow takes on a window that a visit has opened with a session of this phone. */
+export async function adoptWindow(id: string, session: string): Promise<void> {
+  if (sessions[id] === session) return
+  sessions[id] = session
+  await setSetting('windows', { ...sessions })
+  await look()
+}
+
 /** answer says yes or no to an alarm's question. */
 export async function answer(q: Question, yes: boolean): Promise<void> {
   await call(`/alarms/${encodeURIComponent(q.id)}/answer`, { method: 'POST', body: { answer: yes ? 'yes' : 'no', session: sessions[q.window], by: by() } })

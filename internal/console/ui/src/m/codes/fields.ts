@@ -1,7 +1,7 @@
 // Names and values, as many makers print them ("DevEUI: …, SN: …, AppKey: …"), and makers' own
 // forms, which are data of the server.
 import { luhn } from './checks'
-import { add, blank, identity, looksSecret, namedFields, secretName, warn, type Code, type Reader } from './code'
+import { blank, looksSecret, namedFields, secretName, warn, type Code, type Reader } from './code'
 import { named, withoutGaps } from './numbers'
 
 export const readFields: Reader = (text) => {
@@ -24,8 +24,8 @@ function field(c: Code, name: string, value: string): void {
     named(c, 'imei', value)
   } else if (name.includes('mac')) named(c, 'mac', value)
   else if (/^(?:s\/?n|serial.*|序列号|编号)$/.test(name)) {
+    // Which of a maker's numbers names the device is the server's to say: not an identity here.
     c.serial = value
-    add(c, identity('sn', value))
   } else if (/^(?:model|type|product|p\/?n|型号)$/.test(name)) c.model = value
   else c.maker = value
 }

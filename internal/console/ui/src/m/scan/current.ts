@@ -21,10 +21,15 @@ export const lastCode = (): Code | null => now
 
 /** What the server makes of the last code; asked once. Without a server it throws what a call throws. */
 export function askServer(): Promise<CodeAnswer> {
-  asked ??= call<CodeAnswer>('/codes/read', { method: 'POST', body: { text: raw, symbology } }).then((answer) => {
-    raw = ''
-    return answer
-  })
+  asked ??= call<CodeAnswer>('/codes/read', { method: 'POST', body: { text: raw, symbology } })
   asked.catch(() => (asked = null))
   return asked
+}
+
+/** The text of our own label, whose token claims its device once; only in memory, only for its claim. */
+export const claimCode = (device: string): string => (now?.kind === 'gw1' && now.secret && now.identity === device ? raw : '')
+
+/** Forgets the text of the last code: it has done what it was for. */
+export function forgetCode(): void {
+  raw = ''
 }

@@ -2,20 +2,17 @@
 // have no drawing for gets the one of waiting for a message.
 export type Scene = 'press' | 'open' | 'close' | 'lift' | 'lower' | 'car' | 'carless' | 'tamper' | 'photo' | 'battery' | 'place' | 'wait'
 
-const byWord: [RegExp, Scene][] = [
-  [/photo/, 'photo'],
-  [/tamper/, 'tamper'],
-  [/battery/, 'battery'],
-  [/position|place|cell/, 'place'],
-  [/button|press|test/, 'press'],
-  [/occup|car_on|park_in|arrive/, 'car'],
-  [/free|vacant|leave|car_off|park_out/, 'carless'],
-]
+const acts: Record<string, Record<string, Scene>> = {
+  door: { on: 'open', off: 'close', rest: 'close' },
+  manhole: { on: 'lift', off: 'lower', rest: 'lower' },
+  parking: { on: 'car', off: 'carless', rest: 'carless' },
+}
 
-/** The drawing of a step, by its id and by the kind of point. */
-export function sceneOf(step: string, kind: string): Scene {
-  for (const [word, scene] of byWord) if (word.test(step)) return scene
-  if (/open|tilt|lift/.test(step)) return kind === 'manhole' ? 'lift' : 'open'
-  if (/close|lower|level/.test(step)) return kind === 'manhole' ? 'lower' : 'close'
-  return 'wait'
+/** The drawing of a step, by what shows it, its id and the kind of point. */
+export function sceneOf(step: { id: string; check?: string }, kind: string): Scene {
+  if (step.check === 'photo') return 'photo'
+  if (step.check === 'position') return 'place'
+  if (step.check === 'battery') return 'battery'
+  if (/tamper|remove/.test(step.id)) return 'tamper'
+  return acts[kind]?.[step.check ?? ''] ?? (step.check === 'moment' ? 'press' : 'wait')
 }

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import type { Act } from '../act'
 import type { Plan, Visit } from '../model'
-import { bars, current, fromPlan, overlay, verdict, waitOf, waitsHere } from './view'
+import { bars, openHere, current, fromPlan, overlay, verdict, waitOf, waitsHere } from './view'
 
 const b = (s: string) => ({ zh: s, en: s })
 const plan: Plan = {
@@ -67,4 +67,13 @@ describe('waits and signal', () => {
   it('the worse of strength and quality counts', () => {
     expect([bars({}), bars({ rssi_dbm: -60 }), bars({ rssi_dbm: -60, snr_db: -12 }), bars({ rssi_dbm: -118 })]).toEqual([0, 4, 1, 1])
   })
+})
+
+it('goes on with the visit that is open here, not with one that has ended', () => {
+  const open = { ...act(1, 'visit.open', {}), about: { visit: 'v1', device: 'eui:1', point: 'p-1' } }
+  const at = Date.parse(open.at)
+  expect(openHere([open], 'eui:1', 'p-1', at + 60_000)).toBe('v1')
+  expect(openHere([open], 'eui:2', 'p-1', at + 60_000)).toBeUndefined()
+  expect(openHere([open], 'eui:1', 'p-1', at + 5 * 3600_000)).toBeUndefined()
+  expect(openHere([open, act(2, 'visit.finish', { verdict: 'pass' })], 'eui:1', 'p-1', at)).toBeUndefined()
 })

@@ -10,19 +10,19 @@ export interface Head {
   point: string
   kind: string
   started: string
-  transport?: string
+  link?: string
 }
 
 /** A visit that the server does not know yet, from its plan. */
 export function fromPlan(plan: Plan | undefined, head: Head): Visit {
-  const steps: Step[] = (plan?.steps ?? []).map((s) => ({ ...s, state: 'waiting', wait_s: waitOf(s, head.transport) }))
+  const steps: Step[] = (plan?.steps ?? []).map((s) => ({ ...s, state: 'waiting', wait_s: waitOf(s, head.link) }))
   return { ...head, state: 'open', offline: true, steps, reasons: [] }
 }
 
-/** How long a step may take over this transport; unknown transport: the longest there is. */
-export function waitOf(s: { wait_s?: Record<string, number> }, transport = ''): number {
+/** How long a step may take over this link; while it is not known, the longest there is. */
+export function waitOf(s: { wait_s?: Record<string, number> }, link = ''): number {
   if (!s.wait_s) return 0
-  return s.wait_s[transport] ?? s.wait_s.default ?? Math.max(0, ...Object.values(s.wait_s))
+  return s.wait_s[link] ?? s.wait_s.default ?? Math.max(0, ...Object.values(s.wait_s))
 }
 
 interface StepBody {
@@ -47,7 +47,7 @@ export function overlay(visit: Visit, acts: Act[]): Visit {
     }
     if (a.kind === 'visit.finish' && a.state !== 'refused') {
       out.state = body.verdict === 'fail' ? 'failed' : 'pending'
-      out.signed = { name: body.by?.name, at: a.at }
+      out.signed = { by: body.by, at: a.at }
       out.needs_gateway = body.needs_gateway ?? out.needs_gateway
       if (body.reasons) out.reasons = body.reasons.map((r) => (typeof r === 'string' ? { zh: r, en: r } : r))
     }
@@ -97,4 +97,13 @@ export function bars(signal: { rssi_dbm?: number; snr_db?: number }): Bars {
   const byRssi = rssi === undefined ? 4 : rssi > -85 ? 4 : rssi > -100 ? 3 : rssi > -112 ? 2 : 1
   const bySnr = snr === undefined ? 4 : snr > 5 ? 4 : snr > 0 ? 3 : snr > -10 ? 2 : 1
   return Math.min(byRssi, bySnr) as Bars
+}
+
+const goesOn = 4 * 3600_000 // ms; a window never lasts longer, and after lunch it is another visit
+
+/** The visit of a device at a point that was begun on this phone and not ended. */
+export function openHere(acts: Act[], device: string, point: string, now: number): string | undefined {
+  const begun = acts.findLast((a) => a.kind === 'visit.open' && a.about?.device === device && a.about.point === point && a.state !== 'refused' && now - Date.parse(a.at) < goesOn)
+  const id = begun?.about?.visit
+  return id && !acts.some((a) => a.kind === 'visit.finish' && a.about?.visit === id && a.state !== 'refused') ? id : undefined
 }
