@@ -39,25 +39,17 @@ const (
 // Regions is the map in force; it never changes, a new one takes its place.
 func (e *Engine) Regions() *geo.Map { return e.regions.now.Load() }
 
-// RegionsPut says what an import of regions did.
-type RegionsPut struct {
-	Added   int `json:"added"`
-	Changed int `json:"changed"`
-	Removed int `json:"removed"`
-	Same    int `json:"same"`
-}
-
 // PutRegions puts the regions of a checked file in the place of those of the same kinds in
 // the same districts, and then every point into the cell in which it now lies, except where
 // a person said the cell. key makes it idempotent.
-func (e *Engine) PutRegions(ctx context.Context, file []grid.Region, by grid.Actor, key string) (RegionsPut, error) {
+func (e *Engine) PutRegions(ctx context.Context, file []grid.Region, by grid.Actor, key string) (grid.RegionsPut, error) {
 	base := e.Regions()
 	next := geo.Merge(base, file) // before the turn: it has no time for that
 	if key != "" {
 		key = "regions/" + key
 	}
 	act := grid.Act{By: by, Via: "regions"}
-	done, err := as[RegionsPut](e.do(ctx, &command{name: "regions", key: key, act: act, do: func(b *batch) (any, error) {
+	done, err := as[grid.RegionsPut](e.do(ctx, &command{name: "regions", key: key, registry: true, act: act, do: func(b *batch) (any, error) {
 		if e.regions.next != base {
 			next = geo.Merge(e.regions.next, file)
 		}
@@ -71,17 +63,10 @@ func (e *Engine) PutRegions(ctx context.Context, file []grid.Region, by grid.Act
 	return done, e.PlaceAnew(within)
 }
 
-func (b *batch) putRegions(next *geo.Map, of int, by grid.Actor) (RegionsPut, error) {
+func (b *batch) putRegions(next *geo.Map, of int, by grid.Actor) (grid.RegionsPut, error) {
 	e := b.e
 	put, gone := geo.Diff(e.regions.next, next)
-	done := RegionsPut{Removed: len(gone), Same: of - len(put)}
-	for i := range put {
-		if _, old := e.regions.next.Region(put[i].Code); old {
-			done.Changed++
-		} else {
-			done.Added++
-		}
-	}
+	done := geo.Change(e.regions.next, next, of)
 	if len(put)+len(gone) == 0 {
 		return done, nil
 	}
@@ -131,7 +116,7 @@ func (b *batch) putPlacing(p *placing) error {
 // it does nothing.
 func (e *Engine) PlaceAnew(ctx context.Context) error {
 	for {
-		more, err := as[bool](e.do(ctx, &command{name: "regions.place", act: grid.Act{Via: "regions"}, do: func(b *batch) (any, error) { return b.placePiece() }}))
+		more, err := as[bool](e.do(ctx, &command{name: "regions.place", registry: true, act: grid.Act{Via: "regions"}, do: func(b *batch) (any, error) { return b.placePiece() }}))
 		if err != nil || !more {
 			return err
 		}

@@ -57,6 +57,20 @@ func Diff(m, next *Map) (put []grid.Region, gone []string) {
 	return put, gone
 }
 
+// Change counts what differs, of a file with that many regions.
+func Change(m, next *Map, of int) grid.RegionsPut {
+	put, gone := Diff(m, next)
+	out := grid.RegionsPut{Removed: len(gone), Same: of - len(put)}
+	for i := range put {
+		if _, old := m.Region(put[i].Code); old {
+			out.Changed++
+		} else {
+			out.Added++
+		}
+	}
+	return out
+}
+
 func same(a, b *grid.Region) bool {
 	x, y := *a, *b
 	x.Shape, y.Shape = nil, nil

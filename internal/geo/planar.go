@@ -94,3 +94,30 @@ func Area(s grid.Shape) float64 {
 	o := newOutline(&grid.Region{Shape: s})
 	return planeAt(o.box).polygons(s).Area()
 }
+
+// Union is the outline of all streets together.
+func Union(of []grid.Region) (s grid.Shape, err error) {
+	defer func() {
+		if odd := recover(); odd != nil {
+			err = fmt.Errorf("union: %v", odd)
+		}
+	}()
+	all := emptyBox()
+	for i := range of {
+		if of[i].Kind == grid.StreetRegion && len(of[i].Shape) > 0 {
+			all.join(newOutline(&of[i]).box)
+		}
+	}
+	at := planeAt(all)
+	var parts []geom.Geometry
+	for i := range of {
+		if of[i].Kind == grid.StreetRegion && len(of[i].Shape) > 0 {
+			parts = append(parts, at.polygons(of[i].Shape))
+		}
+	}
+	if len(parts) == 0 {
+		return nil, problem("streets_missing", "没有街道边界", "there are no streets with borders")
+	}
+	whole, err := geom.UnionMany(parts)
+	return at.shape(whole), err
+}

@@ -42,3 +42,11 @@ const (
 	PlacedByRegion = "region" // its position said so: it follows when borders change
 	PlacedByHand   = "hand"   // somebody said so: it stays
 )
+
+// RegionsPut says what an import of regions did.
+type RegionsPut struct {
+	Added   int `json:"added"`
+	Changed int `json:"changed"`
+	Removed int `json:"removed"`
+	Same    int `json:"same"`
+}
