@@ -146,7 +146,7 @@ func TestTheStreamTellsTheAdministratorOfDownlinksAndNoUnit(t *testing.T) {
 	c := Change{Downlinks: []grid.Downlink{{ID: "d1", State: grid.DownlinkSent}}}
 	seen := map[string]int{}
 	for _, by := range []grid.Actor{{Role: grid.RoleSupervisor}, {Role: grid.RoleUnit, Unit: "fire-1"}} {
-		r, err := w.server.hub.subscribe(by)
+		r, err := w.server.hub.subscribe(by, "")
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -44,6 +44,7 @@ func (s *Server) routes(api huma.API) {
 	s.profileRoutes(api)
 	s.streamRoute(api)
 	s.backupRoute(api)
+	s.fieldRoute(api)
 }
 
 // get and post describe an operation; the id is what client generators name it by.

@@ -82,8 +82,9 @@ func (c Change) notes() []note {
 	return out
 }
 
-// visible reports whether by may see n: a unit its own tickets and deliveries.
-func (n *note) visible(by grid.Actor) bool {
+// visible reports whether by may see n: a unit its own tickets and deliveries, a maintenance
+// contractor also the alarms that windows cover at the points in its hands.
+func (n *note) visible(by grid.Actor, hands string) bool {
 	if by.Role != grid.RoleUnit {
 		return true
 	}
@@ -94,6 +95,8 @@ func (n *note) visible(by grid.Actor) bool {
 		return v.Unit == by.Unit
 	case grid.Window:
 		return v.Holder == by.Unit
+	case grid.Alarm: // "is it you?" is asked of those who work there
+		return v.Cover != nil && hands != "" && v.Contractor == hands
 	}
 	return false
 }
@@ -108,6 +111,7 @@ type hub struct {
 // reader is one open stream. notes is closed when it is cut.
 type reader struct {
 	by    grid.Actor
+	hands string // the contractor in whose name by works, "" for none
 	notes chan note
 }
 
@@ -121,7 +125,7 @@ func (h *hub) publish(c Change) {
 	}
 	for _, n := range c.notes() {
 		for r := range h.readers {
-			if !n.visible(r.by) {
+			if !n.visible(r.by, r.hands) {
 				continue
 			}
 			select {
@@ -133,13 +137,13 @@ func (h *hub) publish(c Change) {
 	}
 }
 
-func (h *hub) subscribe(by grid.Actor) (*reader, error) {
+func (h *hub) subscribe(by grid.Actor, hands string) (*reader, error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if h.closed {
 		return nil, grid.Errorf(grid.Unavailable, "the gateway is stopping")
 	}
-	r := &reader{by: by, notes: make(chan note, queueLength)}
+	r := &reader{by: by, hands: hands, notes: make(chan note, queueLength)}
 	h.readers[r] = struct{}{}
 	return r, nil
 }
@@ -186,7 +190,11 @@ func (s *Server) streamRoute(api huma.API) {
 }
 
 func (s *Server) stream(ctx context.Context, by grid.Actor, in *streamInput) (*huma.StreamResponse, error) {
-	r, err := s.hub.subscribe(by)
+	hands, err := s.hands(ctx, by)
+	if err != nil {
+		return nil, err
+	}
+	r, err := s.hub.subscribe(by, hands)
 	if err != nil {
 		return nil, err
 	}

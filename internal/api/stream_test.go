@@ -92,7 +92,7 @@ func TestStreamResumesAfterTheLastEventWithoutLossOrRepetition(t *testing.T) {
 func TestEventCommittedDuringTheReplayIsSentOnce(t *testing.T) {
 	w := newWorld(t)
 	w.commitEvents(1, 3)
-	r, err := w.server.hub.subscribe(grid.Actor{Role: grid.RoleSupervisor})
+	r, err := w.server.hub.subscribe(grid.Actor{Role: grid.RoleSupervisor}, "")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -113,8 +113,8 @@ func TestEventCommittedDuringTheReplayIsSentOnce(t *testing.T) {
 
 func TestSlowReaderIsCutAndTheGatewayNeverWaits(t *testing.T) {
 	w := newWorld(t)
-	slow, _ := w.server.hub.subscribe(grid.Actor{Role: grid.RoleSupervisor})
-	other, _ := w.server.hub.subscribe(grid.Actor{Role: grid.RoleUnit, Unit: "fire-1"})
+	slow, _ := w.server.hub.subscribe(grid.Actor{Role: grid.RoleSupervisor}, "")
+	other, _ := w.server.hub.subscribe(grid.Actor{Role: grid.RoleUnit, Unit: "fire-1"}, "")
 	for n := range queueLength + 5 { // returns although nobody reads
 		w.server.Publish(Change{Events: []grid.Event{event(n)}})
 	}
@@ -134,7 +134,7 @@ func TestSlowReaderIsCutAndTheGatewayNeverWaits(t *testing.T) {
 
 func TestUnitStreamCarriesItsOwnTicketsAlone(t *testing.T) {
 	w := newWorld(t)
-	r, _ := w.server.hub.subscribe(grid.Actor{Role: grid.RoleUnit, Unit: "fire-1"})
+	r, _ := w.server.hub.subscribe(grid.Actor{Role: grid.RoleUnit, Unit: "fire-1"}, "")
 	w.server.Publish(Change{
 		Events: []grid.Event{event(1)}, Alarms: []grid.Alarm{{ID: "A"}}, Moves: []grid.MoveRecord{{Ticket: "T-city"}},
 		Tickets:    []grid.Ticket{ticket("T-city", "city-1"), ticket("T-fire", "fire-1")},
@@ -157,7 +157,7 @@ func TestUnitStreamCarriesItsOwnTicketsAlone(t *testing.T) {
 
 func TestResumeAfterAForgottenEventSaysThereIsAGap(t *testing.T) {
 	w := newWorld(t)
-	r, _ := w.server.hub.subscribe(grid.Actor{Role: grid.RoleSupervisor})
+	r, _ := w.server.hub.subscribe(grid.Actor{Role: grid.RoleSupervisor}, "")
 	w.server.hub.unsubscribe(r)
 	rec := newRecorder()
 	w.server.feed(t.Context(), rec.writer(), r, "long-gone")
@@ -169,7 +169,7 @@ func TestResumeAfterAForgottenEventSaysThereIsAGap(t *testing.T) {
 func TestStreamBeatsWhileNothingHappens(t *testing.T) {
 	w := newWorld(t)
 	w.server.Heartbeat = time.Millisecond
-	r, _ := w.server.hub.subscribe(grid.Actor{Role: grid.RoleSupervisor})
+	r, _ := w.server.hub.subscribe(grid.Actor{Role: grid.RoleSupervisor}, "")
 	rec := newRecorder()
 	rec.onWrite = func(s string) {
 		if s == ": heartbeat\n\n" {

@@ -49,7 +49,8 @@ func (s *Server) windowRoutes(api huma.API) {
 	}
 	op := post("/windows/{id}/touch", "touch-window", "windows", "Say that the technician's session is there")
 	op.Description = "A window over smoke points ends when its session was silent for two minutes: the technician's app calls this every 30 s."
-	route(s, api, adminOnly, answerWithin, op, s.touchWindow)
+	route(s, api, techniciansToo, answerWithin, op, s.touchWindow)
+	route(s, api, techniciansToo, answerWithin, get("/windows/{id}/questions", "list-window-questions", "windows", "The alarms for which a window asks now"), s.windowQuestions)
 	route(s, api, unitsToo, answerWithin, post("/permits/{id}/answer", "answer-permit", "permits", "Say for all open covers of a permit whether they are guarded"), s.answerPermit)
 	op = post("/alarms/{id}/answer", "answer-alarm", "alarms", "Answer the question that a window asks of an alarm")
 	op.Description = "Yes: it is the technician's test, or the open cover is guarded. No dispatches at once, and so does no answer in time."
@@ -80,8 +81,15 @@ func (s *Server) familyRoutes(api huma.API, f family) {
 		}
 		return w, err
 	}
-	route(s, api, adminOnly, answerWithin, get(f.path+"/{id}", "get-"+f.one, f.tag, "One "+f.one), func(ctx context.Context, _ grid.Actor, in *idInput) (*body[grid.Window], error) {
+	who := adminOnly
+	if f.kind == "" {
+		who = techniciansToo // their own, over points in their hands
+	}
+	route(s, api, who, answerWithin, get(f.path+"/{id}", "get-"+f.one, f.tag, "One "+f.one), func(ctx context.Context, by grid.Actor, in *idInput) (*body[grid.Window], error) {
 		w, err := one(ctx, in.ID)
+		if err == nil {
+			err = holds(by, &w)
+		}
 		return &body[grid.Window]{shown(w)}, err
 	})
 	op := post(f.path, "open-"+f.one, f.tag, "Open a "+f.one)
@@ -89,16 +97,26 @@ func (s *Server) familyRoutes(api huma.API, f family) {
 		op.Summary = "Plan or begin an exercise"
 	}
 	op.DefaultStatus = http.StatusCreated
-	route(s, api, adminOnly, answerWithin, op, func(ctx context.Context, by grid.Actor, in *openWindowInput) (*body[grid.Window], error) {
+	route(s, api, who, answerWithin, op, func(ctx context.Context, by grid.Actor, in *openWindowInput) (*body[grid.Window], error) {
 		w, err := in.window(f, by, s.Now().UTC())
 		if err != nil {
+			return nil, err
+		}
+		if err := s.forOwnWork(ctx, by, &w); err != nil {
 			return nil, err
 		}
 		w, err = s.Engine.OpenWindow(ctx, w)
 		return &body[grid.Window]{shown(w)}, err
 	})
-	route(s, api, adminOnly, answerWithin, post(f.path+"/{id}/extend", "extend-"+f.one, f.tag, "Move the end of an open "+f.one), func(ctx context.Context, by grid.Actor, in *extendWindowInput) (*body[grid.Window], error) {
-		if _, err := one(ctx, in.ID); err != nil {
+	own := func(ctx context.Context, by grid.Actor, id string) error {
+		w, err := one(ctx, id)
+		if err != nil {
+			return err
+		}
+		return holds(by, &w)
+	}
+	route(s, api, who, answerWithin, post(f.path+"/{id}/extend", "extend-"+f.one, f.tag, "Move the end of an open "+f.one), func(ctx context.Context, by grid.Actor, in *extendWindowInput) (*body[grid.Window], error) {
+		if err := own(ctx, by, in.ID); err != nil {
 			return nil, err
 		}
 		to, err := endOf(in.Body.To, in.Body.For, s.Now().UTC())
@@ -108,8 +126,8 @@ func (s *Server) familyRoutes(api huma.API, f family) {
 		w, err := s.Engine.ExtendWindow(ctx, in.ID, to, in.Body.By.actor(by), in.Body.Reason)
 		return &body[grid.Window]{shown(w)}, err
 	})
-	route(s, api, adminOnly, answerWithin, post(f.path+"/{id}/end", "end-"+f.one, f.tag, "End a "+f.one+": what it covers and is still active is judged again"), func(ctx context.Context, by grid.Actor, in *endWindowInput) (*body[grid.Window], error) {
-		if _, err := one(ctx, in.ID); err != nil {
+	route(s, api, who, answerWithin, post(f.path+"/{id}/end", "end-"+f.one, f.tag, "End a "+f.one+": what it covers and is still active is judged again"), func(ctx context.Context, by grid.Actor, in *endWindowInput) (*body[grid.Window], error) {
+		if err := own(ctx, by, in.ID); err != nil {
 			return nil, err
 		}
 		reason := ""

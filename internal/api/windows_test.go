@@ -188,7 +188,7 @@ func TestTheStreamTellsOfWindowsAndPostures(t *testing.T) {
 		t.Fatalf("notes are %+v: want a window without its session, and a posture", notes)
 	}
 	unit := grid.Actor{Role: grid.RoleUnit, Unit: "city-1"}
-	if other := (grid.Actor{Role: grid.RoleUnit, Unit: "fire-1"}); !notes[0].visible(unit) || notes[0].visible(other) || notes[1].visible(unit) {
+	if other := (grid.Actor{Role: grid.RoleUnit, Unit: "fire-1"}); !notes[0].visible(unit, "") || notes[0].visible(other, "") || notes[1].visible(unit, "") {
 		t.Error("a unit sees its own permits on the stream, and neither those of others nor postures")
 	}
 }

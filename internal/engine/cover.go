@@ -449,13 +449,13 @@ func (b *batch) answer(id string, a grid.WindowAnswer) error {
 func mayAnswer(w *grid.Window, a grid.WindowAnswer) error {
 	person := a.By.Role == grid.RoleOperator || a.By.Role == grid.RoleSupervisor
 	switch {
-	case a.By.Role == grid.RoleUnit && (w.Kind != grid.WindowPermit || a.By.Unit != w.Holder):
+	case a.By.Role == grid.RoleUnit && a.By.Unit != w.Holder:
 		return grid.Errorf(grid.Forbidden, "unit %s was not asked: want the holder of window %s", a.By.Unit, w.ID)
-	case !a.Yes || a.By.Role == grid.RoleUnit:
+	case !a.Yes || a.By.Role == grid.RoleUnit && w.Kind == grid.WindowPermit:
 		return nil
 	case w.Session != "" && w.Session != a.Session:
 		return grid.Errorf(grid.Forbidden, "session is another than that of window %s: want its own to say yes", w.ID)
-	case !person:
+	case !person && a.By.Role != grid.RoleUnit: // a unit is its technician, who knows the session
 		return grid.Errorf(grid.Forbidden, "answer by %s: want an operator or a supervisor, who names who said it", a.By.Role)
 	}
 	return nil
