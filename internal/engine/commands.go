@@ -146,10 +146,7 @@ func as[T any](v any, err error) (T, error) {
 
 // Put changes the registry: all of it or nothing.
 func (e *Engine) Put(ctx context.Context, points []grid.Point, devices []grid.Device, installations []grid.Installation, units []grid.Unit) error {
-	_, err := e.do(ctx, &command{name: "registry", do: func(b *batch) (any, error) {
-		return nil, b.put(points, devices, installations, units)
-	}})
-	return err
+	return e.PutAs(ctx, grid.Registration{Points: points, Devices: devices, Installations: installations, Units: units}, grid.Act{Via: "import"})
 }
 
 // put validates, writes the rows, and changes memory after the commit: nothing else of
@@ -159,6 +156,12 @@ func (b *batch) put(points []grid.Point, devices []grid.Device, installations []
 	installations, err := b.newInstallations(installations)
 	if err == nil {
 		err = b.checkChannels(units)
+	}
+	if err == nil {
+		installations, devices, err = b.displace(installations, devices)
+	}
+	if err == nil {
+		points, err = b.keepDescribed(points, devices, installations)
 	}
 	if err != nil {
 		return err
@@ -308,6 +311,7 @@ func (e *Engine) remember(points []grid.Point, devices []grid.Device, installati
 	for i := range devices {
 		e.memory.PutDevice(devices[i], e.isSafety(devices[i].Profile))
 		e.discovered.Remove(devices[i].Identity)
+		e.lastAt(&devices[i])
 		if s := devices[i].State; e.CredentialsChanged != nil && (s == grid.Barred || s == grid.Retired) {
 			e.CredentialsChanged(nil)
 		}
@@ -344,12 +348,17 @@ func (e *Engine) Claim(ctx context.Context, device grid.Device, installations []
 	if err := e.Put(ctx, nil, []grid.Device{device}, installations, nil); err != nil {
 		return 0, err
 	}
+	return e.replayWaiting(ctx, device.Identity)
+}
+
+// replayWaiting processes all frames of a device that wait.
+func (e *Engine) replayWaiting(ctx context.Context, id grid.Identity) (int, error) {
 	var ids []string
-	q := state.Query{State: "waiting", Device: string(device.Identity), Limit: 1000}
+	q := state.Query{State: "waiting", Device: string(id), Limit: 1000}
 	for {
 		page, err := e.store.ListQuarantine(ctx, q)
 		if err != nil {
-			return 0, fmt.Errorf("claim of %s: %w", device.Identity, err)
+			return 0, fmt.Errorf("claim of %s: %w", id, err)
 		}
 		for i := range page.Items {
 			ids = append(ids, page.Items[i].ID)

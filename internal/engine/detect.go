@@ -192,7 +192,7 @@ func (b *batch) row(s site) grid.Point {
 	case s.filed != nil:
 		return s.at
 	case s.hasPoint():
-	case s.at.Building != "":
+	case s.at.Building != "" || s.at.ID != "":
 		p := s.at
 		p.ID, p.Mode = "", s.mode
 		return p

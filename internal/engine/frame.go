@@ -50,6 +50,7 @@ func (b *batch) settle(d *decoded, held *grid.QuarantinedFrame) grid.Outcome {
 	}
 	dev := e.memory.DeviceAt(no)
 	if s := dev.State(); s == grid.Barred || s == grid.Retired {
+		b.barredSpeaks(no, d)
 		return b.hold(d, held, grid.BarredDevice, fmt.Sprintf("device %s is %s", f.Identity, s))
 	}
 	if d.envelopeErr != nil {

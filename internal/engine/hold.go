@@ -85,6 +85,10 @@ func (b *batch) warnOfSmoke(d *decoded, why grid.QuarantineReason, detail string
 				smoke, s.point, s.where = true, pt, row.ID
 			}
 		})
+		if pt, ok := e.lastPlace(no); ok && !s.hasPoint() && e.memory.PointAt(pt).Kind() == grid.Smoke {
+			smoke, s.at = true, b.siteOfBarred(no).at
+			detail += "; it was last at point " + s.at.ID
+		}
 		if !smoke {
 			return
 		}

@@ -49,6 +49,11 @@ func (b *batch) openTicket(s site, ep *grid.Alarm, d *decoded) {
 
 // place reads the point of a site; its words are not kept in memory.
 func (e *Engine) place(s site) grid.Point {
+	if s.at.ID != "" && !s.hasPoint() { // of a device that is at no point: where it was
+		s.where = s.at.ID
+		s.at = grid.Point{}
+		s.point = 0
+	}
 	if s.at.Building != "" || s.filed != nil {
 		return s.at
 	}

@@ -23,6 +23,7 @@ const (
 	EventFireDoorOpen     EventType = "fire_door.open"
 	EventDeviceTamper     EventType = "device.tamper"
 	EventDeviceStolen     EventType = "device.stolen"
+	EventDeviceBarred     EventType = "device.barred" // one that was taken out still speaks
 	EventDeviceOffline    EventType = "device.offline"
 	EventBatteryLow       EventType = "device.battery_low"
 	EventGatewaySilent    EventType = "gateway.silent"

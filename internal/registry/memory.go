@@ -58,6 +58,7 @@ type PointRow struct {
 	device DeviceNo
 	kind   uint8
 	mode   uint8
+	state  uint8
 }
 
 type channelRow struct {
@@ -68,6 +69,7 @@ type channelRow struct {
 var (
 	kinds  = [...]grid.Kind{"", grid.Door, grid.Parking, grid.Manhole, grid.Smoke}
 	modes  = [...]grid.Mode{grid.Live, grid.Test, grid.Exercise, grid.Simulated}
+	lives  = [...]grid.PointState{grid.PointActive, grid.PointPlanned, grid.PointPending, grid.PointRetired}
 	states = [...]grid.DeviceState{grid.Registered, grid.Installed, grid.Barred, grid.Retired}
 )
 
@@ -166,6 +168,7 @@ func (m *Memory) PutPoint(p grid.Point) PointNo {
 	row.build = m.strs.add(p.Building)
 	row.kind = number(kinds[:], p.Kind)
 	row.mode = number(modes[:], p.Mode)
+	row.state = number(lives[:], p.State)
 	return n
 }
 
@@ -328,6 +331,10 @@ func (m *Memory) Scope(p *PointRow) grid.Scope { return m.places[p.scope] }
 func (p *PointRow) Kind() grid.Kind  { return kinds[p.kind] }
 func (p *PointRow) Mode() grid.Mode  { return modes[p.mode] }
 func (p *PointRow) Device() DeviceNo { return p.device }
+
+// Planned and Retired tell where a point is in its life.
+func (p *PointRow) Planned() bool { return lives[p.state] == grid.PointPlanned }
+func (p *PointRow) Retired() bool { return lives[p.state] == grid.PointRetired }
 
 // State, Mode, Lane and Interval (0: the profile's) of a device.
 func (d *DeviceRow) State() grid.DeviceState { return states[d.state] }
