@@ -50,7 +50,7 @@ type mark struct {
 	ledger                                                         []grid.LedgerRow
 	cursors                                                        cursors
 	time                                                           time.Time
-	hotspots                                                       int
+	hotspots, labels, ignored                                      int
 	imports, pieces                                                int
 	regions, regionsGone                                           int
 	points, devices, installations, units, sites, buildings        int
@@ -69,7 +69,7 @@ func (b *batch) mark() mark {
 		sites: len(r.Sites), buildings: len(r.Buildings), changes: len(r.Changes), photos: len(r.Photos),
 		gonePoints: len(r.Gone.Points), goneDevices: len(r.Gone.Devices), goneInstallations: len(r.Gone.Installations),
 		regions: len(r.Regions), regionsGone: len(r.RegionsGone),
-		hotspots: len(r.Hotspots), imports: len(r.Imports), pieces: len(r.ImportPieces),
+		hotspots: len(r.Hotspots), labels: len(r.Labels), ignored: len(r.Ignored), imports: len(r.Imports), pieces: len(r.ImportPieces),
 		versions: len(r.Versions), rollouts: len(r.Rollouts), credentials: len(r.Credentials), windows: len(b.windows), postures: len(r.Postures),
 		contacts: len(r.Contacts), rosters: len(r.Rosters), shifts: len(r.Shifts),
 		rounds: len(b.rounds), contracts: len(r.Contracts), handed: len(r.Handed), noEntries: len(r.NoEntries),
@@ -92,7 +92,7 @@ func (b *batch) rollback(m mark) {
 	r.Quarantine, r.Evidence, r.Commands = r.Quarantine[:m.quarantine], r.Evidence[:m.cases], r.Commands[:m.keys]
 	r.Audit, r.Versions, r.Rollouts = r.Audit[:m.audit], r.Versions[:m.versions], r.Rollouts[:m.rollouts]
 	r.Credentials, r.Files = r.Credentials[:m.credentials], r.Files[:m.files]
-	r.Hotspots = r.Hotspots[:m.hotspots]
+	r.Hotspots, r.Labels, r.Ignored = r.Hotspots[:m.hotspots], r.Labels[:m.labels], r.Ignored[:m.ignored]
 	r.Regions, r.RegionsGone = r.Regions[:m.regions], r.RegionsGone[:m.regionsGone]
 	r.Imports, r.ImportPieces = r.Imports[:m.imports], r.ImportPieces[:m.pieces]
 	r.Points, r.Devices, r.Installations, r.Units = r.Points[:m.points], r.Devices[:m.devices], r.Installations[:m.installations], r.Units[:m.units]
@@ -141,6 +141,7 @@ func (b *batch) empty() bool {
 	r := &b.rows
 	return b.cursors == b.e.cursors && len(r.Regions)+len(r.RegionsGone) == 0 && len(r.Imports)+len(r.ImportPieces) == 0 && !b.touchesRegistry() && len(b.alarms)+len(b.incidents)+len(b.tickets)+len(b.deliveries)+len(b.downlinks)+len(b.windows)+len(b.hazards)+len(r.Postures) == 0 &&
 		len(r.Sites)+len(r.Buildings)+len(r.Changes)+len(r.Photos) == 0 &&
+		len(r.Labels)+len(r.Ignored) == 0 &&
 		len(b.rounds)+len(r.Contracts)+len(r.Handed)+len(r.NoEntries) == 0 &&
 		len(r.Events)+len(r.Moves)+len(r.Attempts)+len(r.Quarantine)+len(r.Commands)+len(r.Ledger) == 0 &&
 		len(r.Points)+len(r.Devices)+len(r.Installations)+len(r.Units)+len(r.Down)+len(r.Suspects)+len(r.Meta)+len(r.Audit)+len(r.Files)+len(r.Rollouts)+len(r.Credentials)+len(r.Contacts)+len(r.Rosters)+len(r.Shifts) == 0

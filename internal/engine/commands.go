@@ -342,34 +342,6 @@ func (e *Engine) remember(points []grid.Point, devices []grid.Device, installati
 	e.soft.forget()
 }
 
-// Claim registers a discovered device, installs it, and processes its frames from the
-// quarantine: they fill history, and what is still active is raised.
-func (e *Engine) Claim(ctx context.Context, device grid.Device, installations []grid.Installation) (int, error) {
-	if err := e.Put(ctx, nil, []grid.Device{device}, installations, nil); err != nil {
-		return 0, err
-	}
-	return e.replayWaiting(ctx, device.Identity)
-}
-
-// replayWaiting processes all frames of a device that wait.
-func (e *Engine) replayWaiting(ctx context.Context, id grid.Identity) (int, error) {
-	var ids []string
-	q := state.Query{State: "waiting", Device: string(id), Limit: 1000}
-	for {
-		page, err := e.store.ListQuarantine(ctx, q)
-		if err != nil {
-			return 0, fmt.Errorf("claim of %s: %w", id, err)
-		}
-		for i := range page.Items {
-			ids = append(ids, page.Items[i].ID)
-		}
-		if q.Cursor = page.Next; q.Cursor == "" {
-			break
-		}
-	}
-	return e.Replay(ctx, ids, grid.Actor{Role: grid.RoleSystem, Name: "claim"})
-}
-
 const (
 	replayChunk   = 256              // quarantined frames that one command handles
 	replayEndWait = 10 * time.Second // for the end of one that was broken off
@@ -626,20 +598,6 @@ func (e *Engine) PruneQuarantine(ctx context.Context) (int, error) {
 		return 0, err
 	}
 	return e.Discard(ctx, ids, grid.Actor{Role: grid.RoleSystem, Name: "limit"}, "the quarantine is full")
-}
-
-// Discovered lists who is heard and not registered, newest last word first.
-func (e *Engine) Discovered(ctx context.Context, limit int) ([]grid.Discovered, error) {
-	return as[[]grid.Discovered](e.do(ctx, &command{name: "discovered", do: func(*batch) (any, error) {
-		out := make([]grid.Discovered, 0, e.discovered.Len())
-		for _, id := range e.discovered.Keys() {
-			if d, ok := e.discovered.Peek(id); ok {
-				out = append(out, *d)
-			}
-		}
-		newestFirst(out)
-		return out[:min(len(out), limit)], nil
-	}}))
 }
 
 // LivePoint gives the newest value of each signal of a point.

@@ -123,7 +123,7 @@ func (b *batch) unknown(d *decoded, held *grid.QuarantinedFrame) grid.Outcome {
 		detail += ", and " + d.envelopeErr.Error()
 	}
 	if held == nil {
-		b.e.discover(d)
+		b.discover(d)
 	}
 	return b.hold(d, held, grid.UnknownDevice, detail)
 }
@@ -131,14 +131,18 @@ func (b *batch) unknown(d *decoded, held *grid.QuarantinedFrame) grid.Outcome {
 // discover notes an identity that nobody registered. The list is bounded: a storm of
 // invented identities pushes out other strangers, never a registered device, and the
 // frames stay in quarantine.
-func (e *Engine) discover(d *decoded) {
-	f := &d.frame
+func (b *batch) discover(d *decoded) {
+	e, f := b.e, &d.frame
 	seen, ok := e.discovered.Get(f.Identity)
 	if !ok {
 		seen = &grid.Discovered{Identity: f.Identity, First: f.Received}
 		e.discovered.Add(f.Identity, seen)
+		b.undo = append(b.undo, func() { e.discovered.Remove(seen.Identity) })
+		if tell := e.Discover; tell != nil {
+			b.after = append(b.after, func() { tell(*seen) })
+		}
 	}
-	seen.Last, seen.Source = f.Received, f.Source
+	seen.Last, seen.Source, seen.Transport = f.Received, f.Source, f.Transport
 	seen.Frames++
 	guessed(seen, d.guesses)
 }

@@ -205,7 +205,7 @@ func (e *Engine) loadPending(ctx context.Context) error {
 	if err := errors.Join(e.loadDownlinks(ctx), e.loadHazards(ctx), e.loadRounds(ctx)); err != nil {
 		return err
 	}
-	return e.loadDiscovered(ctx)
+	return errors.Join(e.loadDiscovered(ctx), e.loadIgnored(ctx))
 }
 
 // loadDiscovered works out from the quarantine who is waiting to be claimed.
@@ -216,9 +216,12 @@ func (e *Engine) loadDiscovered(ctx context.Context) error {
 	}
 	for i := range page.Items {
 		q := &page.Items[i]
+		if _, known := e.memory.Device(q.Frame.Identity); known {
+			continue // finishClaims processes them
+		}
 		seen, ok := e.discovered.Get(q.Frame.Identity)
 		if !ok {
-			seen = &grid.Discovered{Identity: q.Frame.Identity, Last: q.At, Source: q.Frame.Source, Guess: q.Guess}
+			seen = &grid.Discovered{Identity: q.Frame.Identity, Last: q.At, Source: q.Frame.Source, Transport: q.Frame.Transport, Guess: q.Guess}
 			e.discovered.Add(q.Frame.Identity, seen)
 			d := &decoded{frame: q.Frame}
 			e.dec.decode(d)
