@@ -12,7 +12,7 @@ import (
 )
 
 func (a *app) deviceCommand() *cobra.Command {
-	return group("device", "Add, import, list and retire devices", a.deviceList(), a.deviceShow(), a.deviceAdd(), a.deviceImport(), a.deviceRetire(), a.deviceKey())
+	return group("device", "Add, import, list and retire devices", a.deviceList(), a.deviceShow(), a.deviceAdd(), a.deviceImport(), a.deviceExport(), a.deviceRetire(), a.deviceKey())
 }
 
 func (a *app) deviceList() *cobra.Command {
@@ -136,9 +136,11 @@ func (a *app) deviceAdd() *cobra.Command {
 
 func (a *app) deviceImport() *cobra.Command {
 	var dryRun bool
+	var sheet sheetFlags
 	cmd := &cobra.Command{
-		Use: "import <file>", Short: "Import points, devices, installations and units from a registry file (\"-\": standard input)", Args: args(cobra.ExactArgs(1)),
-		Long: "Import a registry file, all of it or nothing; see docs/configuration.md for its form.",
+		Use: "import <file>", Short: "Import points, devices, installations and units from a sheet (CSV, XLSX) or a registry file (\"-\": standard input)", Args: args(cobra.ExactArgs(1)),
+		Long:    "Import a sheet (docs/import.md) or a registry file (docs/configuration.md), all of it or nothing.",
+		Example: "  gridgate device import 安装表.xlsx --dry-run\n  gridgate device import template --lang zh -o 安装表.xlsx",
 		RunE: func(cmd *cobra.Command, argv []string) error {
 			b, err := a.readFile(argv[0])
 			if err != nil {
@@ -147,6 +149,10 @@ func (a *app) deviceImport() *cobra.Command {
 			c, err := a.client()
 			if err != nil {
 				return err
+			}
+			if isSheet(argv[0], b) {
+				sheet.dryRun = dryRun
+				return a.importSheet(cmd.Context(), c, argv[0], b, sheet)
 			}
 			n, err := c.Import(cmd.Context(), b, dryRun)
 			if err != nil {
@@ -161,7 +167,13 @@ func (a *app) deviceImport() *cobra.Command {
 			})
 		},
 	}
-	cmd.Flags().BoolVar(&dryRun, "dry-run", false, "check the file and change nothing")
+	f := cmd.Flags()
+	f.BoolVar(&dryRun, "dry-run", false, "check the file and change nothing")
+	f.BoolVar(&sheet.skipBad, "skip-bad", false, "of a sheet: apply the good rows though there are bad ones")
+	f.BoolVar(&sheet.rows, "rows", false, "of a sheet: show the result of each row")
+	f.StringVar(&sheet.kind, "kind", "auto", "of a sheet: points, devices, installations or buildings")
+	f.StringVar(&sheet.lang, "lang", "en", "language of the problems: zh or en")
+	cmd.AddCommand(a.importCommands()...)
 	return cmd
 }
 

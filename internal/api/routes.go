@@ -26,6 +26,7 @@ const (
 func (s *Server) routes(api huma.API) {
 	s.meRoute(api)
 	s.registryRoutes(api)
+	s.importRoutes(api)
 	s.tileRoutes(api)
 	s.credentialRoutes(api)
 	s.eventRoutes(api)

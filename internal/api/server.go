@@ -43,6 +43,8 @@ type Deps struct {
 	// Workbench tries and rolls out versions of profiles.
 	Workbench Workbench
 
+	// Imports takes sheets of the registry in and out. Optional.
+	Imports Imports
 	// Files keeps photos and documents behind tickets.
 	Files Files
 

@@ -23,6 +23,7 @@ type Store interface {
 	ListDevices(context.Context, Query) (Page[grid.Device], error)
 	ListInstallations(context.Context, Query) (Page[grid.Installation], error)
 	ListUnits(context.Context, Query) (Page[grid.Unit], error)
+	ListImports(context.Context, Query) (Page[grid.Import], error)
 	ListEvents(context.Context, Query) (Page[grid.Event], error)
 	ListAlarms(context.Context, Query) (Page[grid.Alarm], error)
 	File(ctx context.Context, id string) (grid.EvidenceFile, error)

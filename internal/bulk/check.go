@@ -164,11 +164,12 @@ type stock struct {
 	points    map[string]*grid.Point
 	devices   map[grid.Identity]*grid.Device
 	at        map[string]*grid.Installation // by device and channel
+	there     map[string]*grid.Installation // by point and channel
 	buildings map[string]*grid.Building
 }
 
 func (c *checker) stock(ctx context.Context, rows []*parsed) (*stock, error) {
-	s := &stock{map[string]*grid.Point{}, map[grid.Identity]*grid.Device{}, map[string]*grid.Installation{}, map[string]*grid.Building{}}
+	s := &stock{map[string]*grid.Point{}, map[grid.Identity]*grid.Device{}, map[string]*grid.Installation{}, map[string]*grid.Installation{}, map[string]*grid.Building{}}
 	var points, buildings []string
 	var devices []grid.Identity
 	for _, p := range rows {
@@ -194,7 +195,9 @@ func (c *checker) stock(ctx context.Context, rows []*parsed) (*stock, error) {
 			s.devices[r.Devices[i].Identity] = &r.Devices[i]
 		}
 		for i := range r.Installations {
-			s.at[channelKey(r.Installations[i].Device, r.Installations[i].Channel)] = &r.Installations[i]
+			in := &r.Installations[i]
+			s.at[channelKey(in.Device, in.Channel)] = in
+			s.there[channelKey(grid.Identity(in.Point), in.Channel)] = in
 		}
 	}
 	if len(buildings) > 0 {
@@ -291,6 +294,7 @@ func (c *checker) note(p *parsed, wrong bool) {
 	mark("b", p.building.ID, ofBuilding)
 	if p.device.Identity != "" && p.point.ID != "" {
 		mark("c", channelKey(p.device.Identity, p.in.Channel), 0)
+		mark("s", channelKey(grid.Identity(p.point.ID), p.in.Channel), 0)
 	}
 }
 
@@ -381,6 +385,10 @@ func (c *checker) point(p *parsed, s *stock, v *verdict) {
 		}
 		return
 	}
+	if !known {
+		after.point.State = grid.PointActive
+	}
+	after.point.Privacy = cmp.Or(after.point.Privacy, registry.PrivacyOf(&after.point))
 	if err := registry.CheckPoint(&after.point); err != nil {
 		v.wrong("", id, wordsOf(err, "登记规则不允许"))
 		return
@@ -578,6 +586,14 @@ func (c *checker) installation(p *parsed, s *stock, v *verdict) {
 	if !c.pointThere(p, s, v) || len(v.problems) > 0 {
 		return
 	}
+	if old, ok := c.before(p, "s"+channelKey(grid.Identity(point), channel)); ok && !old.wrong {
+		v.wrong(c.header(keyPoint), point, say("第 %d 行已在这个点位安装设备", "row %d installs a device at this point already", old.row))
+		return
+	}
+	if other := s.there[channelKey(grid.Identity(point), channel)]; other != nil && other.Device != id {
+		v.wrong(c.header(keyPoint), point, say("点位上已有设备 %s：换设备请用“更换”", "device %s is at this point: want it replaced by its own command", other.Device))
+		return
+	}
 	if p.in.From.After(c.now.Add(24 * time.Hour)) {
 		v.wrong(c.header(keyFrom), p.in.From.Format(time.RFC3339), say("安装时间在将来", "lies in the future"))
 		return
@@ -605,6 +621,23 @@ func (c *checker) installation(p *parsed, s *stock, v *verdict) {
 	}
 	v.installations = append(v.installations, in)
 	v.changes = append(v.changes, changeOf(v.Row, nil, &in))
+	if planned := s.points[point]; planned != nil && planned.State == grid.PointPlanned {
+		v.activate(planned)
+	}
+}
+
+// activate makes a planned point one with a device.
+func (v *verdict) activate(old *grid.Point) {
+	if len(v.points) == 0 {
+		v.points = append(v.points, *old)
+		v.changes = append(v.changes, change{N: v.Row, Kind: "point", ID: old.ID, Was: image(old)})
+	}
+	v.points[0].State = grid.PointActive
+	for i := range v.changes {
+		if v.changes[i].Kind == "point" {
+			v.changes[i].Sum = sumPoint(&v.points[0])
+		}
+	}
 }
 
 // pointThere tells whether the point of a row is registered, or stands in a row that is sound.
@@ -648,10 +681,10 @@ func (c *checker) building(p *parsed, s *stock, v *verdict) {
 	after := c.over(&before, p, ofBuilding)
 	b := &after.building
 	b.Mode = cmp.Or(b.Mode, grid.Live)
-	if b.Name == "" {
-		v.wrong(c.header("building_name"), "", say("没有楼栋名称：请填写", "building name is empty: want one"))
-	}
 	c.buildingAt(p, old, b, v)
+	if err := registry.CheckBuilding(b); err != nil && len(v.problems) == 0 {
+		v.wrong("", id, wordsOf(err, "登记规则不允许"))
+	}
 	fields := c.differences(&before, &after, ofBuilding)
 	v.result(known, fields)
 	if len(fields) == 0 && known || len(v.problems) > 0 {
@@ -700,7 +733,12 @@ func sum[T any](row *T) string {
 	return fmt.Sprintf("%016x", h.Sum64())
 }
 
-func sumPoint(p *grid.Point) string { return sum(p) }
+// sumPoint leaves out whose hands a point is in: contracts move it by themselves.
+func sumPoint(p *grid.Point) string {
+	row := *p
+	row.Contractor = ""
+	return sum(&row)
+}
 
 // sumDevice leaves out what a frame changes.
 func sumDevice(d *grid.Device) string {

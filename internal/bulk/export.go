@@ -192,9 +192,9 @@ var installersSheet = []string{
 
 // Template writes an empty sheet: headers, an example and hints. The two rows below the headers
 // are to be deleted or written over; handed in as it is, the hints are refused.
-func Template(kind grid.ImportKind, format, lang string, w io.Writer) error {
+func (j *Jobs) Template(kind grid.ImportKind, format, lang string, w io.Writer) error {
 	var cols []column
-	all := columns()
+	all := j.all
 	if kind == grid.ImportAuto {
 		for _, k := range installersSheet {
 			for i := range all {

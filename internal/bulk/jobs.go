@@ -547,7 +547,7 @@ func (p *piece) report(verdicts []*verdict) {
 // gather makes a piece of verdicts, over what waits already.
 func (p *piece) gather(verdicts []*verdict) (next grid.ImportPiece, rows int) {
 	next = p.next
-	next.Import, next.From = p.m.ID, p.m.Done
+	next.Import, next.By, next.From = p.m.ID, p.m.By, p.m.Done
 	next.To = max(next.To, next.From)
 	var changes []change
 	for _, v := range verdicts {
@@ -605,7 +605,7 @@ func (j *Jobs) undo(ctx context.Context, m grid.Import) (grid.Import, error) {
 			if err != nil {
 				return m, grid.Errorf(grid.Unavailable, "%w", err)
 			}
-			u.Import, u.Piece, u.Last = m.ID, n, m.Done == len(pieces)-1
+			u.Import, u.By, u.Piece, u.Last = m.ID, m.By, n, m.Done == len(pieces)-1
 			next, err := j.Engine.UndoImported(ctx, *u)
 			if grid.CodeOf(err) == grid.Conflict && err != nil && try < tries && ctx.Err() == nil {
 				continue

@@ -77,7 +77,12 @@ func (b *batch) touchesRegistry() bool {
 // PutImported puts one piece of an import in force. The same piece again changes nothing.
 func (e *Engine) PutImported(ctx context.Context, p grid.ImportPiece) (grid.Import, error) {
 	key := pieceKey("import", p.Import, p.From)
-	return as[grid.Import](e.do(ctx, &command{name: "import", key: key, do: func(b *batch) (any, error) { return b.putImported(&p) }}))
+	return as[grid.Import](e.do(ctx, &command{name: "import", key: key, registry: true, act: actOf(p.Import, p.By), do: func(b *batch) (any, error) { return b.putImported(&p) }}))
+}
+
+// actOf is what the history says of an import.
+func actOf(id string, by grid.Actor) grid.Act {
+	return grid.Act{By: by, Via: "import", Reason: "import " + id}
 }
 
 func (b *batch) putImported(p *grid.ImportPiece) (any, error) {
@@ -112,6 +117,10 @@ func (b *batch) putImported(p *grid.ImportPiece) (any, error) {
 // place puts rows that are whole: nothing of them is completed or compared here.
 func (b *batch) place(points []grid.Point, devices []grid.Device, installations []grid.Installation) error {
 	e := b.e
+	for i := range points {
+		b.followBorders(&points[i])
+	}
+	b.intoHands(points)
 	for i := range devices {
 		if _, err := e.profiles.Get(devices[i].Profile); err != nil {
 			return grid.Errorf(grid.Invalid, "device %s: profile %q: %w", devices[i].Identity, devices[i].Profile, err)
@@ -176,7 +185,7 @@ func (e *Engine) wasHeard(id grid.Identity) bool {
 // taken out.
 func (e *Engine) UndoImported(ctx context.Context, u grid.ImportUndo) (grid.Import, error) {
 	key := pieceKey("import-undo", u.Import, u.Piece)
-	return as[grid.Import](e.do(ctx, &command{name: "import", key: key, do: func(b *batch) (any, error) { return b.undoImported(&u) }}))
+	return as[grid.Import](e.do(ctx, &command{name: "import", key: key, registry: true, act: actOf(u.Import, u.By), do: func(b *batch) (any, error) { return b.undoImported(&u) }}))
 }
 
 func (b *batch) undoImported(u *grid.ImportUndo) (any, error) {

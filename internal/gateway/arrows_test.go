@@ -28,13 +28,14 @@ var arrows = map[string][]string{
 	"internal/api":      {"internal/alarm", "internal/evidence", "internal/figures", "internal/geo", "internal/profile", "internal/state"}, // the shapes of what it reads
 	"internal/registry": {"internal/geo"},
 	"internal/broker":   {"internal/intake"},
+	"internal/bulk":     {"internal/geo", "internal/registry"}, // what a row of a sheet must be
 	"internal/coap":     {"internal/intake"},
 	"internal/mqtt":     {"internal/intake"},
 	"internal/serial":   {"internal/gb26875", "internal/intake"},
 	"internal/dispatch": {"internal/gb26875"}, // its frames, up to a higher centre
 	"internal/gateway": {
 		"configs", "firmware-profiles",
-		"internal/alarm", "internal/api", "internal/auth", "internal/broker", "internal/calendar", "internal/coap", "internal/console", "internal/dispatch", "internal/downlink", "internal/engine", "internal/envelope", "internal/evidence", "internal/figures", "internal/geo",
+		"internal/alarm", "internal/api", "internal/auth", "internal/broker", "internal/bulk", "internal/calendar", "internal/coap", "internal/console", "internal/dispatch", "internal/downlink", "internal/engine", "internal/envelope", "internal/evidence", "internal/figures", "internal/geo",
 		"internal/hazard", "internal/influx", "internal/journal", "internal/mqtt", "internal/people", "internal/profile", "internal/registry", "internal/serial",
 		"internal/state", "internal/ticket",
 	},

@@ -27,6 +27,7 @@ import (
 	"gridgate/internal/api"
 	"gridgate/internal/auth"
 	"gridgate/internal/broker"
+	"gridgate/internal/bulk"
 	"gridgate/internal/calendar"
 	"gridgate/internal/coap"
 	"gridgate/internal/console"
@@ -74,6 +75,7 @@ type Gateway struct {
 	boards       chan struct{} // as many as may be worked out at a time
 	alarmRules   *alarm.Rules
 	files        *evidence.Files
+	imports      *bulk.Jobs
 	engine       *engine.Engine
 	dispatcher   *dispatch.Dispatcher
 	connectors   map[string]grid.Connector
@@ -173,6 +175,7 @@ func (g *Gateway) serve(ctx context.Context, run *group) error {
 	}
 	g.runCoAP(ctx, run, in)
 	run.start(ctx, "downlinks", g.outbox.Run)
+	run.start(ctx, "imports", g.imports.Run)
 	if g.listener != nil {
 		run.start(ctx, "api", func(ctx context.Context) error { return g.api.Run(ctx, g.listener) })
 	}
@@ -220,6 +223,9 @@ func (g *Gateway) open(ctx context.Context) error {
 		return err
 	}
 	g.makeOutbox()
+	if err := g.makeImports(); err != nil {
+		return err
+	}
 	return g.makeAPI()
 }
 
@@ -499,7 +505,7 @@ const routes = 100_000
 
 func (g *Gateway) makeAPI() error {
 	d := api.Deps{
-		Files: g.files, Store: g.store, Engine: faces{g.engine, g}, Frames: g.journal, Workbench: g.engine, Parse: g.parseRegistry, Faces: g.faces, Pages: console.Pages(), Backup: g.backup, Ready: g.health,
+		Imports: g.imports, Files: g.files, Store: g.store, Engine: faces{g.engine, g}, Frames: g.journal, Workbench: g.engine, Parse: g.parseRegistry, Faces: g.faces, Pages: console.Pages(), Backup: g.backup, Ready: g.health,
 		Channels: g.channels, Filer: g.engine, Hazards: g.store, Links: g.links, Peers: g.peers, Credentials: g.credentials, Figures: g.board, People: g.folk, AlarmRules: g.alarmRules,
 		Who:     (&auth.Keeper{Admin: g.token, Unit: g.store.UnitByToken}).Who,
 		Metrics: g.metrics(), Log: g.log, Version: Version,

@@ -88,6 +88,7 @@ type ImportRow struct {
 type ImportPiece struct {
 	Import                    string
 	From, To                  int // rows of the sheet: From is where the import stands, To where it stands then
+	By                        Actor
 	Registry                  uint64
 	Points                    []Point
 	Buildings                 []Building
@@ -102,6 +103,7 @@ type ImportPiece struct {
 type ImportUndo struct {
 	Import        string
 	Piece         int // the one that is taken back
+	By            Actor
 	Registry      uint64
 	Points        []Point // as they were
 	Buildings     []Building

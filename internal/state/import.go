@@ -142,8 +142,8 @@ func (s *Store) ImportKept(ctx context.Context, id string, most int) (out []grid
 	return out, err
 }
 
-// Registered gives those of some points, devices and their present installations that are
-// registered, as of one commit.
+// Registered gives those of some points and devices that are registered, and the present
+// installations of and at them, as of one commit.
 func (s *Store) Registered(ctx context.Context, points []string, devices []grid.Identity) (r grid.Registration, err error) {
 	var ids, identities args
 	ids.doc(points)
@@ -156,7 +156,8 @@ func (s *Store) Registered(ctx context.Context, points []string, devices []grid.
 			if r.Devices, err = all(ctx, conn, &deviceTable, "WHERE identity IN (SELECT value FROM json_each(?))", identities.vals[0].Value); err != nil {
 				return err
 			}
-			r.Installations, err = all(ctx, conn, &installationTable, "WHERE device IN (SELECT value FROM json_each(?)) AND ended = 0", identities.vals[0].Value)
+			r.Installations, err = all(ctx, conn, &installationTable, "WHERE device IN (SELECT value FROM json_each(?1)) AND ended = 0 UNION SELECT "+installationTable.cols+
+				" FROM installations WHERE point IN (SELECT value FROM json_each(?2)) AND ended = 0", identities.vals[0].Value, ids.vals[0].Value)
 			return err
 		})
 	})
