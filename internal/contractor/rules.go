@@ -106,8 +106,12 @@ func Parse(name string, data []byte, calendars *calendar.Calendars) (*Rules, err
 	return r, nil
 }
 
-// Battery is what is in a device of a profile; "" when nobody has said so.
-func (r *Rules) Battery(profile string) (typ string, count int) {
+// Battery is what is in a device: as its own row says, else as its profile's line here; ""
+// when nobody has said so.
+func (r *Rules) Battery(own grid.Battery, profile string) (typ string, count int) {
+	if own.Type != "" {
+		return own.Type, max(1, own.Cells)
+	}
 	profile, _, _ = strings.Cut(profile, "@")
 	for _, b := range r.batteries {
 		for _, p := range b.Profiles {

@@ -63,6 +63,7 @@ type SeasonDay struct {
 type Ending struct {
 	grid.BatteryEnd
 	Point grid.Point
+	Own   grid.Battery // as the device's own row says
 	Round string
 }
 
@@ -121,7 +122,7 @@ func (r *Rules) SeasonOf(all []Ending, days []Day, stops, within int, now time.T
 }
 
 func (r *Rules) seasonPoint(e *Ending, now time.Time) SeasonPoint {
-	typ, count := r.Battery(e.Profile)
+	typ, count := r.Battery(e.Own, e.Profile)
 	return SeasonPoint{
 		BatteryEnd: e.BatteryEnd, Name: cmp.Or(e.Point.Name, e.Point.ID), Floor: e.Point.Floor, Room: e.Point.Room,
 		Ends: endOf(&e.BatteryEnd, now), Battery: cmp.Or(typ, UnknownBattery), Count: count, Round: e.Round,
@@ -139,15 +140,15 @@ func (r *Rules) BatteryWork(e *Ending, now time.Time) Candidate {
 	return Candidate{
 		Job: grid.Job{
 			Ticket: e.Ticket, Type: grid.EventBatteryLow, Point: p.ID, Name: p.Name, Floor: p.Floor, Room: p.Room, Device: e.Device,
-			Battery: r.BatteryWords(e.Profile), Due: endOf(&e.BatteryEnd, now),
+			Battery: r.BatteryWords(e.Own, e.Profile), Due: endOf(&e.BatteryEnd, now),
 		},
 		Key: KeyOf(p), Building: p.Building, Place: PlaceOf(p), Lon: p.Lon, Lat: p.Lat,
 	}
 }
 
-// BatteryWords is the battery of a profile in words: 2 × ER17505.
-func (r *Rules) BatteryWords(profile string) string {
-	typ, count := r.Battery(profile)
+// BatteryWords is the battery of a device in words: 2 × ER17505.
+func (r *Rules) BatteryWords(own grid.Battery, profile string) string {
+	typ, count := r.Battery(own, profile)
 	if typ == "" {
 		return ""
 	}

@@ -24,7 +24,8 @@ const (
 )
 
 // AssignContractor gives the points of a place to a contractor ("": to nobody), and those that are registered
-// there later without one. Contracts for parts of that place end. The same again changes nothing.
+// there later without one. Contracts for parts of that place end; of others the newest word holds. The same again
+// moves what has come since.
 func (e *Engine) AssignContractor(ctx context.Context, c grid.Contract, key string) (grid.Contract, error) {
 	if key != "" {
 		key = "contract/" + key
@@ -46,7 +47,7 @@ func (b *batch) assignContractor(c grid.Contract) (any, error) {
 		switch inside := grid.Within(row.Scope, old.Scope) && (row.Kind == "" || row.Kind == old.Kind); {
 		case !inside || !old.Ended.IsZero():
 		case old.Contractor == row.Contractor && sameScope(old.Scope, row.Scope) && old.Kind == row.Kind:
-			row.ID, row.Given, row.Points = old.ID, old.Given, old.Points
+			row.ID, row.Points = old.ID, old.Points
 		default:
 			*b.changeContract(id) = *old
 			e.rounds.contracts[id].Ended = b.now.UTC()

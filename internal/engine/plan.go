@@ -213,9 +213,9 @@ func (e *Engine) workOf(ctx context.Context, t *grid.Ticket) (contractor.Candida
 		}
 	}
 	job := grid.Job{Ticket: t.ID, Type: t.Type, Point: t.Point, Name: p.Name, Floor: p.Floor, Room: p.Room, Device: t.Device, Due: ticket.WorkDue(t)}
-	if profile, ok := e.memory.ProfileOf(t.Device); ok {
-		if _, _, with := e.contractors().ToDo(t.Type); with {
-			job.Battery = e.contractors().BatteryWords(profile)
+	if _, _, with := e.contractors().ToDo(t.Type); with {
+		if d, err := e.store.Device(ctx, t.Device); err == nil {
+			job.Battery = e.contractors().BatteryWords(d.Battery, d.Profile)
 		}
 	}
 	return contractor.Candidate{Job: job, Key: contractor.KeyOf(&p), Building: p.Building, Place: contractor.PlaceOf(&p), Lon: p.Lon, Lat: p.Lat}, nil
@@ -303,8 +303,12 @@ func (e *Engine) endings(ctx context.Context, v *roundView, scope grid.Scope, ki
 			if len(out) == maxWork {
 				return nil, 0, grid.Errorf(grid.Invalid, "more than %d batteries end within %d days: want a smaller place, or fewer days", maxWork, within)
 			}
+			d, err := e.store.Device(ctx, end.Device)
+			if err != nil {
+				return nil, 0, err
+			}
 			round := cmp.Or(v.battery[p.ID], v.of[end.Ticket])
-			out = append(out, contractor.Ending{BatteryEnd: end, Point: p, Round: round})
+			out = append(out, contractor.Ending{BatteryEnd: end, Point: p, Own: d.Battery, Round: round})
 		}
 		from = part.next
 	}

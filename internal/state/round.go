@@ -2,6 +2,7 @@ package state
 
 import (
 	"context"
+	"database/sql/driver"
 	"encoding/json"
 	"time"
 
@@ -156,4 +157,24 @@ func (w *writer) hand(all []Handed) {
 		w.exec(settleInstallations, list.vals[0].Value)
 		w.exec(settleDevices, list.vals[0].Value)
 	}
+}
+
+// FigureNoEntries hands out a unit's live visits at which nobody opened, oldest first.
+func (s *Store) FigureNoEntries(ctx context.Context, unit string, since, until time.Time, f func(n *grid.NoEntry)) error {
+	all, err := readAll(ctx, s, &noEntryTable, "WHERE unit = ? AND at >= ? AND at < ? AND "+isLiveMode+" ORDER BY at, id", unit, nanos(since), nanos(until))
+	for i := range all {
+		f(&all[i])
+	}
+	return err
+}
+
+// FigureVisits counts the live visits of a unit's technicians that were decided in a period.
+func (s *Store) FigureVisits(ctx context.Context, unit string, since, until time.Time) (passed, failed int, err error) {
+	const sql = "SELECT coalesce(sum(state = 'passed'), 0), coalesce(sum(state = 'failed'), 0) FROM visits WHERE decided >= ? AND decided < ? " +
+		"AND json_extract(doc, '$.by.unit') = ? AND " // the period is narrow: no index by unit is needed
+	err = s.streamed(ctx, "visits", sql+isLiveMode, []driver.Value{nanos(since), nanos(until), unit}, func(r *row) error {
+		passed, failed = int(r.num()), int(r.num())
+		return r.err
+	})
+	return passed, failed, err
 }
