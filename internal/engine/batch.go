@@ -25,6 +25,8 @@ type batch struct {
 	// themselves are taken from memory at the commit.
 	alarms, incidents, tickets, deliveries, downlinks, windows, hazards, rounds []string
 
+	visits []string // likewise
+
 	undo   []func() // puts back changes of the maps
 	after  []func() // run after the commit: replies
 	series []byte   // encoded points for InfluxDB
@@ -47,6 +49,7 @@ type mark struct {
 	versions, rollouts, credentials, windows, postures             int
 	contacts, rosters, shifts, hazards                             int
 	rounds, contracts, handed, noEntries                           int
+	visits                                                         int
 	ledger                                                         []grid.LedgerRow
 	cursors                                                        cursors
 	time                                                           time.Time
@@ -70,7 +73,7 @@ func (b *batch) mark() mark {
 		gonePoints: len(r.Gone.Points), goneDevices: len(r.Gone.Devices), goneInstallations: len(r.Gone.Installations),
 		regions: len(r.Regions), regionsGone: len(r.RegionsGone),
 		hotspots: len(r.Hotspots), labels: len(r.Labels), ignored: len(r.Ignored), imports: len(r.Imports), pieces: len(r.ImportPieces),
-		versions: len(r.Versions), rollouts: len(r.Rollouts), credentials: len(r.Credentials), windows: len(b.windows), postures: len(r.Postures),
+		versions: len(r.Versions), rollouts: len(r.Rollouts), credentials: len(r.Credentials), windows: len(b.windows), postures: len(r.Postures), visits: len(b.visits),
 		contacts: len(r.Contacts), rosters: len(r.Rosters), shifts: len(r.Shifts),
 		rounds: len(b.rounds), contracts: len(r.Contracts), handed: len(r.Handed), noEntries: len(r.NoEntries),
 		ledger: slices.Clone(r.Ledger), cursors: b.cursors, time: b.time,
@@ -87,6 +90,7 @@ func (b *batch) rollback(m mark) {
 	b.alarms, b.tickets, b.deliveries = b.alarms[:m.alarms], b.tickets[:m.tickets], b.deliveries[:m.deliveries]
 	b.incidents, b.downlinks = b.incidents[:m.incidents], b.downlinks[:m.downlinks]
 	b.hazards = b.hazards[:m.hazards]
+	b.visits = b.visits[:m.visits]
 	r := &b.rows
 	r.Events, r.Moves, r.Attempts = r.Events[:m.events], r.Moves[:m.moves], r.Attempts[:m.attempts]
 	r.Quarantine, r.Evidence, r.Commands = r.Quarantine[:m.quarantine], r.Evidence[:m.cases], r.Commands[:m.keys]
@@ -139,7 +143,7 @@ func (b *batch) count(f *grid.Frame, o grid.Outcome, n int64) {
 // empty reports whether the batch has nothing to commit.
 func (b *batch) empty() bool {
 	r := &b.rows
-	return b.cursors == b.e.cursors && len(r.Regions)+len(r.RegionsGone) == 0 && len(r.Imports)+len(r.ImportPieces) == 0 && !b.touchesRegistry() && len(b.alarms)+len(b.incidents)+len(b.tickets)+len(b.deliveries)+len(b.downlinks)+len(b.windows)+len(b.hazards)+len(r.Postures) == 0 &&
+	return b.cursors == b.e.cursors && len(r.Regions)+len(r.RegionsGone) == 0 && len(r.Imports)+len(r.ImportPieces) == 0 && !b.touchesRegistry() && len(b.alarms)+len(b.incidents)+len(b.tickets)+len(b.deliveries)+len(b.downlinks)+len(b.windows)+len(b.hazards)+len(b.visits)+len(r.Postures) == 0 &&
 		len(r.Sites)+len(r.Buildings)+len(r.Changes)+len(r.Photos) == 0 &&
 		len(r.Labels)+len(r.Ignored) == 0 &&
 		len(b.rounds)+len(r.Contracts)+len(r.Handed)+len(r.NoEntries) == 0 &&
@@ -171,6 +175,7 @@ func (b *batch) commit(ctx context.Context) error {
 	e.dropDownlinks(b.downlinks)
 	e.dropHazards(b.hazards)
 	e.dropRounds(b.rounds)
+	e.dropVisits(b.visits)
 	e.dropWindows(b.windows)
 	e.spareSeries, e.spareLedger = b.series, b.rows.Ledger
 	for _, f := range b.after {
@@ -191,6 +196,8 @@ func (b *batch) write(ctx context.Context) error {
 	b.rows.Deliveries = collect(b.deliveries, e.deliveries)
 	b.rows.Downlinks = collect(b.downlinks, e.downlinks)
 	b.rows.Hazards = collect(b.hazards, e.hazards)
+	b.askVisits()
+	b.rows.Visits = collect(b.visits, e.visits.all)
 	b.rows.Windows = collect(b.windows, e.windows.all)
 	b.rows.Rounds = collect(b.rounds, e.rounds.all)
 	err := e.store.Commit(ctx, &b.rows)

@@ -94,7 +94,11 @@ func (e *Engine) smokePoints(building string) []registry.PointNo {
 	return e.smokeOf[building]
 }
 
-// isBlind reports whether nothing can be heard of a smoke point. known is false where no
+// isUnproven reports whether nobody has shown that a point works: its commissioning is
+// pending, or has failed.
+func (e *Engine) isUnproven(pt registry.PointNo) bool { return e.memory.PointAt(pt).Pending() }
+
+// isBlind reports whether nothing can be heard of a smoke point, or it never was shown. known is false where no
 // device is installed: what is not installed is not supervised.
 func (e *Engine) isBlind(pt registry.PointNo) (blind, known bool) {
 	row := e.memory.PointAt(pt)
@@ -105,7 +109,7 @@ func (e *Engine) isBlind(pt registry.PointNo) (blind, known bool) {
 	soft := &e.soft.devs[no]
 	way := e.silence(soft.path)
 	unreadable := e.episode(row.ID, grid.EventSafetyUnreadable)
-	return soft.flags&isOffline != 0 || way != nil && way.Active || unreadable != nil && unreadable.Active, true
+	return e.isUnproven(pt) || soft.flags&isOffline != 0 || way != nil && way.Active || unreadable != nil && unreadable.Active, true
 }
 
 // protection judges a building after one of its smoke points fell blind or is seen again at

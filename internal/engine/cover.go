@@ -314,6 +314,8 @@ func (b *batch) uncover(w *grid.Window) {
 		case !a.Active:
 			b.over(id, why)
 		case a.Cover.State == grid.CoverHeld && b.heldByAnother(id):
+		case a.Cover.State == grid.CoverTest && b.normalAgain(a):
+			b.testOver(id, why)
 		case w.Kind == grid.WindowPermit && a.Type == grid.EventManholeOpen:
 			b.urgent(id)
 			b.dispatch(id, why+", and the cover is still open", b.now)
@@ -367,6 +369,33 @@ func (b *batch) practiceOver(id, why string) {
 		until = b.now
 	}
 	b.raise(s, nil, until)
+}
+
+// normalAgain reports whether the sensor's newest word on an episode is that it is normal, and
+// only the off-delay has not run out.
+func (b *batch) normalAgain(a *grid.Alarm) bool {
+	pt, ok := b.e.memory.Point(a.Point)
+	if !ok {
+		return false
+	}
+	for i, r := range b.e.rulesOf(pt) {
+		if r.Type == a.Type {
+			c := b.e.soft.points[pt].cond(uint8(i))
+			return c != nil && c.heard != 0 && c.flags&abnormal == 0
+		}
+	}
+	return false
+}
+
+// testOver ends an episode that was somebody's test and is normal again, with its window:
+// the next word of an alarm is a new one, and nobody's test.
+func (b *batch) testOver(id, why string) {
+	s, ok := b.e.coverSite(b.e.alarms[id])
+	ep := b.over(id, why)
+	if ok {
+		s.detail = why + ", and it is normal again"
+		b.clear(s, ep, alarm.Input{Since: b.now, Heard: b.now}, nil)
+	}
 }
 
 // unshelve ends the shelf of an episode that has become P1, and reports whether it did.

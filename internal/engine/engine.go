@@ -25,6 +25,7 @@ import (
 
 	"gridgate/internal/alarm"
 	"gridgate/internal/calendar"
+	"gridgate/internal/commission"
 	"gridgate/internal/contractor"
 	"gridgate/internal/grid"
 	"gridgate/internal/hazard"
@@ -101,6 +102,10 @@ type Store interface {
 	ListTickets(ctx context.Context, q state.Query) (state.Page[grid.Ticket], error)
 	ListNoEntries(ctx context.Context, q state.Query) (state.Page[grid.NoEntry], error)
 	OpenPosture(ctx context.Context) ([]grid.Posture, error)
+	Visit(ctx context.Context, id string) (grid.Visit, error)
+	Photo(ctx context.Context, id string) (grid.PointPhoto, error)
+	LiveVisits(ctx context.Context) ([]grid.Visit, error)
+	NewestVisit(ctx context.Context, point string) ([]grid.Visit, error)
 	EvidenceOf(ctx context.Context, ticket string) ([]state.Evidence, error)
 	Credential(ctx context.Context, id string) (grid.Credential, error)
 	Hotspots(ctx context.Context) ([]grid.Hotspot, error)
@@ -152,6 +157,7 @@ type Config struct {
 	Rules       *alarm.Rules
 	Plans       *ticket.Plans
 	Hazards     *hazard.Kinds     // nil: none are filed
+	Commission  *commission.Plans // nil: there are no visits
 	Routes      *ticket.Routes    // nil: units are found by their place alone, and nobody is called
 	Contractors *contractor.Rules // of rounds and batteries; nil: every day is a work day
 	People      *people.Book      // the calendars of contacts and rosters; nil: none
@@ -264,6 +270,7 @@ type Engine struct {
 	commandNo   uint64                 // of commands without a key, since the start
 
 	windows windows
+	visits  visits
 	rounds  rounds
 	regions regions
 	posture *grid.Posture // nil: the normal one
@@ -349,7 +356,7 @@ func New(c Config) (*Engine, error) {
 		ruleCache: map[ruleKey]*ruleSet{}, gapSeen: map[grid.Identity]*deviceSoft{}, replayed: map[registry.PointNo]*decoded{},
 		trials:    map[string]*trialCount{},
 		downlinks: map[string]*grid.Downlink{}, downlinksOf: map[grid.Identity][]string{}, expiries: newDeadlines(), failovers: newDeadlines(),
-		early: map[grid.Identity][]earlyAnswer{}, windows: newWindows(), rounds: newRounds(), Rules: c.Rules,
+		early: map[grid.Identity][]earlyAnswer{}, windows: newWindows(), visits: newVisits(), rounds: newRounds(), Rules: c.Rules,
 	}
 	e.dec = &decoder{profiles: e.profiles, profileOf: e.memory.ProfileOf}
 	e.unreadableRule = firstFrom(c.Rules, grid.Smoke, grid.EventSafetyUnreadable)

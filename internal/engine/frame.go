@@ -121,6 +121,9 @@ func (b *batch) report(no registry.DeviceNo, d *decoded, held *grid.QuarantinedF
 		b.readable(no, d)
 	}
 	b.apply(no, d, v, held)
+	if b.e.soft.devs[no].flags&underVisit != 0 {
+		b.underVisited(no, d)
+	}
 	return grid.Processed
 }
 

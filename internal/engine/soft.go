@@ -39,6 +39,7 @@ const (
 	clockOff                         // its clock was not believed the last time it said one
 	isOffline                        // an offline episode is active
 	isGone                           // its will came, and nothing from it since
+	underVisit                       // a technician commissions it
 )
 
 // seen is one remembered frame, for telling a repeat from news.

@@ -45,6 +45,9 @@ func (e *Engine) start(ctx context.Context) error {
 	if err == nil {
 		e.paths.count(e.soft.devs)
 		e.markOffline()
+		err = e.loadVisits(ctx)
+	}
+	if err == nil {
 		err = e.begun(ctx, loaded)
 	}
 	if err != nil {

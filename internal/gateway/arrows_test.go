@@ -22,7 +22,7 @@ var arrows = map[string][]string{
 
 	"internal/grid": {},
 	"internal/engine": {
-		"internal/alarm", "internal/calendar", "internal/contractor", "internal/envelope", "internal/geo", "internal/hazard", "internal/influx", "internal/people", "internal/profile", "internal/registry", "internal/state", "internal/ticket",
+		"internal/alarm", "internal/calendar", "internal/commission", "internal/contractor", "internal/envelope", "internal/geo", "internal/hazard", "internal/influx", "internal/people", "internal/profile", "internal/registry", "internal/state", "internal/ticket",
 	},
 	"internal/profile":  {"internal/gb26875"},
 	"internal/api":      {"internal/alarm", "internal/evidence", "internal/figures", "internal/geo", "internal/profile", "internal/state"}, // the shapes of what it reads

@@ -332,8 +332,9 @@ func (p *PointRow) Kind() grid.Kind  { return kinds[p.kind] }
 func (p *PointRow) Mode() grid.Mode  { return modes[p.mode] }
 func (p *PointRow) Device() DeviceNo { return p.device }
 
-// Planned and Retired tell where a point is in its life.
+// Planned, Pending and Retired tell where a point is in its life.
 func (p *PointRow) Planned() bool { return lives[p.state] == grid.PointPlanned }
+func (p *PointRow) Pending() bool { return lives[p.state] == grid.PointPending }
 func (p *PointRow) Retired() bool { return lives[p.state] == grid.PointRetired }
 
 // State, Mode, Lane and Interval (0: the profile's) of a device.

@@ -45,10 +45,9 @@ func (s *Store) Visit(ctx context.Context, id string) (grid.Visit, error) {
 	return one(ctx, s, &visitTable, "visit", "id", id)
 }
 
-// LiveVisits gives every visit that is open or pending, and of each point the one that says
-// that it is not proven, by their ids.
+// LiveVisits gives every visit that is open or pending, by their ids.
 func (s *Store) LiveVisits(ctx context.Context) ([]grid.Visit, error) {
-	return readAll(ctx, s, &visitTable, "WHERE decided = 0 OR newest = 1 AND state IN ('pending', 'failed') ORDER BY id")
+	return readAll(ctx, s, &visitTable, "WHERE decided = 0 ORDER BY id")
 }
 
 // NewestVisit gives the visit of a point that decides whether it is proven: one, or none.

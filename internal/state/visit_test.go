@@ -36,7 +36,10 @@ func TestAVisitIsReadBackAsItWasWrittenAndFoundByWhatItCameTo(t *testing.T) {
 			t.Errorf("state %s: %v, %v: want %v", state, ids, err, want)
 		}
 	}
-	if live, err := s.LiveVisits(t.Context()); err != nil || len(live) != 1 || live[0].ID != "v-1" {
-		t.Errorf("live: %+v, %v: want the one that says that its point is unproven", live, err)
+	if live, err := s.LiveVisits(t.Context()); err != nil || len(live) != 0 {
+		t.Errorf("live: %+v, %v: want none, both are decided", live, err)
+	}
+	if newest, err := s.NewestVisit(t.Context(), "P1"); err != nil || len(newest) != 1 || newest[0].ID != "v-1" {
+		t.Errorf("newest: %+v, %v: want v-1", newest, err)
 	}
 }
