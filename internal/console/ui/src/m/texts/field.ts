@@ -81,7 +81,7 @@ export const field = {
   'device.signal': { zh: '信号', en: 'Signal' },
   'device.transport': { zh: '通信方式', en: 'Transport' },
   'device.frames': { zh: '最近报文', en: 'Last frames' },
-  'device.waiting': { zh: '{n} 条报文在等待认领，认领后补入历史。', en: '{n} frames wait for the claim and then become history.' },
+  'device.waiting': { zh: '{n} 条报文在等待认领，认领后补入历史。', en: 'Frames that wait for the claim and then become history: {n}.' },
   'device.hint.wake': { zh: '还没收到信号：按一下设备按钮或装上电池唤醒它，也可以直接认领。', en: 'Nothing heard yet: press its button or insert the battery to wake it. It can be claimed all the same.' },
   'device.claim': { zh: '认领到点位', en: 'Claim to a point' },
   'device.commission': { zh: '开始验收', en: 'Commission' },
