@@ -58,7 +58,7 @@ type mark struct {
 	regions, regionsGone                                           int
 	points, devices, installations, units, sites, buildings        int
 	changes, photos                                                int
-	gonePoints, goneDevices, goneInstallations                     int
+	gonePoints, goneDevices, goneInstallations, goneBuildings      int
 }
 
 func (b *batch) mark() mark {
@@ -70,7 +70,7 @@ func (b *batch) mark() mark {
 		quarantine: len(r.Quarantine), cases: len(r.Evidence), files: len(r.Files), keys: len(r.Commands), audit: len(r.Audit),
 		points: len(r.Points), devices: len(r.Devices), installations: len(r.Installations), units: len(r.Units),
 		sites: len(r.Sites), buildings: len(r.Buildings), changes: len(r.Changes), photos: len(r.Photos),
-		gonePoints: len(r.Gone.Points), goneDevices: len(r.Gone.Devices), goneInstallations: len(r.Gone.Installations),
+		gonePoints: len(r.Gone.Points), goneDevices: len(r.Gone.Devices), goneInstallations: len(r.Gone.Installations), goneBuildings: len(r.Gone.Buildings),
 		regions: len(r.Regions), regionsGone: len(r.RegionsGone),
 		hotspots: len(r.Hotspots), labels: len(r.Labels), ignored: len(r.Ignored), imports: len(r.Imports), pieces: len(r.ImportPieces),
 		versions: len(r.Versions), rollouts: len(r.Rollouts), credentials: len(r.Credentials), windows: len(b.windows), postures: len(r.Postures), visits: len(b.visits),
@@ -102,6 +102,7 @@ func (b *batch) rollback(m mark) {
 	r.Points, r.Devices, r.Installations, r.Units = r.Points[:m.points], r.Devices[:m.devices], r.Installations[:m.installations], r.Units[:m.units]
 	r.Sites, r.Buildings, r.Changes, r.Photos = r.Sites[:m.sites], r.Buildings[:m.buildings], r.Changes[:m.changes], r.Photos[:m.photos]
 	r.Gone.Points, r.Gone.Devices, r.Gone.Installations = r.Gone.Points[:m.gonePoints], r.Gone.Devices[:m.goneDevices], r.Gone.Installations[:m.goneInstallations]
+	r.Gone.Buildings = r.Gone.Buildings[:m.goneBuildings]
 	r.Contacts, r.Rosters, r.Shifts = r.Contacts[:m.contacts], r.Rosters[:m.rosters], r.Shifts[:m.shifts]
 	b.windows, r.Postures = b.windows[:m.windows], r.Postures[:m.postures]
 	b.rounds, r.Contracts, r.Handed, r.NoEntries = b.rounds[:m.rounds], r.Contracts[:m.contracts], r.Handed[:m.handed], r.NoEntries[:m.noEntries]

@@ -152,6 +152,7 @@ func (b *batch) writePoint(p grid.Point) (grid.Point, error) {
 		return p, err
 	}
 	p.Privacy = cmp.Or(p.Privacy, registry.PrivacyOf(&p))
+	b.followBorders(&p)
 	b.rows.Points = append(b.rows.Points, p)
 	points := []grid.Point{p}
 	b.after = append(b.after, func() { e.remember(points, nil, nil, nil) })

@@ -665,3 +665,18 @@ func (b *batch) noLongerBarred(id grid.Identity) {
 		b.clear(s, ep, alarm.Input{Since: b.now, Heard: b.now}, nil)
 	}
 }
+
+// ChangeDevice writes down what a device is: numbers, versions, battery. Where it is and in
+// which state is changed by what is done to it.
+func (e *Engine) ChangeDevice(ctx context.Context, said grid.Device, act grid.Act) (grid.Device, error) {
+	return as[grid.Device](e.registryCommand(ctx, "device.change", act, func(b *batch) (any, error) {
+		d, err := e.store.Device(context.Background(), said.Identity)
+		if err != nil {
+			return nil, err
+		}
+		describe(&d, &said)
+		b.rows.Devices = append(b.rows.Devices, d)
+		b.after = append(b.after, func() { e.remember(nil, []grid.Device{d}, nil, nil) })
+		return d, nil
+	}))
+}

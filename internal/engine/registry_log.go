@@ -33,7 +33,7 @@ func (b *batch) registrySince(m *mark) registryRows {
 		points: r.Points[m.points:], devices: r.Devices[m.devices:], installations: r.Installations[m.installations:],
 		units: r.Units[m.units:], sites: r.Sites[m.sites:], buildings: r.Buildings[m.buildings:],
 		gone: grid.ImportGone{
-			Points: r.Gone.Points[m.gonePoints:], Devices: r.Gone.Devices[m.goneDevices:], Installations: r.Gone.Installations[m.goneInstallations:],
+			Points: r.Gone.Points[m.gonePoints:], Devices: r.Gone.Devices[m.goneDevices:], Installations: r.Gone.Installations[m.goneInstallations:], Buildings: r.Gone.Buildings[m.goneBuildings:],
 		},
 		handed: len(r.Handed) - m.handed,
 	}
@@ -41,7 +41,7 @@ func (b *batch) registrySince(m *mark) registryRows {
 
 func (r *registryRows) empty() bool {
 	return len(r.points)+len(r.devices)+len(r.installations)+len(r.units)+len(r.sites)+len(r.buildings)+
-		len(r.gone.Points)+len(r.gone.Devices)+len(r.gone.Installations)+r.handed == 0
+		len(r.gone.Points)+len(r.gone.Devices)+len(r.gone.Installations)+len(r.gone.Buildings)+r.handed == 0
 }
 
 // chronicle writes the lines of one act.
@@ -352,6 +352,9 @@ func (c *chronicle) gone(r *registryRows, _ *mark) error {
 	}
 	for _, id := range g.Points {
 		c.line(c.at(grid.Change{Action: "removed", Kind: "point", Subject: id, Point: id}, id))
+	}
+	for _, id := range g.Buildings {
+		c.line(grid.Change{Action: "removed", Kind: "building", Subject: id})
 	}
 	return nil
 }

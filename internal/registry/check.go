@@ -33,6 +33,17 @@ func WholePoint(p *grid.Point) error {
 // CheckSite and CheckBuilding do it for theirs.
 func CheckSite(s *grid.Site) error {
 	var c checker
+	c.site(s)
+	return c.one("site")
+}
+
+func CheckBuilding(b *grid.Building) error {
+	var c checker
+	c.building(b)
+	return c.one("building")
+}
+
+func (c *checker) site(s *grid.Site) {
 	what := "site " + s.ID
 	c.id("site", s.ID)
 	c.want(s.Name != "", "%s: name is empty: want one", what)
@@ -41,11 +52,9 @@ func CheckSite(s *grid.Site) error {
 	mode, err := grid.ParseMode(string(s.Mode))
 	c.ok(err, "%s", what)
 	s.Mode = mode
-	return c.one("site")
 }
 
-func CheckBuilding(b *grid.Building) error {
-	var c checker
+func (c *checker) building(b *grid.Building) {
 	what := "building " + b.ID
 	c.id("building", b.ID)
 	c.want(b.Name != "", "%s: name is empty: want one", what)
@@ -55,7 +64,6 @@ func CheckBuilding(b *grid.Building) error {
 	mode, err := grid.ParseMode(string(b.Mode))
 	c.ok(err, "%s", what)
 	b.Mode = mode
-	return c.one("building")
 }
 
 func (c *checker) somewhere(what string, s *grid.Scope, cell string, lon, lat float64, crs string) {

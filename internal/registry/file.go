@@ -22,6 +22,8 @@ type file struct {
 	Devices       []fileDevice        `yaml:"devices"`
 	Installations []grid.Installation `yaml:"installations"` // for devices with more than one channel
 	Units         []grid.Unit         `yaml:"units"`
+	Sites         []grid.Site         `yaml:"sites"`
+	Buildings     []grid.Building     `yaml:"buildings"`
 }
 
 // fileDevice is a device with where it is: short for an installation of its main channel,
@@ -47,7 +49,7 @@ func ParseOn(b []byte, m *geo.Map) (grid.Registration, error) {
 	if err := yaml.NewDecoder(bytes.NewReader(b), yaml.Strict()).Decode(&f); err != nil && !errors.Is(err, io.EOF) {
 		return grid.Registration{}, grid.Errorf(grid.Invalid, "registry file: %w", err)
 	}
-	r := grid.Registration{Points: f.Points, Installations: f.Installations, Units: f.Units}
+	r := grid.Registration{Points: f.Points, Installations: f.Installations, Units: f.Units, Sites: f.Sites, Buildings: f.Buildings}
 	for _, d := range f.Devices {
 		if d.Point != "" {
 			r.Installations = append(r.Installations, grid.Installation{Device: d.Identity, Channel: grid.MainChannel, Point: d.Point, From: d.From})
@@ -75,6 +77,14 @@ func check(r *grid.Registration, m *geo.Map) error {
 	for i := range r.Units {
 		c.unit(&r.Units[i])
 	}
+	for i := range r.Sites {
+		c.site(&r.Sites[i])
+	}
+	for i := range r.Buildings {
+		c.building(&r.Buildings[i])
+	}
+	c.twice("site", len(r.Sites), func(i int) string { return r.Sites[i].ID })
+	c.twice("building", len(r.Buildings), func(i int) string { return r.Buildings[i].ID })
 	c.twice("point", len(r.Points), func(i int) string { return r.Points[i].ID })
 	c.twice("device", len(r.Devices), func(i int) string { return string(r.Devices[i].Identity) })
 	c.twice("unit", len(r.Units), func(i int) string { return r.Units[i].ID })
