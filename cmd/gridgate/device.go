@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -12,12 +13,12 @@ import (
 )
 
 func (a *app) deviceCommand() *cobra.Command {
-	return group("device", "Add, import, list and retire devices", a.deviceList(), a.deviceShow(), a.deviceAdd(), a.deviceImport(), a.deviceExport(), a.deviceRetire(), a.deviceKey())
+	return group("device", "Add, import, list and retire devices", a.deviceList(), a.deviceShow(), a.deviceAdd(), a.deviceImport(), a.deviceExport(), a.deviceRetire(), a.deviceKey(), a.deviceDiscovered(), a.deviceIgnore(), a.deviceLabel())
 }
 
 func (a *app) deviceList() *cobra.Command {
 	var q api.Query
-	var discovered bool
+	var discovered, ignored bool
 	cmd := &cobra.Command{
 		Use: "list", Short: "List registered devices, or those heard and not registered", Args: args(cobra.NoArgs),
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -25,8 +26,8 @@ func (a *app) deviceList() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			if discovered {
-				return a.discovered(cmd, c, q.Limit)
+			if discovered || ignored {
+				return a.discovered(cmd, c, q.Limit, ignored)
 			}
 			page, err := api.List[grid.Device](cmd.Context(), c, "devices", q)
 			if err != nil {
@@ -49,11 +50,16 @@ func (a *app) deviceList() *cobra.Command {
 	f.StringVar(&q.Text, "text", "", "with this in the identity or profile")
 	f.IntVar(&q.Limit, "limit", 100, "at most `n`")
 	f.BoolVar(&discovered, "discovered", false, "heard and not registered, with the guessed profile")
+	f.BoolVar(&ignored, "ignored", false, "of those the ones that were set aside")
 	return cmd
 }
 
-func (a *app) discovered(cmd *cobra.Command, c *api.Client, limit int) error {
-	page, err := api.List[grid.Discovered](cmd.Context(), c, "discovered", api.Query{Limit: limit})
+func (a *app) discovered(cmd *cobra.Command, c *api.Client, limit int, ignored bool) error {
+	q := api.Query{Limit: limit}
+	if ignored {
+		q.State = "ignored"
+	}
+	page, err := api.List[grid.Discovered](cmd.Context(), c, "discovered", q)
 	if err != nil {
 		return err
 	}
@@ -107,8 +113,15 @@ func (a *app) deviceAdd() *cobra.Command {
 		Short: "Register a device and put it at a point; its waiting frames are then processed", Args: args(cobra.ExactArgs(1)),
 		Example: "  gridgate device add eui:24e124136d490175 --profile milesight/ws301 --point gate-7",
 		RunE: func(cmd *cobra.Command, argv []string) error {
-			if claim.Profile == "" {
+			if claim.Profile == "" && claim.Code == "" {
 				return usage(cmd, fmt.Errorf("--profile is missing: want <vendor>/<model>, see \"gridgate profile list\""))
+			}
+			if claim.Code == "-" {
+				b, err := a.readFile("-")
+				if err != nil {
+					return err
+				}
+				claim.Code = strings.TrimRight(string(b), "\r\n")
 			}
 			claim.Mode = grid.Mode(mode)
 			if at.Point != "" {
@@ -129,6 +142,8 @@ func (a *app) deviceAdd() *cobra.Command {
 	f.StringVar(&claim.Profile, "profile", "", "firmware profile, `vendor/model`")
 	f.StringVar(&at.Point, "point", "", "the `point` where it is installed (default: registered only)")
 	f.StringVar(&at.Channel, "channel", "", "its `channel` there (default main)")
+	f.StringVar(&claim.Code, "code", "", "the `code` on the device, with our token or its maker's key in it; \"-\": from standard input")
+	f.BoolVar(&claim.KeepSecret, "keep-secret", false, "a pre-shared key in the code becomes the device's credential")
 	f.StringVar(&claim.Interval, "interval", "", "reporting interval, for example `20m` (default: the profile's)")
 	f.StringVar(&mode, "mode", "", "live (default), test, exercise or simulated")
 	return cmd

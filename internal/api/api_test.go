@@ -33,6 +33,8 @@ type fakeEngine struct {
 	mu     sync.Mutex
 	moves  []grid.Move
 	put    grid.Registration
+	claim  grid.Claim
+	labels []grid.ClaimLabel
 	ledger grid.Ledger
 	err    error
 }
@@ -49,9 +51,10 @@ func (e *fakeEngine) Put(_ context.Context, p []grid.Point, d []grid.Device, i [
 	return e.err
 }
 
-func (e *fakeEngine) Claim(_ context.Context, d grid.Device, at []grid.Installation) (int, error) {
-	e.put = grid.Registration{Devices: []grid.Device{d}, Installations: at}
-	return 3, e.err
+func (e *fakeEngine) ClaimWith(_ context.Context, c grid.Claim) (grid.Claimed, error) {
+	e.put = grid.Registration{Devices: []grid.Device{c.Device}, Installations: c.Installations}
+	e.claim = c
+	return grid.Claimed{Device: c.Device, Replayed: 3}, e.err
 }
 
 func (e *fakeEngine) Ledger(context.Context) (grid.Ledger, error) { return e.ledger, e.err }
@@ -369,7 +372,7 @@ func TestClaimRegistersAndInstalls(t *testing.T) {
 		t.Fatalf("%+v, %v", got, err)
 	}
 	d, i := w.engine.put.Devices[0], w.engine.put.Installations[0]
-	if d.Identity != "eui:1" || d.State != grid.Installed || d.Interval != 20*time.Minute || i.Channel != grid.MainChannel || !i.From.Equal(t0) {
+	if d.Identity != "eui:1" || d.Interval != 20*time.Minute || i.Device != d.Identity || i.Point != "p1" {
 		t.Errorf("claimed %+v at %+v", d, i)
 	}
 	if _, err := w.client(admin).Claim(t.Context(), "eui:1", Claim{Profile: "v/m", Interval: "20"}); grid.CodeOf(err) != grid.Invalid {

@@ -90,9 +90,9 @@ func (c *Client) Device(ctx context.Context, id grid.Identity) (DeviceView, erro
 	return call[DeviceView](ctx, c, http.MethodGet, "/api/v1/devices/"+url.PathEscape(string(id)), nil, nil)
 }
 
-// Claim registers a discovered device.
-func (c *Client) Claim(ctx context.Context, id grid.Identity, claim Claim) (Replayed, error) {
-	return call[Replayed](ctx, c, http.MethodPost, "/api/v1/devices/"+url.PathEscape(string(id))+"/claim", nil, &content{json: claim})
+// Claim makes a discovered device ours.
+func (c *Client) Claim(ctx context.Context, id grid.Identity, claim Claim) (Claimed, error) {
+	return call[Claimed](ctx, c, http.MethodPost, "/api/v1/devices/"+url.PathEscape(string(id))+"/claim", nil, &content{json: claim})
 }
 
 // Retire takes a device out.

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"net/http"
+	"strings"
 
 	"github.com/danielgtaylor/huma/v2"
 
@@ -65,11 +66,27 @@ func problem(err error) *huma.ErrorModel {
 }
 
 // nameProblem gives the problems that the HTTP layer finds itself their type.
-func nameProblem(_ huma.Context, _ string, v any) (any, error) {
-	if p, ok := v.(*huma.ErrorModel); ok && p.Type == "" {
+func nameProblem(hc huma.Context, _ string, v any) (any, error) {
+	p, ok := v.(*huma.ErrorModel)
+	if ok && p.Type == "" {
 		p.Type = problemType + string(codeOf(p.Status))
 	}
+	if ok && maySayASecret(hc.Operation().Path) {
+		for i := range p.Errors {
+			p.Errors[i].Value = nil // what was wrong is quoted, and may be the secret or hold it
+		}
+	}
 	return v, nil
+}
+
+// maySayASecret reports whether what is sent to a path may have a secret in it.
+func maySayASecret(path string) bool {
+	for _, end := range []string{"/codes/read", "/claim", "/replace", "/credentials"} {
+		if strings.HasSuffix(path, end) {
+			return true
+		}
+	}
+	return false
 }
 
 // writeProblem answers outside the routes of the OpenAPI document.

@@ -23,9 +23,10 @@ func (s *Server) registryRoutes(api huma.API) {
 
 	list(s, api, adminOnly, get("/devices", "list-devices", "devices", "Registered devices"), s.Store.ListDevices)
 	route(s, api, adminOnly, answerWithin, get("/devices/{id}", "get-device", "devices", "One device, where it is installed and how it is"), s.device)
-	route(s, api, adminOnly, answerWithin, post("/devices/{id}/claim", "claim-device", "devices", "Register a discovered device; its waiting frames are then processed"), s.claim)
+	s.claimRoute(api)
 	route(s, api, adminOnly, answerWithin, post("/devices/{id}/retire", "retire-device", "devices", "Take a device out; what it still sends is quarantined"), s.retire)
-	route(s, api, adminOnly, answerWithin, get("/discovered", "list-discovered", "devices", "Identities that are heard and not registered"), s.discovered)
+	s.discoveredRoutes(api)
+	s.labelRoutes(api)
 
 	list(s, api, adminOnly, get("/installations", "list-installations", "devices", "Which device channel is at which point, from when to when"), s.Store.ListInstallations)
 	list(s, api, adminOnly, get("/units", "list-units", "units", "Who handles"), s.Store.ListUnits)
@@ -116,54 +117,10 @@ func (s *Server) device(ctx context.Context, _ grid.Actor, in *idInput) (*body[D
 	return &body[DeviceView]{view}, nil
 }
 
-// Claim registers a discovered device.
-type Claim struct {
-	Profile       string         `json:"profile" doc:"<vendor>/<model>" minLength:"3"`
-	Mode          grid.Mode      `json:"mode,omitempty" enum:"live,test,exercise,simulated"`
-	Interval      string         `json:"interval,omitempty" doc:"Reporting interval such as 20m; default: the profile's."`
-	Installations []ClaimChannel `json:"installations,omitempty" doc:"Where it is; without any it is registered and not supervised."`
-}
-
-// ClaimChannel puts a channel of the device at a point.
-type ClaimChannel struct {
-	Channel string    `json:"channel,omitempty" doc:"Default: main."`
-	Point   string    `json:"point"`
-	From    time.Time `json:"from,omitzero" doc:"Default: now."`
-}
-
-type claimInput struct {
-	ID   string `path:"id"`
-	Body Claim
-}
-
 // Replayed says how many waiting frames went back to the engine.
 type Replayed struct {
 	Replayed int `json:"replayed"`
 	Still    int `json:"still,omitempty" doc:"Frames that were asked for and did not get through."`
-}
-
-func (s *Server) claim(ctx context.Context, _ grid.Actor, in *claimInput) (*body[Replayed], error) {
-	d := grid.Device{Identity: grid.Identity(in.ID), Profile: in.Body.Profile, Mode: in.Body.Mode, State: grid.Registered}
-	if in.Body.Interval != "" {
-		interval, err := time.ParseDuration(in.Body.Interval)
-		if err != nil || interval <= 0 {
-			return nil, grid.Errorf(grid.Invalid, "interval is %q: want a duration such as 20m", in.Body.Interval)
-		}
-		d.Interval = interval
-	}
-	var at []grid.Installation
-	for _, c := range in.Body.Installations {
-		if c.Channel == "" {
-			c.Channel = grid.MainChannel
-		}
-		if c.From.IsZero() {
-			c.From = s.Now().UTC()
-		}
-		at = append(at, grid.Installation{Device: d.Identity, Channel: c.Channel, Point: c.Point, From: c.From})
-		d.State = grid.Installed
-	}
-	n, err := s.Engine.Claim(ctx, d, at)
-	return &body[Replayed]{Replayed{Replayed: n}}, err
 }
 
 func (s *Server) retire(ctx context.Context, _ grid.Actor, in *idInput) (*body[grid.Device], error) {
@@ -185,18 +142,6 @@ func (s *Server) retire(ctx context.Context, _ grid.Actor, in *idInput) (*body[g
 	}
 	d.State = grid.Retired
 	return &body[grid.Device]{d}, s.Engine.Put(ctx, nil, []grid.Device{d}, ended, nil)
-}
-
-type limitInput struct {
-	Limit int `query:"limit" minimum:"1" maximum:"1000" default:"100"`
-}
-
-func (s *Server) discovered(ctx context.Context, _ grid.Actor, in *limitInput) (*body[Page[grid.Discovered]], error) {
-	items, err := s.Engine.Discovered(ctx, in.Limit)
-	if items == nil {
-		items = []grid.Discovered{}
-	}
-	return &body[Page[grid.Discovered]]{Page[grid.Discovered]{Items: items}}, err
 }
 
 type importInput struct {

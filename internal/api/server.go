@@ -22,6 +22,8 @@ import (
 	"gridgate/internal/alarm"
 	"gridgate/internal/figures"
 	"gridgate/internal/grid"
+	"gridgate/internal/label"
+	"gridgate/internal/pdf"
 )
 
 const (
@@ -83,6 +85,11 @@ type Deps struct {
 	// System is how the gateway itself is, Effective its configuration in force. Optional.
 	System    func() System
 	Effective func() (map[string]any, error)
+	// Codes reads what is scanned; nil reads the standards alone. Font draws labels; nil: the reader's
+	// own. GuessLabel says which profiles may fit an identity and what a label calls its model. Optional.
+	Codes      *label.Reader
+	Font       *pdf.Font
+	GuessLabel func(id grid.Identity, model string) []grid.ProfileGuess
 	// Metrics is served at /metrics. Optional.
 	Metrics prometheus.Gatherer
 
@@ -107,6 +114,9 @@ func New(d Deps) *Server {
 	}
 	if d.Now == nil {
 		d.Now = time.Now
+	}
+	if d.Codes == nil {
+		d.Codes = &label.Reader{}
 	}
 	if d.Heartbeat == 0 {
 		d.Heartbeat = 15 * time.Second

@@ -37,6 +37,7 @@ type Store interface {
 	ListHotspots(context.Context, Query) (Page[grid.Hotspot], error)
 
 	Point(ctx context.Context, id string) (grid.Point, error)
+	ClaimLabels(ctx context.Context, device grid.Identity) ([]grid.ClaimLabel, error)
 	Device(ctx context.Context, id grid.Identity) (grid.Device, error)
 	Alarm(ctx context.Context, id string) (grid.Alarm, error)
 	Ticket(ctx context.Context, id string) (grid.Ticket, error)
@@ -55,9 +56,9 @@ type Store interface {
 // Engine is what changes things. Each call is durable when it returns nil.
 type Engine interface {
 	WindowEngine
+	LabelEngine
 	Move(ctx context.Context, m grid.Move) (grid.Ticket, error)
 	Put(ctx context.Context, points []grid.Point, devices []grid.Device, installations []grid.Installation, units []grid.Unit) error
-	Claim(ctx context.Context, device grid.Device, installations []grid.Installation) (replayed int, err error)
 	Replay(ctx context.Context, ids []string, by grid.Actor) (int, error)
 	Discard(ctx context.Context, ids []string, by grid.Actor, reason string) (int, error)
 	Resend(ctx context.Context, delivery string, by grid.Actor) error
@@ -71,7 +72,6 @@ type Engine interface {
 	CancelDownlink(ctx context.Context, id string, by grid.Actor, reason string) (grid.Downlink, error)
 
 	// What lives in memory.
-	Discovered(ctx context.Context, limit int) ([]grid.Discovered, error)
 	LivePoint(ctx context.Context, id string) ([]grid.LiveValue, error)
 	LiveDevice(ctx context.Context, id grid.Identity) (grid.DeviceHealth, error)
 

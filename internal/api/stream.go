@@ -32,6 +32,7 @@ type Change struct {
 	Downlinks  []grid.Downlink
 	Windows    []grid.Window
 	Postures   []grid.Posture
+	Strangers  []grid.Discovered // heard for the first time
 }
 
 // Publish tells the stream's readers what has been committed. It never blocks: a reader
@@ -41,7 +42,7 @@ func (s *Server) Publish(c Change) { s.hub.publish(c) }
 // Message is one message of the stream.
 type Message struct {
 	ID   string          `json:"id,omitempty"` // of an event: resume after it
-	Name string          `json:"event"`        // event, alarm, ticket, move, delivery, downlink, window, posture, gap
+	Name string          `json:"event"`        // event, alarm, ticket, move, delivery, downlink, window, posture, discovered, gap
 	Data json.RawMessage `json:"data"`
 }
 
@@ -78,6 +79,9 @@ func (c Change) notes() []note {
 	}
 	for _, p := range c.Postures {
 		out = append(out, note{"", "posture", p})
+	}
+	for _, d := range c.Strangers {
+		out = append(out, note{"", "discovered", d})
 	}
 	return out
 }

@@ -20,12 +20,13 @@ var arrows = map[string][]string{
 	// The simulator shares no code with what it tests, or the same bug on both ends cancels out.
 	"simulator": {"firmware-profiles"},
 
-	"internal/grid": {},
+	"internal/grid":  {},
+	"internal/label": {"internal/pdf"}, // what it prints
 	"internal/engine": {
 		"internal/alarm", "internal/calendar", "internal/commission", "internal/contractor", "internal/envelope", "internal/geo", "internal/hazard", "internal/influx", "internal/people", "internal/profile", "internal/registry", "internal/state", "internal/ticket",
 	},
 	"internal/profile":  {"internal/gb26875"},
-	"internal/api":      {"internal/alarm", "internal/evidence", "internal/figures", "internal/geo", "internal/profile", "internal/state"}, // the shapes of what it reads
+	"internal/api":      {"internal/alarm", "internal/evidence", "internal/figures", "internal/geo", "internal/label", "internal/pdf", "internal/profile", "internal/state"}, // the shapes of what it reads
 	"internal/registry": {"internal/geo"},
 	"internal/broker":   {"internal/intake"},
 	"internal/bulk":     {"internal/geo", "internal/registry"}, // what a row of a sheet must be
@@ -36,7 +37,7 @@ var arrows = map[string][]string{
 	"internal/gateway": {
 		"configs", "firmware-profiles",
 		"internal/alarm", "internal/api", "internal/auth", "internal/broker", "internal/bulk", "internal/calendar", "internal/coap", "internal/console", "internal/dispatch", "internal/downlink", "internal/engine", "internal/envelope", "internal/evidence", "internal/figures", "internal/geo",
-		"internal/hazard", "internal/influx", "internal/journal", "internal/mqtt", "internal/people", "internal/profile", "internal/registry", "internal/serial",
+		"internal/hazard", "internal/influx", "internal/journal", "internal/label", "internal/mqtt", "internal/pdf", "internal/people", "internal/profile", "internal/registry", "internal/serial",
 		"internal/state", "internal/ticket",
 	},
 	"internal/alarm":      {"internal/calendar"},

@@ -46,6 +46,7 @@ type Config struct {
 	Log       LogConfig      `yaml:"log"`
 
 	Credentials CredentialsConfig `yaml:"credentials"`
+	Labels      LabelsConfig      `yaml:"labels"`
 }
 
 // HTTPConfig is the API's listener. It speaks plain HTTP: beyond loopback, put a TLS proxy in front.
@@ -212,7 +213,7 @@ func (c *Config) parse(b []byte) error {
 
 // resolve makes relative paths relative to dir.
 func (c *Config) resolve(dir string) {
-	paths := []*string{&c.DataDir, &c.HTTP.TokenFile, &c.Credentials.KeyFile, &c.Influx.Bin, &c.Influx.TokenFile, &c.Rules, &c.Tickets, &c.Routes, &c.Dispatch.CAP, &c.Dispatch.Open311, &c.Dispatch.Mail.PasswordFile, &c.Calendars, &c.Hazards, &c.Figures, &c.Broker.TLS.Cert, &c.Broker.TLS.Key, &c.Broker.TLS.ClientCA}
+	paths := []*string{&c.DataDir, &c.HTTP.TokenFile, &c.Credentials.KeyFile, &c.Influx.Bin, &c.Influx.TokenFile, &c.Rules, &c.Tickets, &c.Routes, &c.Dispatch.CAP, &c.Dispatch.Open311, &c.Dispatch.Mail.PasswordFile, &c.Calendars, &c.Hazards, &c.Figures, &c.Labels.File, &c.Labels.Font, &c.Broker.TLS.Cert, &c.Broker.TLS.Key, &c.Broker.TLS.ClientCA}
 	for i := range c.MQTT {
 		m := &c.MQTT[i]
 		paths = append(paths, &m.PasswordFile, &m.TLS.CA, &m.TLS.Cert, &m.TLS.Key)

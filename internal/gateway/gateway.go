@@ -41,7 +41,9 @@ import (
 	"gridgate/internal/hazard"
 	"gridgate/internal/influx"
 	"gridgate/internal/journal"
+	"gridgate/internal/label"
 	"gridgate/internal/mqtt"
+	"gridgate/internal/pdf"
 	"gridgate/internal/people"
 	"gridgate/internal/profile"
 	"gridgate/internal/serial"
@@ -71,6 +73,8 @@ type Gateway struct {
 	profiles     *profile.Set
 	calendars    *calendar.Calendars
 	hazards      *hazard.Kinds
+	codes        *label.Reader
+	font         *pdf.Font
 	figures      *figures.Rules
 	boards       chan struct{} // as many as may be worked out at a time
 	alarmRules   *alarm.Rules
@@ -254,6 +258,9 @@ func (g *Gateway) rules() (*alarm.Rules, *ticket.Plans, string, error) {
 	if err != nil {
 		return nil, nil, "", err
 	}
+	if err := g.readLabels(); err != nil {
+		return nil, nil, "", err
+	}
 	if err := g.readHazards(rules); err != nil {
 		return nil, nil, "", err
 	}
@@ -386,7 +393,7 @@ func (g *Gateway) makeEngine(rules *alarm.Rules, plans *ticket.Plans, version st
 	c := engine.Config{
 		Dir: g.cfg.DataDir, Journal: g.journal, Store: g.store, Profiles: g.profiles, Rules: rules, Plans: plans, Hazards: g.hazards,
 		Routes: g.routes, People: people.NewBook(g.calendars),
-		Body: g.body, Digest: g.digest, Calendars: g.calendars, Committed: g.committed, Unwritten: g.unwritten, CredentialsChanged: g.credentials.change, Decoders: g.cfg.Engine.Decoders, CheckpointEvery: g.cfg.Engine.CheckpointEvery, SessionSilent: g.cfg.Engine.SessionSilent,
+		Body: g.body, Digest: g.digest, Calendars: g.calendars, Committed: g.committed, Discover: g.discovered, Unwritten: g.unwritten, CredentialsChanged: g.credentials.change, Decoders: g.cfg.Engine.Decoders, CheckpointEvery: g.cfg.Engine.CheckpointEvery, SessionSilent: g.cfg.Engine.SessionSilent,
 		ConfigVersion: version, SeriesLost: g.queueLost, Log: g.log,
 		Guard: engine.Guard{Frames: g.cfg.Rollout.MinFrames, Percent: g.cfg.Rollout.MaxWorsePercent},
 	}
@@ -514,6 +521,7 @@ func (g *Gateway) makeAPI() error {
 		d.History = g.history
 	}
 	d.Tiles, d.System, d.Effective = g.tiles, g.system, g.effective
+	d.Codes, d.Font, d.GuessLabel = g.codes, g.font, g.guessLabel
 	g.api = api.New(d)
 	if g.cfg.HTTP.Listen == "" {
 		return nil

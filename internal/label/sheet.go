@@ -47,7 +47,7 @@ func KindWords(k grid.Kind) Words {
 // DeviceWords says that it is a device, and whether its code claims it.
 func DeviceWords(claims bool) Words {
 	if claims {
-		return Words{"设备 · 一次性认领", "Device · claims once"}
+		return Words{"设备 · 一次性认领", "One-time claim"}
 	}
 	return Words{"设备", "Device"}
 }
