@@ -59,7 +59,7 @@ func (r *reportFlags) filing() (n api.NewFiling, err error) {
 		if errX != nil || errY != nil {
 			return n, fmt.Errorf("--position is %q: want lon,lat such as 121.4355,31.2231", r.position)
 		}
-		n.Position = &api.Position{Lon: x, Lat: y, CRS: "WGS84"}
+		n.Position = &api.SeenAt{Lon: x, Lat: y, CRS: "WGS84"}
 	}
 	if r.by != (api.As{}) {
 		n.By = &r.by

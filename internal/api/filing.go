@@ -55,15 +55,15 @@ func (s *Server) filingRoutes(api huma.API) {
 
 // Place is where something was seen: one of these at least.
 type Place struct {
-	Point    string    `json:"point,omitempty" doc:"A registered point."`
-	Place    string    `json:"place,omitempty" maxLength:"500" doc:"The place in words."`
-	Building string    `json:"building,omitempty" maxLength:"200" doc:"As points name it: smoke there and a detector's alarm are one fire."`
-	Cell     string    `json:"cell,omitempty" doc:"Unit grid cell, 15 digits."`
-	Position *Position `json:"position,omitempty"`
+	Point    string  `json:"point,omitempty" doc:"A registered point."`
+	Place    string  `json:"place,omitempty" maxLength:"500" doc:"The place in words."`
+	Building string  `json:"building,omitempty" maxLength:"200" doc:"As points name it: smoke there and a detector's alarm are one fire."`
+	Cell     string  `json:"cell,omitempty" doc:"Unit grid cell, 15 digits."`
+	Position *SeenAt `json:"position,omitempty"`
 }
 
-// Position on the map.
-type Position struct {
+// SeenAt is a position on the map.
+type SeenAt struct {
 	Lon float64 `json:"lon"`
 	Lat float64 `json:"lat"`
 	CRS string  `json:"crs" doc:"WGS84; others are refused for now."`
