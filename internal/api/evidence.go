@@ -87,12 +87,3 @@ func (s *Server) getEvidence(ctx context.Context, by grid.Actor, in *idInput) (*
 		io.Copy(hc.BodyWriter(), file) // the client is gone if this fails
 	}}, nil
 }
-
-// taskRoutes: what people at the desk must do.
-func (s *Server) taskRoutes(api huma.API) {
-	list(s, api, adminOnly, get("/tasks", "list-tasks", "tickets", "Open tickets on which a person at the desk must act; each names its tasks"),
-		func(ctx context.Context, q Query) (Page[grid.Ticket], error) {
-			q.State = "tasks"
-			return s.Store.ListTickets(ctx, q)
-		})
-}

@@ -20,6 +20,8 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
 	"gridgate/internal/alarm"
+	"gridgate/internal/commission"
+	"gridgate/internal/contractor"
 	"gridgate/internal/figures"
 	"gridgate/internal/grid"
 	"gridgate/internal/label"
@@ -62,6 +64,10 @@ type Deps struct {
 	Ready func(ctx context.Context) map[string]error
 	// AlarmRules say when a queue is grouped, and what counts as a nuisance. Optional.
 	AlarmRules *alarm.Rules
+	// Work says what technicians do and bring, and which batteries devices have. Optional.
+	Work *contractor.Rules
+	// Scores makes the scoreboard of a contractor. Optional.
+	Scores func(ctx context.Context, unit string, from, to time.Time) (contractor.Scoreboard, error)
 	// Credentials gives devices their keys. Optional.
 	Credentials Credentials
 	// People is who can be called, and who is on duty. Optional.
@@ -69,6 +75,10 @@ type Deps struct {
 	// Filer takes what people report, and Hazards gives the hazards among it. Optional.
 	Filer   Filer
 	Hazards Hazards
+	// Visits changes commissionings, VisitStore gives them, Commission is what they go by. Optional.
+	Visits     Visits
+	VisitStore VisitStore
+	Commission *commission.Plans
 	// Links is the health of each transport, Peers of who is behind a link. Optional.
 	Links func() []grid.LinkHealth
 	Peers func(link string) ([]grid.LinkHealth, error)
@@ -80,6 +90,8 @@ type Deps struct {
 	Pages map[string]http.Handler
 	// Channels is how the tests of units' channels go. Optional.
 	Channels func() []grid.ChannelHealth
+	// Regions are the areas that points lie in. Optional.
+	Regions Regions
 	// Tiles are the points of the map. Optional.
 	Tiles Tiles
 	// System is how the gateway itself is, Effective its configuration in force. Optional.

@@ -19,6 +19,8 @@ type (
 // Store is what the API reads: what has been committed.
 type Store interface {
 	WindowStore
+	RegistryStore
+	RoundStore
 	ListPoints(context.Context, Query) (Page[grid.Point], error)
 	ListDevices(context.Context, Query) (Page[grid.Device], error)
 	ListInstallations(context.Context, Query) (Page[grid.Installation], error)
@@ -56,7 +58,9 @@ type Store interface {
 // Engine is what changes things. Each call is durable when it returns nil.
 type Engine interface {
 	WindowEngine
+	RegistryEngine
 	LabelEngine
+	RoundEngine
 	Move(ctx context.Context, m grid.Move) (grid.Ticket, error)
 	Put(ctx context.Context, points []grid.Point, devices []grid.Device, installations []grid.Installation, units []grid.Unit) error
 	Replay(ctx context.Context, ids []string, by grid.Actor) (int, error)

@@ -24,29 +24,34 @@ import (
 // Config is everything that may be set. Unknown keys are errors; every key has a default
 // (Default) and stands, commented, in configs/gridgate.yaml.
 type Config struct {
-	DataDir   string         `yaml:"data_dir"`
-	HTTP      HTTPConfig     `yaml:"http"`
-	Broker    BrokerConfig   `yaml:"broker"`
-	MQTT      []MQTTConfig   `yaml:"mqtt"`
-	Serial    []SerialConfig `yaml:"serial"`
-	CoAP      CoAPConfig     `yaml:"coap"`
-	Journal   JournalConfig  `yaml:"journal"`
-	Engine    EngineConfig   `yaml:"engine"`
-	Rollout   RolloutConfig  `yaml:"rollout"`
-	Influx    InfluxConfig   `yaml:"influx"`
-	Dispatch  DispatchConfig `yaml:"dispatch"`
-	Rules     string         `yaml:"rules"`     // file; "" is the built-in set
-	Tickets   string         `yaml:"tickets"`   // file; "" is the built-in set
-	Calendars string         `yaml:"calendars"` // file; "" is the built-in set
-	Hazards   string         `yaml:"hazards"`   // file; "" is the built-in set
-	Figures   string         `yaml:"figures"`   // file; "" is the built-in set
-	Routes    string         `yaml:"routes"`    // file; "" is the built-in set
-	Profiles  []string       `yaml:"profiles"`  // folders; a later one overrides, all override the built-in
-	Registry  []string       `yaml:"registry"`  // files with points, devices, installations, units, imported at start
-	Log       LogConfig      `yaml:"log"`
+	DataDir       string         `yaml:"data_dir"`
+	HTTP          HTTPConfig     `yaml:"http"`
+	Broker        BrokerConfig   `yaml:"broker"`
+	MQTT          []MQTTConfig   `yaml:"mqtt"`
+	Serial        []SerialConfig `yaml:"serial"`
+	CoAP          CoAPConfig     `yaml:"coap"`
+	Journal       JournalConfig  `yaml:"journal"`
+	Engine        EngineConfig   `yaml:"engine"`
+	Rollout       RolloutConfig  `yaml:"rollout"`
+	Influx        InfluxConfig   `yaml:"influx"`
+	Dispatch      DispatchConfig `yaml:"dispatch"`
+	Rules         string         `yaml:"rules"`         // file; "" is the built-in set
+	Tickets       string         `yaml:"tickets"`       // file; "" is the built-in set
+	Calendars     string         `yaml:"calendars"`     // file; "" is the built-in set
+	Hazards       string         `yaml:"hazards"`       // file; "" is the built-in set
+	Commissioning string         `yaml:"commissioning"` // file; "" is the built-in set
+	Figures       string         `yaml:"figures"`       // file; "" is the built-in set
+	Routes        string         `yaml:"routes"`        // file; "" is the built-in set
+	Contractors   string         `yaml:"contractors"`   // file; "" is the built-in set
+	Profiles      []string       `yaml:"profiles"`      // folders; a later one overrides, all override the built-in
+	Registry      []string       `yaml:"registry"`      // files with points, devices, installations, units, imported at start
+	Log           LogConfig      `yaml:"log"`
 
 	Credentials CredentialsConfig `yaml:"credentials"`
 	Labels      LabelsConfig      `yaml:"labels"`
+
+	// DemoDistrict gives a gateway that has no areas the schematic district. Only a demo sets it.
+	DemoDistrict bool `yaml:"-"`
 }
 
 // HTTPConfig is the API's listener. It speaks plain HTTP: beyond loopback, put a TLS proxy in front.
@@ -213,7 +218,7 @@ func (c *Config) parse(b []byte) error {
 
 // resolve makes relative paths relative to dir.
 func (c *Config) resolve(dir string) {
-	paths := []*string{&c.DataDir, &c.HTTP.TokenFile, &c.Credentials.KeyFile, &c.Influx.Bin, &c.Influx.TokenFile, &c.Rules, &c.Tickets, &c.Routes, &c.Dispatch.CAP, &c.Dispatch.Open311, &c.Dispatch.Mail.PasswordFile, &c.Calendars, &c.Hazards, &c.Figures, &c.Labels.File, &c.Labels.Font, &c.Broker.TLS.Cert, &c.Broker.TLS.Key, &c.Broker.TLS.ClientCA}
+	paths := []*string{&c.DataDir, &c.HTTP.TokenFile, &c.Credentials.KeyFile, &c.Influx.Bin, &c.Influx.TokenFile, &c.Rules, &c.Tickets, &c.Routes, &c.Dispatch.CAP, &c.Dispatch.Open311, &c.Dispatch.Mail.PasswordFile, &c.Calendars, &c.Hazards, &c.Commissioning, &c.Figures, &c.Contractors, &c.Labels.File, &c.Labels.Font, &c.Broker.TLS.Cert, &c.Broker.TLS.Key, &c.Broker.TLS.ClientCA}
 	for i := range c.MQTT {
 		m := &c.MQTT[i]
 		paths = append(paths, &m.PasswordFile, &m.TLS.CA, &m.TLS.Cert, &m.TLS.Key)

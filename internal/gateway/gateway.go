@@ -30,7 +30,9 @@ import (
 	"gridgate/internal/bulk"
 	"gridgate/internal/calendar"
 	"gridgate/internal/coap"
+	"gridgate/internal/commission"
 	"gridgate/internal/console"
+	"gridgate/internal/contractor"
 	"gridgate/internal/dispatch"
 	"gridgate/internal/downlink"
 	"gridgate/internal/engine"
@@ -61,41 +63,43 @@ type Gateway struct {
 	ready   chan struct{}
 	started time.Time
 
-	store        *state.Store
-	tiles        *tiles
-	journal      *journal.Log
-	queue        *influx.Queue
-	unjournalled atomic.Int64 // smoke alarms told from memory
-	queueLost    bool         // part of it: after a restore, or a damaged disk
-	server       *influx.Server
-	client       *influx.Client
-	writer       *influx.Writer
-	profiles     *profile.Set
-	calendars    *calendar.Calendars
-	hazards      *hazard.Kinds
-	codes        *label.Reader
-	font         *pdf.Font
-	figures      *figures.Rules
-	boards       chan struct{} // as many as may be worked out at a time
-	alarmRules   *alarm.Rules
-	files        *evidence.Files
-	imports      *bulk.Jobs
-	engine       *engine.Engine
-	dispatcher   *dispatch.Dispatcher
-	connectors   map[string]grid.Connector
-	faces        []api.Face
-	poller       *dispatch.Poller
-	tester       *dispatch.Tester
-	heard        heardUnits
-	outbox       *downlink.Outbox
-	broker       *broker.Broker
-	mqtt         []*mqtt.Transport
-	serial       []*serial.Transport
-	coap         *coap.Transport
-	api          *api.Server
-	listener     net.Listener
-	token        string
-	closers      []func() error
+	store         *state.Store
+	tiles         *tiles
+	journal       *journal.Log
+	queue         *influx.Queue
+	unjournalled  atomic.Int64 // smoke alarms told from memory
+	queueLost     bool         // part of it: after a restore, or a damaged disk
+	server        *influx.Server
+	client        *influx.Client
+	writer        *influx.Writer
+	profiles      *profile.Set
+	calendars     *calendar.Calendars
+	hazards       *hazard.Kinds
+	commissioning *commission.Plans
+	contractors   *contractor.Rules
+	codes         *label.Reader
+	font          *pdf.Font
+	figures       *figures.Rules
+	boards        chan struct{} // as many as may be worked out at a time
+	alarmRules    *alarm.Rules
+	files         *evidence.Files
+	imports       *bulk.Jobs
+	engine        *engine.Engine
+	dispatcher    *dispatch.Dispatcher
+	connectors    map[string]grid.Connector
+	faces         []api.Face
+	poller        *dispatch.Poller
+	tester        *dispatch.Tester
+	heard         heardUnits
+	outbox        *downlink.Outbox
+	broker        *broker.Broker
+	mqtt          []*mqtt.Transport
+	serial        []*serial.Transport
+	coap          *coap.Transport
+	api           *api.Server
+	listener      net.Listener
+	token         string
+	closers       []func() error
 
 	credentials *credentials
 	routes      *ticket.Routes
@@ -154,6 +158,9 @@ func (g *Gateway) serve(ctx context.Context, run *group) error {
 	case <-g.engine.Ready():
 	case <-ctx.Done():
 		return nil
+	}
+	if err := g.prepareRegions(ctx); err != nil {
+		return err
 	}
 	if err := g.importRegistry(ctx); err != nil {
 		return err
@@ -261,10 +268,16 @@ func (g *Gateway) rules() (*alarm.Rules, *ticket.Plans, string, error) {
 	if err := g.readLabels(); err != nil {
 		return nil, nil, "", err
 	}
+	if err := g.readCommissioning(); err != nil {
+		return nil, nil, "", err
+	}
 	if err := g.readHazards(rules); err != nil {
 		return nil, nil, "", err
 	}
 	if err := g.readFigures(); err != nil {
+		return nil, nil, "", err
+	}
+	if err := g.readContractors(); err != nil {
 		return nil, nil, "", err
 	}
 	if g.routes, err = g.readRoutes(); err != nil {
@@ -391,7 +404,7 @@ func trimmed(b []byte) []byte {
 
 func (g *Gateway) makeEngine(rules *alarm.Rules, plans *ticket.Plans, version string) (err error) {
 	c := engine.Config{
-		Dir: g.cfg.DataDir, Journal: g.journal, Store: g.store, Profiles: g.profiles, Rules: rules, Plans: plans, Hazards: g.hazards,
+		Dir: g.cfg.DataDir, Journal: g.journal, Store: g.store, Profiles: g.profiles, Rules: rules, Plans: plans, Hazards: g.hazards, Commission: g.commissioning, Contractors: g.contractors,
 		Routes: g.routes, People: people.NewBook(g.calendars),
 		Body: g.body, Digest: g.digest, Calendars: g.calendars, Committed: g.committed, Discover: g.discovered, Unwritten: g.unwritten, CredentialsChanged: g.credentials.change, Decoders: g.cfg.Engine.Decoders, CheckpointEvery: g.cfg.Engine.CheckpointEvery, SessionSilent: g.cfg.Engine.SessionSilent,
 		ConfigVersion: version, SeriesLost: g.queueLost, Log: g.log,
@@ -425,7 +438,7 @@ func (g *Gateway) committed(rows *state.Batch) {
 	if len(rows.Points) > 0 {
 		g.tiles.changed()
 	}
-	g.api.Publish(api.Change{Events: rows.Events, Alarms: rows.Alarms, Tickets: rows.Tickets, Moves: rows.Moves, Deliveries: rows.Deliveries, Downlinks: rows.Downlinks, Windows: rows.Windows, Postures: rows.Postures})
+	g.api.Publish(api.Change{Events: rows.Events, Alarms: rows.Alarms, Tickets: rows.Tickets, Moves: rows.Moves, Deliveries: rows.Deliveries, Downlinks: rows.Downlinks, Windows: rows.Windows, Visits: rows.Visits, Postures: rows.Postures})
 }
 
 // unwritten shows and sends what a smoke alarm calls for that the disk did not take.
@@ -513,15 +526,15 @@ const routes = 100_000
 func (g *Gateway) makeAPI() error {
 	d := api.Deps{
 		Imports: g.imports, Files: g.files, Store: g.store, Engine: faces{g.engine, g}, Frames: g.journal, Workbench: g.engine, Parse: g.parseRegistry, Faces: g.faces, Pages: console.Pages(), Backup: g.backup, Ready: g.health,
-		Channels: g.channels, Filer: g.engine, Hazards: g.store, Links: g.links, Peers: g.peers, Credentials: g.credentials, Figures: g.board, People: g.folk, AlarmRules: g.alarmRules,
+		Regions: regions{g}, Channels: g.channels, Filer: g.engine, Hazards: g.store, Visits: g.engine, VisitStore: g.store, Commission: g.commissioning, Links: g.links, Peers: g.peers, Credentials: g.credentials, Figures: g.board, Work: g.contractors, Scores: g.scoreboard, People: g.folk, AlarmRules: g.alarmRules,
 		Who:     (&auth.Keeper{Admin: g.token, Unit: g.store.UnitByToken}).Who,
 		Metrics: g.metrics(), Log: g.log, Version: Version,
 	}
 	if g.client != nil {
 		d.History = g.history
 	}
-	d.Tiles, d.System, d.Effective = g.tiles, g.system, g.effective
 	d.Codes, d.Font, d.GuessLabel = g.codes, g.font, g.guessLabel
+	d.Tiles, d.System, d.Effective = g.tiles, g.system, g.effective
 	g.api = api.New(d)
 	if g.cfg.HTTP.Listen == "" {
 		return nil
@@ -545,8 +558,11 @@ func (g *Gateway) importRegistry(ctx context.Context) error {
 		if err != nil {
 			return fmt.Errorf("registry %s: %w", path, err)
 		}
-		if err := g.engine.Put(ctx, r.Points, r.Devices, r.Installations, r.Units); err != nil {
+		if err := g.engine.PutAs(ctx, r, grid.Act{By: grid.Actor{Role: grid.RoleSystem, Name: "registry file"}, Via: "import"}); err != nil {
 			return fmt.Errorf("registry %s: %w", path, err)
+		}
+		for _, w := range r.Warnings {
+			g.log.Warn("registry file", "file", path, "warning", w)
 		}
 		g.log.Info("registry file imported", "file", path, "points", len(r.Points), "devices", len(r.Devices), "units", len(r.Units))
 	}
