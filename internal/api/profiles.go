@@ -34,7 +34,7 @@ type Workbench interface {
 
 // profileRoutes: firmware profiles, their versions and roll-outs.
 func (s *Server) profileRoutes(api huma.API) {
-	route(s, api, adminOnly, answerWithin, get("/profiles", "list-profiles", "profiles", "Firmware profiles and the version of each that is in force"), s.listProfiles)
+	route(s, api, techniciansToo, answerWithin, get("/profiles", "list-profiles", "profiles", "Firmware profiles and the version of each that is in force"), s.listProfiles)
 	route(s, api, adminOnly, answerWithin, get("/profiles/{id}", "get-profile", "profiles", "One profile with the files it is made of"), s.profile)
 	route(s, api, adminOnly, answerWithin, big(post("/profiles/lint", "lint-profile", "profiles", "Check a candidate and run its cases; nothing is changed")), s.lintProfile)
 	route(s, api, adminOnly, answerWithin, post("/profiles/{id}/decode", "decode-payload", "profiles", "Decode a payload with the version in force, or with the candidate"), s.decodePayload)
