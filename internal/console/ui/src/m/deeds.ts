@@ -98,7 +98,7 @@ export function note(about: { point?: string; device?: string }, text: string): 
 export async function photo(picture: Blob, point: string, shows: string, visit?: string): Promise<Act> {
   const id = await keepPhoto(picture)
   return put({
-    kind: 'photo', title: bothOf('deed.photo'), method: 'POST', path: `/points/${seg(point)}/photos?shows=${shows}`, photo: id, about: { point, visit },
+    kind: 'photo', title: bothOf('deed.photo'), method: 'POST', path: `/points/${seg(point)}/photos?${new URLSearchParams({ shows, by: by().name, at: now() })}`, photo: id, about: { point, visit },
   })
 }
 

@@ -39,7 +39,7 @@ export interface Device {
   profile: string
   state: 'registered' | 'installed' | 'barred' | 'retired'
   installations?: Installation[]
-  health?: { last?: string; battery?: number; rssi?: number; snr?: number; offline?: boolean }
+  health?: { last_heard?: string; battery_pct?: number; rssi_dbm?: number; snr_db?: number; offline?: boolean }
 }
 
 export interface Guess {
