@@ -92,6 +92,9 @@ func (a *app) checkRunning(ctx context.Context, r *report) error {
 	if cfg, err := a.loadConfig(); err == nil {
 		r.checkOpenFiles(ctx, c, &cfg)
 	}
+	if err := r.checkAreas(ctx, c); err != nil {
+		return err
+	}
 	l, err := c.Ledger(ctx)
 	if err != nil {
 		return err

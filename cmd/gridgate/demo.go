@@ -141,6 +141,7 @@ func (d *demo) prepare() (cfg gateway.Config, password string, err error) {
 	}
 	cfg.Registry = []string{filepath.Join(data, "registry.yaml")}
 	cfg.Dispatch.AllowCIDRs = []string{"127.0.0.0/8"}
+	cfg.DemoDistrict = true
 	password = rand.Text()
 	cfg.Broker.Users = []gateway.BrokerUser{{Name: "demo", Password: password}}
 	return cfg, password, cfg.Validate()
@@ -175,7 +176,7 @@ func (d *demo) startSim(ctx context.Context, cfg gateway.Config, password string
 	}
 	registry := cfg.Registry[0]
 	cmd := exec.Command(bin, "run", "--json", "--scenario", "demo", "--size", fmt.Sprint(d.size), "--beat", demoBeat,
-		"--broker", "mqtt://"+cfg.Broker.Listen, "--user", cfg.Broker.Users[0].Name, "--registry", registry)
+		"--broker", "mqtt://"+cfg.Broker.Listen, "--user", cfg.Broker.Users[0].Name, "--registry", registry, "--no-cells")
 	cmd.Env = append(os.Environ(), "GRIDSIM_PASSWORD="+password)
 	cmd.Stderr = d.errOut
 	cmd.SysProcAttr = childAttr()

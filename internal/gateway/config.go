@@ -48,6 +48,9 @@ type Config struct {
 	Log           LogConfig      `yaml:"log"`
 
 	Credentials CredentialsConfig `yaml:"credentials"`
+
+	// DemoDistrict gives a gateway that has no areas the schematic district. Only a demo sets it.
+	DemoDistrict bool `yaml:"-"`
 	Labels      LabelsConfig      `yaml:"labels"`
 
 	// DemoDistrict gives a gateway that has no areas the schematic district. Only a demo sets it.

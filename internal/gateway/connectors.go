@@ -262,7 +262,7 @@ func (g *Gateway) unitsBy(ctx context.Context, connector string) (ids []string, 
 // parseRegistry reads a registry file, and asks each unit's connector whether it has what
 // it needs.
 func (g *Gateway) parseRegistry(b []byte) (grid.Registration, error) {
-	r, err := registry.Parse(b)
+	r, err := registry.ParseOn(b, g.engine.Regions())
 	if err != nil {
 		return r, err
 	}
