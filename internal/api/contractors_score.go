@@ -257,8 +257,8 @@ func (c *Client) RawFile(ctx context.Context, path string, v url.Values) ([]byte
 }
 
 // Tasks lists the open tickets that a contractor leads, the first to be done first; "": what the desk must do.
-func (c *Client) Tasks(ctx context.Context, q Query) (Page[Task], error) {
-	return List[Task](ctx, c, "tasks", q)
+func (c *Client) Tasks(ctx context.Context, q Query) (Page[WorkTask], error) {
+	return List[WorkTask](ctx, c, "tasks", q)
 }
 
 // PlanRounds bundles the work of a contractor.

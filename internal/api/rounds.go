@@ -152,7 +152,8 @@ func (s *Server) cancelRound(ctx context.Context, by grid.Actor, in *cancelRound
 	return &body[grid.Round]{r}, err
 }
 
-type stopPath struct {
+// StopPath names a stop of a round.
+type StopPath struct {
 	ID string `path:"id"`
 	N  int    `path:"n" minimum:"1"`
 }
@@ -166,7 +167,7 @@ type StopDone struct {
 }
 
 type stopDoneInput struct {
-	stopPath
+	StopPath
 	Key  string    `header:"Idempotency-Key" maxLength:"200"`
 	Body *StopDone `required:"false"`
 }
@@ -193,7 +194,7 @@ type NewNoEntry struct {
 }
 
 type noEntryInput struct {
-	stopPath
+	StopPath
 	Key  string `header:"Idempotency-Key" maxLength:"200"`
 	Body NewNoEntry
 }
@@ -210,7 +211,7 @@ func (s *Server) noEntry(ctx context.Context, by grid.Actor, in *noEntryInput) (
 }
 
 type stopPhotoInput struct {
-	stopPath
+	StopPath
 	Shows   string `query:"shows" enum:"near,far,reference,before,after" doc:"What the photo shows."`
 	RawBody []byte `contentType:"application/octet-stream"`
 }

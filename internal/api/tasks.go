@@ -12,9 +12,9 @@ import (
 	"gridgate/internal/grid"
 )
 
-// Task is a ticket on which somebody must act: at the desk, where it names its tasks, or on
+// WorkTask is a ticket on which somebody must act: at the desk, where it names its tasks, or on
 // site, where it says what to do and what to bring.
-type Task struct {
+type WorkTask struct {
 	grid.Ticket
 	Name      string             `json:"name,omitempty" doc:"Of the point."`
 	Kind      grid.Kind          `json:"kind,omitempty"`
@@ -44,23 +44,23 @@ func (s *Server) taskRoutes(api huma.API) {
 	route(s, api, techniciansToo, answerWithin, op, s.tasks)
 }
 
-func (s *Server) tasks(ctx context.Context, by grid.Actor, in *listInput) (*body[Page[Task]], error) {
+func (s *Server) tasks(ctx context.Context, by grid.Actor, in *listInput) (*body[Page[WorkTask]], error) {
 	q := in.query(by)
 	if q.Unit != "" {
 		all, err := s.technicianTasks(ctx, q)
-		return &body[Page[Task]]{Page[Task]{Items: all}}, err
+		return &body[Page[WorkTask]]{Page[WorkTask]{Items: all}}, err
 	}
 	q.State = "tasks"
 	page, err := s.Store.ListTickets(ctx, q)
-	out := Page[Task]{Items: []Task{}, Next: page.Next}
+	out := Page[WorkTask]{Items: []WorkTask{}, Next: page.Next}
 	for _, t := range page.Items {
-		out.Items = append(out.Items, Task{Ticket: t})
+		out.Items = append(out.Items, WorkTask{Ticket: t})
 	}
-	return &body[Page[Task]]{out}, err
+	return &body[Page[WorkTask]]{out}, err
 }
 
 // technicianTasks are the open tickets that a unit leads, the first to be done first.
-func (s *Server) technicianTasks(ctx context.Context, q Query) ([]Task, error) {
+func (s *Server) technicianTasks(ctx context.Context, q Query) ([]WorkTask, error) {
 	limit := cmp.Or(q.Limit, 1000)
 	q.State, q.Cursor, q.Limit = "open", "", 1000
 	unit := q.Unit
@@ -68,7 +68,7 @@ func (s *Server) technicianTasks(ctx context.Context, q Query) ([]Task, error) {
 	if err := s.plannedWork(ctx, unit, at); err != nil {
 		return nil, err
 	}
-	out := []Task{}
+	out := []WorkTask{}
 	for {
 		page, err := s.Store.ListTickets(ctx, q)
 		if err != nil {
@@ -130,8 +130,8 @@ func (s *Server) plannedWork(ctx context.Context, unit string, at *taskPlaces) e
 	return err
 }
 
-func (s *Server) task(ctx context.Context, t *grid.Ticket, at *taskPlaces) (Task, error) {
-	out := Task{Ticket: *t, WorkDue: workDue(t)}
+func (s *Server) task(ctx context.Context, t *grid.Ticket, at *taskPlaces) (WorkTask, error) {
+	out := WorkTask{Ticket: *t, WorkDue: workDue(t)}
 	p := grid.Point{ID: "ticket/" + t.ID, Address: t.Place}
 	if t.Point != "" {
 		stored, err := s.Store.Point(ctx, t.Point)
@@ -187,7 +187,7 @@ func workDue(t *grid.Ticket) time.Time {
 // taskDay groups tasks that are due together: within a day the way decides.
 const taskDay = 24 * time.Hour
 
-func (at *taskPlaces) sort(tasks []Task) {
+func (at *taskPlaces) sort(tasks []WorkTask) {
 	var stops []grid.Stop
 	for _, st := range at.stops {
 		if !slices.ContainsFunc(stops, func(o grid.Stop) bool { return o.Key == st.Key }) {
@@ -198,13 +198,13 @@ func (at *taskPlaces) sort(tasks []Task) {
 	for i, st := range contractor.Order(stops, nil) {
 		place[st.Key] = i
 	}
-	day := func(t *Task) time.Time {
+	day := func(t *WorkTask) time.Time {
 		if t.Priority < 4 || t.WorkDue.IsZero() { // urgent ones by the minute
 			return t.WorkDue
 		}
 		return t.WorkDue.Truncate(taskDay)
 	}
-	slices.SortFunc(tasks, func(a, b Task) int {
+	slices.SortFunc(tasks, func(a, b WorkTask) int {
 		if a.WorkDue.IsZero() != b.WorkDue.IsZero() {
 			if a.WorkDue.IsZero() {
 				return 1
