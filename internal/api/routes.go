@@ -42,6 +42,7 @@ func (s *Server) routes(api huma.API) {
 	s.figureRoutes(api)
 	s.downlinkRoutes(api)
 	s.windowRoutes(api)
+	s.visitRoutes(api)
 	s.regionRoutes(api)
 	s.visitRoutes(api)
 	s.regionRoutes(api)

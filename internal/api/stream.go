@@ -32,6 +32,7 @@ type Change struct {
 	Downlinks  []grid.Downlink
 	Windows    []grid.Window
 	Postures   []grid.Posture
+	Visits     []grid.Visit
 	Strangers  []grid.Discovered // heard for the first time
 }
 
@@ -80,6 +81,9 @@ func (c Change) notes() []note {
 	for _, p := range c.Postures {
 		out = append(out, note{"", "posture", p})
 	}
+	for _, v := range c.Visits {
+		out = append(out, note{"", "visit", v})
+	}
 	for _, d := range c.Strangers {
 		out = append(out, note{"", "discovered", d})
 	}
@@ -99,6 +103,8 @@ func (n *note) visible(by grid.Actor, hands string) bool {
 		return v.Unit == by.Unit
 	case grid.Window:
 		return v.Holder == by.Unit
+	case grid.Visit:
+		return hands != "" && v.Contractor == hands
 	case grid.Alarm: // "is it you?" is asked of those who work there
 		return v.Cover != nil && hands != "" && v.Contractor == hands
 	}

@@ -177,9 +177,9 @@ func (j *judgement) step(s *Step) grid.VisitStep {
 	case CheckRest:
 		j.rest(&out)
 	case CheckOn:
-		j.on(&out)
+		j.on(&out, s)
 	case CheckOff:
-		j.off(&out)
+		j.off(&out, s)
 	case CheckMoment:
 		j.moment(&out, s)
 	case CheckPosition:

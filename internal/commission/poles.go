@@ -2,6 +2,7 @@ package commission
 
 import (
 	"cmp"
+	"fmt"
 	"slices"
 	"time"
 
@@ -167,11 +168,21 @@ const (
 	wrongEN = "the contact is the wrong way round: the device says closed when it is open. Change the contact from normally open to normally closed (or back), or turn the magnet, then confirm the state at rest again. If you had confirmed too early, confirming again is enough"
 )
 
-func (j *judgement) on(s *grid.VisitStep) {
+// shownBy names the signal that shows an edge.
+func (j *judgement) shownBy(s *Step, is bool) string {
+	for i := range s.Any {
+		if sig := s.Any[i].Signal; j.says(sig) {
+			return fmt.Sprintf("%s %t", sig, is)
+		}
+	}
+	return ""
+}
+
+func (j *judgement) on(s *grid.VisitStep, plan *Step) {
 	p := &j.swings
 	switch {
 	case !p.on.IsZero():
-		s.State, s.At = grid.StepPassed, p.on
+		s.State, s.At, s.Value = grid.StepPassed, p.on, j.shownBy(plan, true)
 	case !p.wrong.IsZero():
 		s.State, s.At, s.Detail = grid.StepFailed, p.wrong, text(wrongZH, wrongEN)
 	case p.contrary:
@@ -181,13 +192,13 @@ func (j *judgement) on(s *grid.VisitStep) {
 
 // off holds while the newest word of the device is "closed": who leaves leaves it so, and a
 // wrong contact says the opposite then.
-func (j *judgement) off(s *grid.VisitStep) {
+func (j *judgement) off(s *grid.VisitStep, plan *Step) {
 	p := &j.swings
 	switch {
 	case p.off.IsZero():
 	case p.state:
 		s.Detail = text("又报为打开：离开前请放好，等它变绿", "it says open again: leave it closed and wait until this turns green")
 	default:
-		s.State, s.At = grid.StepPassed, p.off
+		s.State, s.At, s.Value = grid.StepPassed, p.off, j.shownBy(plan, false)
 	}
 }

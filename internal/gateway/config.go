@@ -50,8 +50,8 @@ type Config struct {
 	Credentials CredentialsConfig `yaml:"credentials"`
 
 	// DemoDistrict gives a gateway that has no areas the schematic district. Only a demo sets it.
-	DemoDistrict bool `yaml:"-"`
-	Labels      LabelsConfig      `yaml:"labels"`
+	DemoDistrict bool         `yaml:"-"`
+	Labels       LabelsConfig `yaml:"labels"`
 
 	// DemoDistrict gives a gateway that has no areas the schematic district. Only a demo sets it.
 	DemoDistrict bool `yaml:"-"`
