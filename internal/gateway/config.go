@@ -49,9 +49,7 @@ type Config struct {
 
 	Credentials CredentialsConfig `yaml:"credentials"`
 
-	// DemoDistrict gives a gateway that has no areas the schematic district. Only a demo sets it.
-	DemoDistrict bool         `yaml:"-"`
-	Labels       LabelsConfig `yaml:"labels"`
+	Labels LabelsConfig `yaml:"labels"`
 
 	// DemoDistrict gives a gateway that has no areas the schematic district. Only a demo sets it.
 	DemoDistrict bool `yaml:"-"`
