@@ -165,7 +165,7 @@ func (a *app) deviceDiscovered() *cobra.Command {
 }
 
 func (a *app) sayStranger(s *grid.Stranger) {
-	a.say("%s  %d frames from %s to %s, by %s %s", s.Identity, s.Frames, clock(s.First), clock(s.Last), dash(s.Transport), dash(s.Source))
+	a.say("%s  %d frames from %s to %s, by %s %s", s.Identity, s.Count, clock(s.First), clock(s.Last), dash(s.Transport), dash(s.Source))
 	if s.Ignored != nil {
 		a.say("  ignored by %s: %s", s.Ignored.By.Name, s.Ignored.Reason)
 	}

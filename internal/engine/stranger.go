@@ -143,7 +143,7 @@ func (e *Engine) Stranger(ctx context.Context, id grid.Identity, profileID strin
 	if err != nil {
 		return grid.Stranger{}, err
 	}
-	s := grid.Stranger{Discovered: d, Heard: make([]grid.StrangerFrame, 0, len(page.Items))}
+	s := grid.Stranger{Discovered: d, Count: d.Frames, Heard: make([]grid.StrangerFrame, 0, len(page.Items))}
 	for i := range page.Items {
 		s.Heard = append(s.Heard, e.overheard(&page.Items[i], profileID, &s))
 	}

@@ -58,6 +58,7 @@ type Claimed struct {
 // Stranger is a discovered device with what it says.
 type Stranger struct {
 	Discovered
+	Count  int             `json:"count"` // frames heard of it; those shown are the newest
 	Signal *StrangerSignal `json:"signal,omitempty"`
 	Heard  []StrangerFrame `json:"frames"`
 }

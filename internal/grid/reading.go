@@ -140,6 +140,31 @@ func (r Reading) MarshalJSON() ([]byte, error) {
 	return json.Marshal(out)
 }
 
+// UnmarshalJSON reads that shape back.
+func (r *Reading) UnmarshalJSON(b []byte) error {
+	var in struct {
+		Signal  Signal
+		Value   any
+		Channel string
+		At      time.Time
+		History bool
+		Suspect bool
+	}
+	if err := json.Unmarshal(b, &in); err != nil {
+		return err
+	}
+	*r = Reading{Signal: in.Signal, Channel: in.Channel, At: in.At, History: in.History, Suspect: in.Suspect}
+	switch v := in.Value.(type) {
+	case float64:
+		r.Value = v
+	case bool:
+		if v {
+			r.Value = 1
+		}
+	}
+	return nil
+}
+
 // Decoded is what a profile makes of one frame. What a frame does not say is absent.
 type Decoded struct {
 	Profile     string    // "<vendor>/<model>@<version>" that decoded it
