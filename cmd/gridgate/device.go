@@ -13,7 +13,7 @@ import (
 )
 
 func (a *app) deviceCommand() *cobra.Command {
-	return group("device", "Add, import, list and retire devices", a.deviceList(), a.deviceShow(), a.deviceAdd(), a.deviceImport(), a.deviceExport(), a.deviceRetire(), a.deviceKey(), a.deviceDiscovered(), a.deviceIgnore(), a.deviceLabel())
+	return group("device", "Add, import, list and retire devices", append(a.deviceLife(), a.deviceList(), a.deviceShow(), a.deviceAdd(), a.deviceImport(), a.deviceExport(), a.deviceRetire(), a.deviceKey(), a.deviceDiscovered(), a.deviceIgnore(), a.deviceLabel())...)
 }
 
 func (a *app) deviceList() *cobra.Command {
@@ -200,18 +200,21 @@ func (a *app) readFile(name string) ([]byte, error) {
 }
 
 func (a *app) deviceRetire() *cobra.Command {
-	return &cobra.Command{
+	var reason string
+	cmd := &cobra.Command{
 		Use: "retire <identity>", Short: "Take a device out; what it still sends is quarantined", Args: args(cobra.ExactArgs(1)),
 		RunE: func(cmd *cobra.Command, argv []string) error {
 			c, err := a.client()
 			if err != nil {
 				return err
 			}
-			d, err := c.Retire(cmd.Context(), grid.Identity(argv[0]))
+			d, err := c.RetireFor(cmd.Context(), grid.Identity(argv[0]), reason)
 			if err != nil {
 				return err
 			}
 			return a.show(d, func() { a.say("%s is %s", d.Identity, d.State) })
 		},
 	}
+	cmd.Flags().StringVar(&reason, "reason", "", "why, for the history")
+	return cmd
 }

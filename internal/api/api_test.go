@@ -51,6 +51,16 @@ func (e *fakeEngine) Put(_ context.Context, p []grid.Point, d []grid.Device, i [
 	return e.err
 }
 
+func (e *fakeEngine) PutAs(_ context.Context, r grid.Registration, _ grid.Act) error {
+	e.put = r
+	return e.err
+}
+
+func (e *fakeEngine) RetireDevice(_ context.Context, id grid.Identity, _ grid.Act) (grid.Device, error) {
+	e.put = grid.Registration{Devices: []grid.Device{{Identity: id, State: grid.Retired}}}
+	return e.put.Devices[0], e.err
+}
+
 func (e *fakeEngine) ClaimWith(_ context.Context, c grid.Claim) (grid.Claimed, error) {
 	e.put = grid.Registration{Devices: []grid.Device{c.Device}, Installations: c.Installations}
 	e.claim = c

@@ -12,23 +12,16 @@ import (
 
 // registryRoutes: points, devices, installations, units, what is discovered, and changes to them.
 func (s *Server) registryRoutes(api huma.API) {
-	list(s, api, adminOnly, get("/points", "list-points", "points", "Monitored places"), s.Store.ListPoints)
-	route(s, api, adminOnly, answerWithin, get("/points/{id}", "get-point", "points", "One point"),
-		func(ctx context.Context, _ grid.Actor, in *idInput) (*body[grid.Point], error) {
-			p, err := s.Store.Point(ctx, in.ID)
-			return &body[grid.Point]{p}, err
-		})
-	route(s, api, adminOnly, answerWithin, get("/points/{id}/live", "get-point-live", "points", "Newest value of each signal at a point"), s.livePoint)
-	route(s, api, adminOnly, answerWithin, get("/points/{id}/history", "get-point-history", "points", "Past values of one signal, from InfluxDB"), s.pointHistory)
+	s.pointRoutes(api)
+	s.deviceRoutes(api)
+	route(s, api, techniciansToo, answerWithin, get("/points/{id}/live", "get-point-live", "points", "Newest value of each signal at a point"), s.livePoint)
+	route(s, api, techniciansToo, answerWithin, get("/points/{id}/history", "get-point-history", "points", "Past values of one signal, from InfluxDB"), s.pointHistory)
 
-	list(s, api, adminOnly, get("/devices", "list-devices", "devices", "Registered devices"), s.Store.ListDevices)
-	route(s, api, adminOnly, answerWithin, get("/devices/{id}", "get-device", "devices", "One device, where it is installed and how it is"), s.device)
 	s.claimRoute(api)
-	route(s, api, adminOnly, answerWithin, post("/devices/{id}/retire", "retire-device", "devices", "Take a device out; what it still sends is quarantined"), s.retire)
 	s.discoveredRoutes(api)
 	s.labelRoutes(api)
 
-	list(s, api, adminOnly, get("/installations", "list-installations", "devices", "Which device channel is at which point, from when to when"), s.Store.ListInstallations)
+	list(s, api, techniciansToo, get("/installations", "list-installations", "devices", "Which device channel is at which point, from when to when"), s.Store.ListInstallations)
 	list(s, api, adminOnly, get("/units", "list-units", "units", "Who handles"), s.Store.ListUnits)
 
 	put := post("/registry", "import-registry", "registry", "Import points, devices, installations and units from a registry file (YAML or JSON): all or nothing")
@@ -36,7 +29,12 @@ func (s *Server) registryRoutes(api huma.API) {
 	route(s, api, adminOnly, importWithin, put, s.putRegistry)
 }
 
-func (s *Server) livePoint(ctx context.Context, _ grid.Actor, in *idInput) (*body[[]grid.LiveValue], error) {
+func (s *Server) livePoint(ctx context.Context, by grid.Actor, in *idInput) (*body[[]grid.LiveValue], error) {
+	if by.Role == grid.RoleUnit {
+		if _, err := s.pointFor(ctx, by, in.ID); err != nil {
+			return nil, err
+		}
+	}
 	values, err := s.Engine.LivePoint(ctx, in.ID)
 	if values == nil {
 		values = []grid.LiveValue{}
@@ -60,7 +58,7 @@ type History struct {
 	Samples []Sample    `json:"samples"`
 }
 
-func (s *Server) pointHistory(ctx context.Context, _ grid.Actor, in *historyInput) (*body[History], error) {
+func (s *Server) pointHistory(ctx context.Context, by grid.Actor, in *historyInput) (*body[History], error) {
 	if s.History == nil {
 		return nil, grid.Errorf(grid.Unavailable, "history: no InfluxDB is configured")
 	}
@@ -68,7 +66,7 @@ func (s *Server) pointHistory(ctx context.Context, _ grid.Actor, in *historyInpu
 	if err != nil {
 		return nil, err
 	}
-	point, err := s.Store.Point(ctx, in.ID)
+	point, err := s.pointFor(ctx, by, in.ID)
 	if err != nil {
 		return nil, err
 	}
@@ -98,12 +96,16 @@ type DeviceView struct {
 	Health        *grid.DeviceHealth  `json:"health,omitempty"` // absent: not heard since the gateway knows it
 }
 
-func (s *Server) device(ctx context.Context, _ grid.Actor, in *idInput) (*body[DeviceView], error) {
-	d, err := s.Store.Device(ctx, grid.Identity(in.ID))
+func (s *Server) device(ctx context.Context, by grid.Actor, in *idInput) (*body[DeviceView], error) {
+	d, err := oneOf(ctx, s, by, in.ID, "device", s.Store.ListDevices)
 	if err != nil {
 		return nil, err
 	}
-	at, err := s.Store.ListInstallations(ctx, Query{Device: in.ID, Limit: 1000})
+	q := Query{Device: in.ID, Limit: 1000}
+	if err := s.within(ctx, by, &q); err != nil {
+		return nil, err
+	}
+	at, err := s.Store.ListInstallations(ctx, q)
 	if err != nil {
 		return nil, err
 	}
@@ -123,27 +125,6 @@ type Replayed struct {
 	Still    int `json:"still,omitempty" doc:"Frames that were asked for and did not get through."`
 }
 
-func (s *Server) retire(ctx context.Context, _ grid.Actor, in *idInput) (*body[grid.Device], error) {
-	d, err := s.Store.Device(ctx, grid.Identity(in.ID))
-	if err != nil {
-		return nil, err
-	}
-	at, err := s.Store.ListInstallations(ctx, Query{Device: in.ID, Limit: 1000})
-	if err != nil {
-		return nil, err
-	}
-	now := s.Now().UTC()
-	var ended []grid.Installation
-	for _, i := range at.Items {
-		if i.To.IsZero() {
-			i.To = now
-			ended = append(ended, i)
-		}
-	}
-	d.State = grid.Retired
-	return &body[grid.Device]{d}, s.Engine.Put(ctx, nil, []grid.Device{d}, ended, nil)
-}
-
 type importInput struct {
 	DryRun  bool   `query:"dry_run" doc:"Check the file and change nothing."`
 	RawBody []byte `contentType:"application/yaml"`
@@ -158,7 +139,7 @@ type Imported struct {
 	DryRun        bool `json:"dry_run,omitempty"`
 }
 
-func (s *Server) putRegistry(ctx context.Context, _ grid.Actor, in *importInput) (*body[Imported], error) {
+func (s *Server) putRegistry(ctx context.Context, by grid.Actor, in *importInput) (*body[Imported], error) {
 	r, err := s.Parse(in.RawBody)
 	if err != nil {
 		return nil, err
@@ -167,5 +148,5 @@ func (s *Server) putRegistry(ctx context.Context, _ grid.Actor, in *importInput)
 	if in.DryRun {
 		return out, nil
 	}
-	return out, s.Engine.Put(ctx, r.Points, r.Devices, r.Installations, r.Units)
+	return out, s.Engine.PutAs(ctx, r, grid.Act{By: by, Via: "import"})
 }

@@ -103,8 +103,8 @@ func (e *Engine) load(ctx context.Context, l *state.Loaded) error {
 // loadRegistry puts the registered rows into memory.
 func (e *Engine) loadRegistry(ctx context.Context) error {
 	err := e.store.LoadRegistry(ctx, state.Registry{
-		Count:  func(points, devices int) { e.memory.Reserve(devices, points) },
-		Point:  func(p *grid.Point) { e.memory.PutPoint(*p) },
+		Count: func(points, devices int) { e.memory.Reserve(devices, points) },
+		Point: func(p *grid.Point) { e.memory.PutPoint(*p) },
 		Device: func(d *grid.Device) {
 			e.memory.PutDevice(*d, e.isSafety(d.Profile))
 			e.lastAt(d)
