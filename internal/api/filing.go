@@ -8,6 +8,7 @@ import (
 
 	"github.com/danielgtaylor/huma/v2"
 
+	"gridgate/internal/geo"
 	"gridgate/internal/grid"
 )
 
@@ -66,7 +67,7 @@ type Place struct {
 type SeenAt struct {
 	Lon float64 `json:"lon"`
 	Lat float64 `json:"lat"`
-	CRS string  `json:"crs" doc:"WGS84; others are refused for now."`
+	CRS string  `json:"crs" doc:"WGS84, CGCS2000, GCJ02 or BD09; it becomes WGS84."`
 }
 
 // NewFiling is what every report has.
@@ -107,9 +108,14 @@ func (n *NewFiling) filing(by grid.Actor) (grid.Filing, error) {
 		Text: n.Text, At: n.At, By: n.By.actor(by),
 	}
 	if p := n.Position; p != nil {
-		if f.Lon, f.Lat, f.CRS = p.Lon, p.Lat, p.CRS; p.Lon == 0 && p.Lat == 0 {
+		if p.Lon == 0 && p.Lat == 0 {
 			return f, grid.Errorf(grid.Invalid, "position is lon 0, lat 0: want where it is, or no position")
 		}
+		var err error
+		if f.Lon, f.Lat, _, err = geo.ToWGS84(p.Lon, p.Lat, p.CRS); err != nil {
+			return f, err
+		}
+		f.CRS = string(geo.WGS84)
 	}
 	for p := grid.Priority(1); p <= 4; p++ {
 		if n.Priority == p.String() {
@@ -128,8 +134,16 @@ func (s *Server) fileEvent(ctx context.Context, by grid.Actor, in *body[NewEvent
 		return nil, err
 	}
 	f.Type = in.Body.Type
+	s.findCell(&f)
 	out, err := s.Filer.FileEvent(ctx, f)
 	return &body[grid.Filed]{out}, err
+}
+
+// findCell gives a filing that names neither point nor cell the cell of its position.
+func (s *Server) findCell(f *grid.Filing) {
+	if f.CRS != "" && f.Cell == "" && f.Point == "" && s.Regions != nil {
+		f.Cell = s.Regions.Map().At(f.Lon, f.Lat).Cell
+	}
 }
 
 func (s *Server) similar(ctx context.Context, by grid.Actor, in *idInput) (*body[Page[grid.Suggestion]], error) {
@@ -145,6 +159,7 @@ func (s *Server) fileHazard(ctx context.Context, by grid.Actor, in *body[NewHaza
 	if err != nil {
 		return nil, err
 	}
+	s.findCell(&f)
 	out, err := s.Filer.FileHazard(ctx, grid.HazardFiling{Filing: f, Kind: in.Body.Kind, Answers: answers(in.Body.Answers)})
 	return &body[grid.HazardFiled]{out}, err
 }

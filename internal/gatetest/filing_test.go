@@ -83,7 +83,7 @@ func TestAReporterHasNoPlaceInAReport(t *testing.T) {
 	g.start(t)
 	for body, want := range map[string]string{
 		`{"type": "manhole.open", "source": "hotline", "external": "1", "place": "x", "phone": "13800138000"}`:                                 "phone",
-		`{"type": "manhole.open", "source": "hotline", "external": "1", "position": {"lon": 121, "lat": 31, "crs": "GCJ02"}}`:                  "want WGS84",
+		`{"type": "manhole.open", "source": "hotline", "external": "1", "position": {"lon": 121, "lat": 31, "crs": "GPS"}}`:                    "want WGS84",
 		`{"type": "manhole.open", "source": "hotline", "external": "1", "position": {"lon": 121, "lat": 31}}`:                                  "crs",
 		`{"type": "manhole.open", "source": "hotline", "external": "1", "place": "x", "priority": "urgent"}`:                                   "want P1 to P4",
 		`{"type": "smoke.alarm", "source": "hotline", "external": "1", "place": "x", "priority": "P3"}`:                                        "want P1 to P1",
