@@ -4,7 +4,7 @@
 #
 #   make bench               about ten minutes
 #   make bench BENCH=full    as long as the design asks for
-#   make bench ONLY=smoke    one of: start journal engine broker mosquitto smoke devices decode storm wires
+#   make bench ONLY=smoke    one of: start journal engine broker mosquitto smoke devices import decode storm wires
 set -euo pipefail
 cd "$(dirname "$0")/.."
 if [ "${ONLY:-decode}" = decode ]; then

@@ -4,7 +4,7 @@
 //
 //	make bench                 about ten minutes
 //	make bench BENCH=full      as long as the design asks for, and a load on a million devices
-//	make bench ONLY=smoke      one of: start journal engine broker mosquitto smoke devices wires
+//	make bench ONLY=smoke      one of: start journal engine broker mosquitto smoke devices import wires
 package figures
 
 import (
@@ -56,7 +56,7 @@ func BenchmarkFigures(b *testing.B) {
 	}{
 		{"start", start}, {"journal", journal}, {"engine", engine},
 		{"broker", embeddedBroker}, {"mosquitto", mosquitto},
-		{"smoke", smoke}, {"devices", devices},
+		{"smoke", smoke}, {"devices", devices}, {"import", sheets},
 	}
 	only := regexp.MustCompile(os.Getenv("ONLY"))
 	fmt.Printf("\n%s\n\n", machine(b))
