@@ -23,10 +23,7 @@ type Rules struct {
 }
 
 // Words are one text in both languages.
-type Words struct {
-	ZH string `yaml:"zh" json:"zh"`
-	EN string `yaml:"en" json:"en"`
-}
+type Words = grid.Text
 
 type task struct {
 	Do      Words   `yaml:"do"`

@@ -11,25 +11,17 @@ import (
 	"gridgate/internal/grid"
 )
 
-// say gives a text in a language: "en", else Chinese.
-func (w Words) say(lang string) string {
-	if lang == "en" {
-		return w.EN
-	}
-	return w.ZH
-}
-
 // bringWords lists what to bring for a job.
 func (r *Rules) bringWords(j *grid.Job, lang string) string {
 	_, bring, _ := r.ToDo(j.Type)
 	var words []string
 	for _, w := range bring {
-		words = append(words, w.say(lang))
+		words = append(words, w.In(lang))
 	}
 	if j.Battery != "" {
 		words = append(words, j.Battery)
 	}
-	return strings.Join(words, Words{"、", ", "}.say(lang))
+	return strings.Join(words, Words{ZH: "、", EN: ", "}.In(lang))
 }
 
 // WriteRoundCSV writes the list of a round: one line for each job, in the order of the route.
