@@ -168,10 +168,13 @@ func TestAStrangerIsFoundSetAsideAndClaimedAndAKillLosesNothing(t *testing.T) {
 		}
 		return nil
 	})
-	alarms := all[grid.Alarm](t, g, "alarms", api.Query{Point: "m-1", Type: string(grid.EventManholeOpen)})
-	if len(alarms) != 1 || !alarms[0].Active {
-		t.Errorf("alarms are %+v: want the cover that is open, once", alarms)
-	}
+	eventually(t, 30*time.Second, "the cover that is open, once", func() error {
+		alarms := all[grid.Alarm](t, g, "alarms", api.Query{Point: "m-1", Type: string(grid.EventManholeOpen)})
+		if len(alarms) != 1 || !alarms[0].Active {
+			return fmt.Errorf("alarms are %+v", alarms)
+		}
+		return nil
+	})
 	if processed, _, _, quarantined, accepted := sum(g.balanced(t)); processed != n || quarantined != 0 || accepted != n {
 		t.Errorf("%d processed, %d in quarantine of %d", processed, quarantined, accepted)
 	}

@@ -41,6 +41,6 @@ func (g *Gateway) guessLabel(id grid.Identity, model string) []grid.ProfileGuess
 
 // discovered tells the stream of a stranger that is heard for the first time.
 func (g *Gateway) discovered(d grid.Discovered) {
-	g.log.Info("a stranger is heard", "device", d.Identity, "transport", d.Transport, "profile", d.Guess)
+	g.log.Debug("a stranger is heard", "device", d.Identity, "transport", d.Transport, "profile", d.Guess)
 	g.api.Publish(api.Change{Strangers: []grid.Discovered{d}})
 }
