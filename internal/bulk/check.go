@@ -121,7 +121,7 @@ func (c *checker) read(row int, cells []string, dates []bool) *parsed {
 	return p
 }
 
-func (c *checker) cell(p *parsed, col *column, value string, date bool) *grid.Words {
+func (c *checker) cell(p *parsed, col *column, value string, date bool) *grid.Text {
 	if len(value) > 4*maxCell || len([]rune(value)) > maxCell {
 		return say("超过 %d 个字：可能有一个引号没有闭合", "is longer than %d characters: a quote may not be closed", maxCell)
 	}
@@ -140,7 +140,7 @@ func (c *checker) cell(p *parsed, col *column, value string, date bool) *grid.Wo
 // sheetErrors are what a spreadsheet writes where a formula has failed.
 var sheetErrors = []string{"#REF!", "#N/A", "#VALUE!", "#NAME?", "#DIV/0!", "#NULL!", "#NUM!"}
 
-func (p *parsed) wrong(column, value string, w *grid.Words) {
+func (p *parsed) wrong(column, value string, w *grid.Text) {
 	p.problems = append(p.problems, grid.ImportProblem{Row: p.n, Column: column, Value: shown(value), Problem: *w})
 }
 
@@ -250,7 +250,7 @@ func (c *checker) row(p *parsed, s *stock) *verdict {
 	return v.done(c, p)
 }
 
-func (v *verdict) wrong(column, value string, w *grid.Words) {
+func (v *verdict) wrong(column, value string, w *grid.Text) {
 	v.problems = append(v.problems, grid.ImportProblem{Row: v.Row, Column: column, Value: shown(value), Problem: *w})
 }
 
@@ -467,12 +467,12 @@ func (c *checker) placed(p *grid.Point, v *verdict) bool {
 }
 
 // wordsOf are the words of an error in both languages, where it has them.
-func wordsOf(err error, zh string) *grid.Words {
+func wordsOf(err error, zh string) *grid.Text {
 	var p *geo.Problem
 	if errors.As(err, &p) {
-		return &grid.Words{ZH: p.ZH, EN: p.EN}
+		return &grid.Text{ZH: p.ZH, EN: p.EN}
 	}
-	return &grid.Words{ZH: zh + "：" + err.Error(), EN: err.Error()}
+	return &grid.Text{ZH: zh + "：" + err.Error(), EN: err.Error()}
 }
 
 func (c *checker) device(p *parsed, s *stock, v *verdict) {

@@ -14,7 +14,7 @@ type column struct {
 	also   []string // headers that are understood beside key, zh and en
 	of     part     // what it says something of
 	form   form
-	hint   grid.Words
+	hint   grid.Text
 	sample string // of the template
 }
 
@@ -43,24 +43,24 @@ const (
 func columns() []column {
 	return []column{
 		{key: keyPoint, zh: "点位编号", en: "point id", also: []string{"point", "点位", "点位号", "点位id", "安装点位"}, of: ofPoint | ofInstallation | key,
-			form: text(func(l *line) *string { return &l.point.ID }, 128), hint: grid.Words{ZH: "必填，全区唯一", EN: "unique"}, sample: "JA-0001"},
+			form: text(func(l *line) *string { return &l.point.ID }, 128), hint: grid.Text{ZH: "必填，全区唯一", EN: "unique"}, sample: "JA-0001"},
 		{key: "point_name", zh: "点位名称", en: "point name", also: []string{"名称", "name"}, of: ofPoint,
 			form: text(func(l *line) *string { return &l.point.Name }, 200), sample: "3号楼2单元楼道烟感"},
 		{key: "kind", zh: "点位类型", en: "kind", also: []string{"类型", "类别", "point kind", "type"}, of: ofPoint,
-			form: name(func(l *line) *grid.Kind { return &l.point.Kind }, kindNames), hint: grid.Words{ZH: "门、车位、井盖或烟感", EN: "door, parking, manhole or smoke"}, sample: "烟感"},
+			form: name(func(l *line) *grid.Kind { return &l.point.Kind }, kindNames), hint: grid.Text{ZH: "门、车位、井盖或烟感", EN: "door, parking, manhole or smoke"}, sample: "烟感"},
 		{key: "address", zh: "地址", en: "address", also: []string{"详细地址", "安装地址"}, of: ofPoint, form: text(func(l *line) *string { return &l.point.Address }, 300), sample: "示例路 7 弄 3 号"},
 		{key: "building", zh: "楼栋", en: "building", also: []string{"楼号", "楼栋号", "幢"}, of: ofPoint, form: text(func(l *line) *string { return &l.point.Building }, 128), sample: "3号楼"},
 		{key: "floor", zh: "楼层", en: "floor", also: []string{"层"}, of: ofPoint, form: text(func(l *line) *string { return &l.point.Floor }, 40), sample: "2"},
 		{key: "room", zh: "房间", en: "room", also: []string{"房间号", "室号", "室"}, of: ofPoint, form: text(func(l *line) *string { return &l.point.Room }, 80), sample: "楼道"},
 		{key: "lon", zh: "经度", en: "longitude", also: []string{"lng", "long", "x"}, of: ofPoint, form: degrees(func(l *line) *float64 { return &l.point.Lon }, 180),
-			hint: grid.Words{ZH: "十进制度数，须与纬度、坐标系同填", EN: "decimal degrees, with latitude and crs"}, sample: "121.4328"},
+			hint: grid.Text{ZH: "十进制度数，须与纬度、坐标系同填", EN: "decimal degrees, with latitude and crs"}, sample: "121.4328"},
 		{key: "lat", zh: "纬度", en: "latitude", also: []string{"y"}, of: ofPoint, form: degrees(func(l *line) *float64 { return &l.point.Lat }, 90), sample: "31.2207"},
 		{key: "crs", zh: "坐标系", en: "crs", also: []string{"坐标系统", "coordinate system"}, of: ofPoint, form: system(func(l *line) *string { return &l.point.CRS }),
-			hint: grid.Words{ZH: "WGS84、CGCS2000、GCJ02 或 BD09", EN: "WGS84, CGCS2000, GCJ02 or BD09"}, sample: "WGS84"},
+			hint: grid.Text{ZH: "WGS84、CGCS2000、GCJ02 或 BD09", EN: "WGS84, CGCS2000, GCJ02 or BD09"}, sample: "WGS84"},
 		{key: "cell", zh: "单元网格编码", en: "cell", also: []string{"网格编码", "网格", "网格号", "单元网格", "grid cell", "cell code"}, of: ofPoint,
-			form: code(func(l *line) *string { return &l.point.Cell }, 15), hint: grid.Words{ZH: "15 位，列格式须为文本", EN: "15 digits, as text"}, sample: "310106001001001"},
+			form: code(func(l *line) *string { return &l.point.Cell }, 15), hint: grid.Text{ZH: "15 位，列格式须为文本", EN: "15 digits, as text"}, sample: "310106001001001"},
 		{key: "component", zh: "部件编码", en: "component", also: []string{"部件号", "component code"}, of: ofPoint,
-			form: code(func(l *line) *string { return &l.point.Component }, 16), hint: grid.Words{ZH: "16 位，列格式须为文本", EN: "16 digits, as text"}},
+			form: code(func(l *line) *string { return &l.point.Component }, 16), hint: grid.Text{ZH: "16 位，列格式须为文本", EN: "16 digits, as text"}},
 		{key: "district", zh: "区代码", en: "district", also: []string{"区", "district code"}, of: ofPoint, form: code(func(l *line) *string { return &l.point.District }, 6)},
 		{key: "street", zh: "街道代码", en: "street", also: []string{"街道", "street code"}, of: ofPoint, form: code(func(l *line) *string { return &l.point.Street }, 9)},
 		{key: "community", zh: "居委代码", en: "community", also: []string{"居委", "社区", "社区代码", "community code"}, of: ofPoint, form: code(func(l *line) *string { return &l.point.Community }, 12)},
@@ -71,14 +71,14 @@ func columns() []column {
 		{key: "site", zh: "场所", en: "site", of: ofPoint, form: text(func(l *line) *string { return &l.point.Site }, 128)},
 		{key: "owner", zh: "产权单位", en: "owner", also: []string{"权属单位", "业主"}, of: ofPoint, form: text(func(l *line) *string { return &l.point.Owner }, 128)},
 		{key: "privacy", zh: "隐私类别", en: "privacy", also: []string{"隐私", "privacy class"}, of: ofPoint, form: name(func(l *line) *grid.Privacy { return &l.point.Privacy }, privacyNames),
-			hint: grid.Words{ZH: "公共空间、楼内公共部位或住宅内", EN: "public_space, shared_building or dwelling"}},
+			hint: grid.Text{ZH: "公共空间、楼内公共部位或住宅内", EN: "public_space, shared_building or dwelling"}},
 		{key: "point_notes", zh: "点位备注", en: "point notes", also: []string{"备注", "notes"}, of: ofPoint, form: text(func(l *line) *string { return &l.point.Notes }, 1000)},
 		{key: keyDevice, zh: "设备标识", en: "device identity", also: []string{"device", "设备", "设备编号", "设备号", "deveui", "dev eui", "eui", "imei"}, of: ofDevice | ofInstallation | key,
-			form: identity(func(l *line) *grid.Identity { return &l.device.Identity }), hint: grid.Words{ZH: "16 位 EUI、15 位 IMEI 或 <类型>:<名称>，列格式须为文本", EN: "EUI of 16, IMEI of 15 digits, or <kind>:<name>, as text"}, sample: "24E124136D490175"},
+			form: identity(func(l *line) *grid.Identity { return &l.device.Identity }), hint: grid.Text{ZH: "16 位 EUI、15 位 IMEI 或 <类型>:<名称>，列格式须为文本", EN: "EUI of 16, IMEI of 15 digits, or <kind>:<name>, as text"}, sample: "24E124136D490175"},
 		{key: "profile", zh: "设备型号", en: "profile", also: []string{"型号", "固件配置", "model", "device profile"}, of: ofDevice,
-			form: text(func(l *line) *string { return &l.device.Profile }, 128), hint: grid.Words{ZH: "厂商/型号，见 gridgate profile list", EN: "vendor/model, see gridgate profile list"}, sample: "milesight/gs524n"},
+			form: text(func(l *line) *string { return &l.device.Profile }, 128), hint: grid.Text{ZH: "厂商/型号，见 gridgate profile list", EN: "vendor/model, see gridgate profile list"}, sample: "milesight/gs524n"},
 		{key: "interval", zh: "上报间隔", en: "interval", also: []string{"上报周期", "心跳间隔", "reporting interval"}, of: ofDevice, form: span(func(l *line) *time.Duration { return &l.device.Interval }),
-			hint: grid.Words{ZH: "例如 20m、2h；空为型号默认值", EN: "for example 20m; empty: the profile's"}},
+			hint: grid.Text{ZH: "例如 20m、2h；空为型号默认值", EN: "for example 20m; empty: the profile's"}},
 		{key: "device_mode", zh: "设备模式", en: "device mode", also: []string{"模式", "mode"}, of: ofDevice, form: name(func(l *line) *grid.Mode { return &l.device.Mode }, modeNames)},
 		{key: keyState, zh: "设备状态", en: "device state", also: []string{"状态", "state"}, of: ofDevice | told, form: name(func(l *line) *grid.DeviceState { return &l.device.State }, stateNames)},
 		{key: "serial", zh: "序列号", en: "serial number", also: []string{"sn", "出厂编号", "serial"}, of: ofDevice, form: serial(func(l *line) *string { return &l.device.Serial })},
@@ -93,15 +93,15 @@ func columns() []column {
 		{key: "device_owner", zh: "设备产权", en: "device owner", also: []string{"产权单位", "owner"}, of: ofDevice, form: text(func(l *line) *string { return &l.device.Owner }, 128)},
 		{key: "device_notes", zh: "设备备注", en: "device notes", also: []string{"备注", "notes"}, of: ofDevice, form: text(func(l *line) *string { return &l.device.Notes }, 1000)},
 		{key: keyChannel, zh: "通道", en: "channel", also: []string{"通道号", "端口"}, of: ofInstallation | key, form: text(func(l *line) *string { return &l.in.Channel }, 80),
-			hint: grid.Words{ZH: "空为 main", EN: "empty: main"}},
+			hint: grid.Text{ZH: "空为 main", EN: "empty: main"}},
 		{key: keyFrom, zh: "安装时间", en: "installed from", also: []string{"安装日期", "installed", "from date"}, of: ofInstallation, form: moment(func(l *line) *time.Time { return &l.in.From }),
-			hint: grid.Words{ZH: "空为导入时间", EN: "empty: now"}},
+			hint: grid.Text{ZH: "空为导入时间", EN: "empty: now"}},
 		{key: keyBuilding, zh: "楼栋编号", en: "building id", also: []string{"编号", "id"}, of: ofBuilding | key, form: text(func(l *line) *string { return &l.building.ID }, 128), sample: "ja-3"},
 		{key: "building_name", zh: "楼栋名称", en: "building name", also: []string{"名称", "name"}, of: ofBuilding, form: text(func(l *line) *string { return &l.building.Name }, 200), sample: "3号楼"},
 		{key: "building_site", zh: "所属场所", en: "building site", also: []string{"场所", "site"}, of: ofBuilding, form: text(func(l *line) *string { return &l.building.Site }, 128)},
 		{key: "building_address", zh: "楼栋地址", en: "building address", also: []string{"地址", "address"}, of: ofBuilding, form: text(func(l *line) *string { return &l.building.Address }, 300), sample: "示例路 7 弄 3 号"},
-		{key: "entrances", zh: "出入口", en: "entrances", of: ofBuilding, form: words(func(l *line) *[]string { return &l.building.Entrances }), hint: grid.Words{ZH: "多个用分号隔开，先写最常用的", EN: "several by semicolons, the one to take first"}},
-		{key: "key_holder", zh: "钥匙保管", en: "key holder", of: ofBuilding, form: text(func(l *line) *string { return &l.building.KeyHolder }, 80), hint: grid.Words{ZH: "写岗位，不写姓名", EN: "a role, no name"}},
+		{key: "entrances", zh: "出入口", en: "entrances", of: ofBuilding, form: words(func(l *line) *[]string { return &l.building.Entrances }), hint: grid.Text{ZH: "多个用分号隔开，先写最常用的", EN: "several by semicolons, the one to take first"}},
+		{key: "key_holder", zh: "钥匙保管", en: "key holder", of: ofBuilding, form: text(func(l *line) *string { return &l.building.KeyHolder }, 80), hint: grid.Text{ZH: "写岗位，不写姓名", EN: "a role, no name"}},
 		{key: "floors", zh: "层数", en: "floors", of: ofBuilding, form: number(func(l *line) *int { return &l.building.Floors }, 200), sample: "6"},
 		{key: "building_district", zh: "楼栋区代码", en: "building district", also: []string{"区代码", "区", "district"}, of: ofBuilding, form: code(func(l *line) *string { return &l.building.District }, 6)},
 		{key: "building_street", zh: "楼栋街道代码", en: "building street", also: []string{"街道代码", "街道", "street"}, of: ofBuilding, form: code(func(l *line) *string { return &l.building.Street }, 9)},
@@ -176,7 +176,7 @@ type layout struct {
 func readHeader(all []column, kind grid.ImportKind, cells []string) (layout, []grid.ImportProblem) {
 	l := layout{all: all, kind: kind, titles: map[int]string{}}
 	var problems []grid.ImportProblem
-	wrong := func(cell string, w *grid.Words) {
+	wrong := func(cell string, w *grid.Text) {
 		problems = append(problems, grid.ImportProblem{Row: 1, Column: shown(cell), Value: shown(cell), Problem: *w})
 	}
 	for _, cell := range cells {

@@ -25,7 +25,7 @@ type line struct {
 
 // form is how the cells of a column are read, written and taken over.
 type form struct {
-	read  func(l *line, s string) *grid.Words
+	read  func(l *line, s string) *grid.Text
 	write func(l *line) string
 	copy  func(to, from *line)
 	code  bool // digits that a spreadsheet may have spoiled
@@ -35,7 +35,7 @@ type form struct {
 // text is a form of free words.
 func text(at func(*line) *string, most int) form {
 	return form{
-		read: func(l *line, s string) *grid.Words {
+		read: func(l *line, s string) *grid.Text {
 			if len([]rune(s)) > most {
 				return say("超过 %d 个字：请缩短", "is longer than %d characters: want it shorter", most)
 			}
@@ -51,7 +51,7 @@ func text(at func(*line) *string, most int) form {
 func code(at func(*line) *string, digits int) form {
 	f := text(at, digits)
 	f.code = true
-	f.read = func(l *line, s string) *grid.Words {
+	f.read = func(l *line, s string) *grid.Text {
 		s = narrow(s)
 		if w := rounded(l, s); w != nil {
 			return w
@@ -68,7 +68,7 @@ func code(at func(*line) *string, digits int) form {
 // name is a form of words that stand for values, in both languages.
 func name[T ~string](at func(*line) *T, values []value[T]) form {
 	return form{
-		read: func(l *line, s string) *grid.Words {
+		read: func(l *line, s string) *grid.Text {
 			key := strings.ToLower(strings.TrimSpace(narrow(s)))
 			var zh, en []string
 			for _, v := range values {
@@ -84,7 +84,7 @@ func name[T ~string](at func(*line) *T, values []value[T]) form {
 					}
 				}
 			}
-			return &grid.Words{ZH: "应为 " + strings.Join(zh, "、") + " 之一", EN: "want one of " + strings.Join(en, ", ")}
+			return &grid.Text{ZH: "应为 " + strings.Join(zh, "、") + " 之一", EN: "want one of " + strings.Join(en, ", ")}
 		},
 		write: func(l *line) string { return string(*at(l)) },
 		copy:  func(to, from *line) { *at(to) = *at(from) },
@@ -129,7 +129,7 @@ func serial(at func(*line) *string) form {
 	f := text(at, 128)
 	words := f.read
 	f.code = true
-	f.read = func(l *line, s string) *grid.Words {
+	f.read = func(l *line, s string) *grid.Text {
 		if w := rounded(l, s); w != nil {
 			return w
 		}
@@ -141,7 +141,7 @@ func serial(at func(*line) *string) form {
 // words is a form of a list.
 func words(at func(*line) *[]string) form {
 	return form{
-		read: func(l *line, s string) *grid.Words {
+		read: func(l *line, s string) *grid.Text {
 			*at(l) = nil
 			for _, w := range strings.FieldsFunc(s, func(r rune) bool { return r == ';' || r == '；' || r == '\n' }) {
 				if w = strings.TrimSpace(w); w != "" {
@@ -161,7 +161,7 @@ func words(at func(*line) *[]string) form {
 // degrees is a form of a longitude or latitude.
 func degrees(at func(*line) *float64, most float64) form {
 	return form{
-		read: func(l *line, s string) *grid.Words {
+		read: func(l *line, s string) *grid.Text {
 			s = strings.TrimRight(narrow(s), "°度 ENen东北")
 			v, err := strconv.ParseFloat(s, 64)
 			switch {
@@ -188,7 +188,7 @@ func degrees(at func(*line) *float64, most float64) form {
 // number is a form of a count.
 func number(at func(*line) *int, most int) form {
 	return form{
-		read: func(l *line, s string) *grid.Words {
+		read: func(l *line, s string) *grid.Text {
 			v, err := strconv.Atoi(narrow(s))
 			if err != nil || v < 0 || v > most {
 				return say("应为 0 到 %d 的整数", "want a whole number from 0 to %d", most)
@@ -211,7 +211,7 @@ var chineseTimes = strings.NewReplacer("分钟", "m", "小时", "h", "分", "m",
 // span is a form of how long.
 func span(at func(*line) *time.Duration) form {
 	return form{
-		read: func(l *line, s string) *grid.Words {
+		read: func(l *line, s string) *grid.Text {
 			s = chineseTimes.Replace(narrow(s))
 			d, err := time.ParseDuration(s)
 			if _, bare := strconv.ParseFloat(s, 64); bare == nil && s != "0" {
@@ -261,7 +261,7 @@ func parseTime(s string) (time.Time, error) {
 func moment(at func(*line) *time.Time) form {
 	return form{
 		date: true,
-		read: func(l *line, s string) *grid.Words {
+		read: func(l *line, s string) *grid.Text {
 			t, err := parseTime(s)
 			if err != nil {
 				return say("不是时间：请写成 2026-03-01 或 2026-03-01 08:00", "is no time: want 2026-03-01 or 2026-03-01 08:00")
@@ -289,7 +289,7 @@ var (
 func identity(at func(*line) *grid.Identity) form {
 	return form{
 		code: true,
-		read: func(l *line, s string) *grid.Words {
+		read: func(l *line, s string) *grid.Text {
 			s = narrow(s)
 			if w := rounded(l, s); w != nil {
 				return w
@@ -320,7 +320,7 @@ func identity(at func(*line) *grid.Identity) form {
 // system is a form of the coordinate system of a position.
 func system(at func(*line) *string) form {
 	return form{
-		read: func(l *line, s string) *grid.Words {
+		read: func(l *line, s string) *grid.Text {
 			key := strings.NewReplacer("-", "", "_", "", " ", "").Replace(strings.ToUpper(narrow(s)))
 			for is, words := range systems {
 				for _, w := range words {

@@ -21,7 +21,7 @@ type Store interface {
 	ImportWas(ctx context.Context, id string, n int) ([]byte, error)
 	ImportKept(ctx context.Context, id string, most int) ([]grid.ImportProblem, error)
 	InstallationsOf(ctx context.Context, devices []grid.Identity) ([]grid.Installation, error)
-	UsesOf(ctx context.Context, points []string, devices []grid.Identity) (map[string]grid.Words, error)
+	UsesOf(ctx context.Context, points []string, devices []grid.Identity) (map[string]grid.Text, error)
 	EachPoint(ctx context.Context, scope grid.Scope, fn func(*grid.Point) error) error
 	EachDevice(ctx context.Context, scope grid.Scope, fn func(*grid.Device) error) error
 	EachInstallation(ctx context.Context, scope grid.Scope, fn func(*grid.Installation) error) error

@@ -165,7 +165,7 @@ func (s *csvSheet) next() (int, []string, []bool, error) {
 func (s *csvSheet) close() error { return nil }
 
 // unreadable says that a cell has what no encoding gives.
-func unreadable(s string) *grid.Words {
+func unreadable(s string) *grid.Text {
 	for _, r := range s {
 		if r == utf8.RuneError || r < ' ' && r != '\n' && r != '\t' && r != '\r' || r == 0x7f {
 			return say("含有无法识别的字符：请另存为“CSV UTF-8”或 .xlsx", "has characters that cannot be read: want the file saved as CSV UTF-8 or .xlsx")

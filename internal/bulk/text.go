@@ -10,11 +10,11 @@ import (
 )
 
 // say makes a sentence in both languages of the same values.
-func say(zh, en string, args ...any) *grid.Words {
+func say(zh, en string, args ...any) *grid.Text {
 	if len(args) == 0 {
-		return &grid.Words{ZH: zh, EN: en}
+		return &grid.Text{ZH: zh, EN: en}
 	}
-	return &grid.Words{ZH: fmt.Sprintf(zh, args...), EN: fmt.Sprintf(en, args...)}
+	return &grid.Text{ZH: fmt.Sprintf(zh, args...), EN: fmt.Sprintf(en, args...)}
 }
 
 // The bounds of a sheet.
@@ -69,7 +69,7 @@ func cleared(s string) bool { return s == "-" || s == "—" || s == "－" }
 var scientific = regexp.MustCompile(`^\d(\.\d+)?[eE]\+?\d{2,3}$`)
 
 // rounded says what a spreadsheet has done to a long number.
-func rounded(l *line, s string) *grid.Words {
+func rounded(l *line, s string) *grid.Text {
 	if l.quoted {
 		return nil
 	}

@@ -42,7 +42,7 @@ type present struct {
 	devices       map[grid.Identity]*grid.Device
 	installations map[string]*grid.Installation // by device, channel and beginning
 	heard         map[grid.Identity]bool
-	uses          map[string]grid.Words
+	uses          map[string]grid.Text
 }
 
 func (j *Jobs) present(ctx context.Context, changes []change) (*present, error) {
@@ -130,7 +130,7 @@ func (j *Jobs) back(ctx context.Context, changes []change) (*grid.ImportUndo, er
 }
 
 // stays tells why a change cannot be taken back.
-func (now *present) stays(c *change) *grid.Words {
+func (now *present) stays(c *change) *grid.Text {
 	const zh, en = "导入之后又被修改：保持现状", "was changed since the import: it stays as it is"
 	sums := ""
 	switch c.Kind {
@@ -177,7 +177,7 @@ type taking struct {
 	listed map[string]bool
 }
 
-func (b *taking) keep(c *change, w *grid.Words) {
+func (b *taking) keep(c *change, w *grid.Text) {
 	name := c.name()
 	if b.listed[name] {
 		return
@@ -211,7 +211,7 @@ func (b *taking) together(c *change) bool {
 	return false
 }
 
-func hangsTogether() *grid.Words {
+func hangsTogether() *grid.Text {
 	return say("与保留的设备或点位相连：保持现状", "belongs to a device or point that stays: it stays too")
 }
 

@@ -62,18 +62,12 @@ type Import struct {
 	Mode Mode   `json:"mode"`
 }
 
-// Words is a sentence in both languages.
-type Words struct {
-	ZH string `json:"zh"`
-	EN string `json:"en"`
-}
-
 // ImportProblem is what is wrong with one cell, or with a whole row where Column is "".
 type ImportProblem struct {
 	Row     int    `json:"row"` // as the spreadsheet numbers it; 1 is the header
 	Column  string `json:"column,omitempty"`
 	Value   string `json:"value,omitempty"`
-	Problem Words  `json:"problem"`
+	Problem Text   `json:"problem"`
 }
 
 // ImportRow is what a sheet's row says of what is registered.

@@ -178,20 +178,20 @@ func (s *Store) InstallationsOf(ctx context.Context, devices []grid.Identity) ([
 var uses = []struct {
 	table, point, device string // columns
 	where                string
-	what                 grid.Words
+	what                 grid.Text
 }{
-	{"alarms", "point", "device", "", grid.Words{ZH: "有报警记录", EN: "has alarms"}},
-	{"tickets", "point", "device", "", grid.Words{ZH: "有工单", EN: "has tickets"}},
-	{"events", "point", "", "", grid.Words{ZH: "有事件记录", EN: "has events"}},
-	{"downlinks", "", "device", "", grid.Words{ZH: "有下行指令", EN: "has downlinks"}},
-	{"credentials", "", "device", "", grid.Words{ZH: "有凭据", EN: "has credentials"}},
-	{"visits", "point", "device", "", grid.Words{ZH: "有调试记录", EN: "has a commissioning visit"}},
+	{"alarms", "point", "device", "", grid.Text{ZH: "有报警记录", EN: "has alarms"}},
+	{"tickets", "point", "device", "", grid.Text{ZH: "有工单", EN: "has tickets"}},
+	{"events", "point", "", "", grid.Text{ZH: "有事件记录", EN: "has events"}},
+	{"downlinks", "", "device", "", grid.Text{ZH: "有下行指令", EN: "has downlinks"}},
+	{"credentials", "", "device", "", grid.Text{ZH: "有凭据", EN: "has credentials"}},
+	{"visits", "point", "device", "", grid.Text{ZH: "有调试记录", EN: "has a commissioning visit"}},
 }
 
 // UsesOf says of some points and devices what has come to hang on them; who is not in the
 // answer may leave the registry without a trace.
-func (s *Store) UsesOf(ctx context.Context, points []string, devices []grid.Identity) (map[string]grid.Words, error) {
-	out := map[string]grid.Words{}
+func (s *Store) UsesOf(ctx context.Context, points []string, devices []grid.Identity) (map[string]grid.Text, error) {
+	out := map[string]grid.Text{}
 	var ids, identities args
 	ids.doc(points)
 	identities.doc(devices)
