@@ -13,7 +13,7 @@ import { chromium } from 'playwright-core'
 export const root = join(import.meta.dirname, '../../../..')
 export const shots = join(import.meta.dirname, '../shots')
 const axeSource = readFileSync(join(import.meta.dirname, '../node_modules/axe-core/axe.min.js'), 'utf8')
-const patience = 30_000
+const patience = Number(process.env.PATIENCE ?? 30_000)
 
 /** The gateway's program, built once for all test files by run.mjs. */
 function gatewayBin() {
@@ -46,12 +46,16 @@ export async function until(what, fn, within = patience) {
       const got = await fn()
       if (got) return got
     } catch (err) {
+      if (err instanceof Over) throw err
       last = err
     }
     if (Date.now() > end) throw new Error(`waited ${within / 1000} s in vain: ${what}${last ? `: ${last.message}` : ''}`)
     await new Promise((go) => setTimeout(go, 50))
   }
 }
+
+/** Over says that no waiting will help. */
+class Over extends Error {}
 
 export const technicianToken = 'lift-token-0123456789abcdef0123'
 
@@ -100,7 +104,7 @@ export class World {
       join(w.dir, 'gridgate.yaml'),
       JSON.stringify({
         data_dir: 'data', http: { listen: `127.0.0.1:${w.http}` }, broker: { listen: `127.0.0.1:${w.mqtt}`, anonymous: true },
-        influx: { managed: false, url: '' }, registry: ['seed.yaml'], coap: { enabled: false },
+        influx: { managed: false, url: '' }, registry: ['seed.yaml']
       }),
     )
     await w.start()
@@ -109,10 +113,12 @@ export class World {
 
   async start() {
     const log = openSync(join(this.dir, 'log'), 'a')
-    this.child = spawn(gatewayBin(), ['serve', '--config', join(this.dir, 'gridgate.yaml')], { stdio: ['ignore', log, log], cwd: this.dir })
+    // What a person has set for their own gateway must not reach ours.
+    const env = Object.fromEntries(Object.entries(process.env).filter(([name]) => !name.startsWith('GRIDGATE_')))
+    this.child = spawn(gatewayBin(), ['serve', '--config', join(this.dir, 'gridgate.yaml')], { stdio: ['ignore', log, log], cwd: this.dir, env })
     this.ended = new Promise((say) => this.child.once('exit', say))
     await until('the gateway is ready', async () => {
-      if (this.child.exitCode !== null) throw new Error('it ended:\n' + this.log())
+      if (this.child.exitCode !== null) throw new Over('it ended:\n' + this.log())
       return (await fetch(this.url + '/readyz')).ok
     }).catch((err) => {
       throw new Error(err.message + '\n' + this.log())

@@ -1,5 +1,5 @@
 // Tickets and rounds as the server gives them, as far as the screens read them.
-import type { Key } from '../lib/i18n.svelte'
+import type { Both, Key } from '../lib/i18n.svelte'
 import { texts } from './texts'
 
 export interface Ticket {
@@ -16,7 +16,15 @@ export interface Ticket {
   due?: string
   overdue?: boolean
   building?: string
-  todo?: { zh: string; en: string } | string
+  floor?: string
+  room?: string
+  battery?: string
+  do?: Both
+  bring?: Both[]
+  work_due?: string
+  round?: string
+  day?: string
+  no_entries?: number
   assignments?: { id: string; unit: string; lead: boolean; state: string; attempt: number }[]
 }
 

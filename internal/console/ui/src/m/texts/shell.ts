@@ -134,6 +134,8 @@ export const shell = {
   'tasks.moves': { zh: '处理', en: 'Handle' },
   'tasks.history': { zh: '经过', en: 'History' },
   'tasks.gone': { zh: '此任务不在您的列表中。', en: 'This task is not in your list.' },
+  'tasks.bring': { zh: '携带：', en: 'Bring:' },
+  'tasks.inRound': { zh: '已排入 {day} 的巡检路线', en: 'In the round of {day}' },
   'tasks.toPoint': { zh: '打开点位', en: 'Open the point' },
   'tasks.window': { zh: '开维护窗口', en: 'Open a window' },
   'ticket.accept': { zh: '接单', en: 'Accept' },
