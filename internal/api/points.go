@@ -107,8 +107,11 @@ type PointView struct {
 	Distance *float64 `json:"distance_m,omitempty" doc:"With near."`
 }
 
+// ListInput is exported so that what embeds it has its parameters.
+type ListInput = listInput
+
 type pointsInput struct {
-	listInput
+	ListInput
 	Building string  `query:"building"`
 	Site     string  `query:"site"`
 	Owner    string  `query:"owner"`

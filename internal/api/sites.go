@@ -37,13 +37,13 @@ func (s *Server) siteRoutes(api huma.API) {
 		return s.putSite(ctx, by, in, in.Body.ID, true)
 	})
 	route(s, api, adminOnly, answerWithin, put("/sites/{id}", "put-site", "Write a site anew"), func(ctx context.Context, by grid.Actor, in *putSiteInput) (*body[grid.Site], error) {
-		return s.putSite(ctx, by, &in.siteInput, in.ID, false)
+		return s.putSite(ctx, by, &siteInput{in.Key, in.Body}, in.ID, false)
 	})
 	route(s, api, adminOnly, answerWithin, add("/buildings", "create-building", "Add a building"), func(ctx context.Context, by grid.Actor, in *buildingInput) (*body[grid.Building], error) {
 		return s.putBuilding(ctx, by, in, in.Body.ID, true)
 	})
 	route(s, api, adminOnly, answerWithin, put("/buildings/{id}", "put-building", "Write a building anew"), func(ctx context.Context, by grid.Actor, in *putBuildingInput) (*body[grid.Building], error) {
-		return s.putBuilding(ctx, by, &in.buildingInput, in.ID, false)
+		return s.putBuilding(ctx, by, &buildingInput{in.Key, in.Body}, in.ID, false)
 	})
 	for _, kind := range []string{"site", "building"} {
 		route(s, api, adminOnly, answerWithin, get("/"+kind+"s/{id}/log", "get-"+kind+"-log", "sites", "The history of a "+kind+", newest first"), func(ctx context.Context, by grid.Actor, in *logInput) (*body[Page[grid.Change]], error) {
@@ -129,8 +129,9 @@ type siteInput struct {
 }
 
 type putSiteInput struct {
-	ID string `path:"id"`
-	siteInput
+	ID   string `path:"id"`
+	Key  string `header:"Idempotency-Key" maxLength:"200"`
+	Body NewSite
 }
 
 func (s *Server) putSite(ctx context.Context, by grid.Actor, in *siteInput, id string, fresh bool) (*body[grid.Site], error) {
@@ -198,8 +199,9 @@ type buildingInput struct {
 }
 
 type putBuildingInput struct {
-	ID string `path:"id"`
-	buildingInput
+	ID   string `path:"id"`
+	Key  string `header:"Idempotency-Key" maxLength:"200"`
+	Body NewBuilding
 }
 
 func (s *Server) putBuilding(ctx context.Context, by grid.Actor, in *buildingInput, id string, fresh bool) (*body[grid.Building], error) {
