@@ -279,7 +279,7 @@ func TestRegistryByTheCommandLine(t *testing.T) {
 	if err != nil || bytes.Contains(b, []byte("31.2165")) || len(b) == 0 {
 		t.Errorf("photo: %v, %d bytes: want it without where it was taken", err, len(b))
 	}
-	if out, err := gatetest.Run(t.Context(), program(t, "gridgate"), "--config", g.config, "point", "retire", "pit-2"); err == nil || !strings.Contains(out, "sn:theirs") {
+	if out, err := gatetest.Run(t.Context(), program(t, "gridgate"), "--config", g.config, "point", "retire", "pit-2"); err == nil || !strings.Contains(err.Error()+out, "sn:theirs") {
 		t.Errorf("point retire: %v, %q: want it refused, naming the device", err, out)
 	}
 	g.gridgate(t, "point", "retire", "door-7", "--with-tickets")
