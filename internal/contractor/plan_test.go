@@ -186,3 +186,15 @@ func TestStopsInALineAreVisitedAlongIt(t *testing.T) {
 		t.Errorf("the way is %.0f m: five hundredths of a degree of longitude at 31.2° are 4,755 m", length)
 	}
 }
+
+func TestWhatIsDueBeforeAPlannedVisitIsPlannedEarlierThanThat(t *testing.T) {
+	visit := grid.Round{ID: "R", Day: day(3).Name, Until: day(3).End, Stops: []grid.Stop{{N: 1, Key: "b-1", State: grid.StopOpen}}}
+	all := []contractor.Candidate{work("soon", "b-1", 121.4, 31.2, day(1).End.Add(time.Hour)), work("calm", "b-1", 121.4, 31.2, time.Time{})}
+	p := contractor.Plan(all, []grid.Round{visit}, []contractor.Day{day(0)}, 5, nil)
+	if len(p.Rounds) != 1 || p.Rounds[0].Stops[0].Jobs[0].Ticket != "soon" || len(p.Late) != 0 {
+		t.Errorf("planned %+v, late %+v: want what is due on the earlier day", p.Rounds, p.Late)
+	}
+	if len(p.Joined) != 1 || p.Joined[0].Jobs[0].Ticket != "calm" {
+		t.Errorf("joined %+v, want the rest", p.Joined)
+	}
+}
