@@ -174,10 +174,10 @@ func TestAPhotoStandsTheWayUpItWasTaken(t *testing.T) {
 	}
 	page := render(t, file, "1")
 	mid := page.Bounds().Dx() / 2
-	if r, g, _, _ := page.At(mid, page.Bounds().Dy()/10).RGBA(); g < r {
+	if r, g, _, _ := page.At(mid, page.Bounds().Dy()/10).RGBA(); g <= r {
 		t.Error("the side that was up is not up")
 	}
-	if r, g, _, _ := page.At(mid, page.Bounds().Dy()*9/10).RGBA(); g > r {
+	if r, g, _, _ := page.At(mid, page.Bounds().Dy()*9/10).RGBA(); g >= r {
 		t.Error("the side that was up is also down")
 	}
 	if r, g, b, _ := page.At(2, 2).RGBA(); r+g+b < 3*0xF000 {
