@@ -6,6 +6,9 @@
 #   make check                   what CI holds a change to: formatting, vet, linters, tidy, race tests
 #   make bench                   the figures, as tables (minutes)
 #   make chaos                   50,000 frames while everything is killed and restarted (minutes)
+#   make web                     the web pages from their source (Node 20 or newer)
+#   make web-check               the committed pages are those of the source; types; unit tests
+#   make web-test                the web app in a real browser against a real gateway
 #   make build | influxd | clean
 
 SHELL     := /bin/bash
@@ -17,7 +20,7 @@ TESTFLAGS ?= -shuffle=on -timeout 15m
 TOOLS     := $(CURDIR)/.tools/bin
 INFLUXD   := $(TOOLS)/influxd
 
-.PHONY: demo test check lint race bench chaos build influxd clean help
+.PHONY: demo test check lint race bench chaos build influxd clean help web web-check web-test
 
 help:
 	@sed -n '/^#   make/s/^#  //p' Makefile
@@ -60,6 +63,26 @@ bench:
 # The whole of what make test plays in small. GRIDGATE_TEST_SEED=2 is another course of events.
 chaos: influxd
 	@GRIDGATE_TEST_CHAOS=full $(GO) test ./internal/gatetest -run Chaos -v -count=1 -timeout 20m
+
+# The pages are committed in internal/console/dist, so that a build needs no Node. Packages come
+# by the lock file alone, and none of their install scripts runs.
+UI := internal/console/ui
+$(UI)/node_modules/.package-lock.json: $(UI)/package-lock.json
+	@cd $(UI) && npm ci --ignore-scripts --no-audit --no-fund --loglevel=error
+	@touch $@
+
+web: $(UI)/node_modules/.package-lock.json
+	@cd $(UI) && npm run --silent build
+
+web-check: $(UI)/node_modules/.package-lock.json
+	@echo "package-lock.json"; ! grep -n '"resolved"' $(UI)/package-lock.json || { echo "it names a registry: npm install with omit-lockfile-registry-resolved=true"; exit 1; }
+	@echo "pages"; out=$$(mktemp -d); trap 'rm -rf "$$out"' EXIT; cd $(UI) && GRIDGATE_DIST="$$out" npm run --silent build -- --logLevel warn; \
+	  diff -rq "$$out" ../dist || { echo "internal/console/dist is not what its source makes: run make web and commit it"; exit 1; }
+	@echo "svelte-check"; cd $(UI) && npm run --silent check
+	@echo "vitest"; cd $(UI) && npm run --silent test
+
+web-test: $(UI)/node_modules/.package-lock.json
+	@cd $(UI) && npm run --silent e2e
 
 clean:
 	rm -rf bin .demo

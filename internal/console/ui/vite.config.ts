@@ -4,7 +4,7 @@ import { readFileSync, readdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { build, defineConfig, type Plugin } from 'vite'
 
-const out = join(import.meta.dirname, '../dist')
+const out = process.env.GRIDGATE_DIST ?? join(import.meta.dirname, '../dist')
 
 /** All files of a folder, as paths from the server's root. */
 function files(dir: string, under = ''): string[] {

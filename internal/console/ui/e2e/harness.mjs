@@ -59,7 +59,10 @@ class Over extends Error {}
 
 export const technicianToken = 'lift-token-0123456789abcdef0123'
 
-/** A contractor, four points in its hands of which two have a device, and a unit for fire. */
+/**
+ * A contractor, four points in its hands and one that is not. The devices of door and cover
+ * were put up long ago and never heard: a ticket each, of P4, from the start.
+ */
 export const registry = {
   units: [
     { id: 'lift-1', name: '安捷维保', kind: 'maintenance', tier: 2, district: '310105', mode: 'live', connector: 'inbox', contractor: 'lift-1', token: technicianToken },
@@ -76,10 +79,12 @@ export const registry = {
   devices: [
     { identity: 'sn:smoke-1', profile: 'gridgate/json', mode: 'live' },
     { identity: 'sn:door-1', profile: 'gridgate/json', mode: 'live' },
+    { identity: 'sn:cover-1', profile: 'gridgate/json', mode: 'live' },
   ],
   installations: [
-    { device: 'sn:smoke-1', channel: 'main', point: 'p-smoke', from: '2026-01-01T00:00:00Z' },
+    { device: 'sn:smoke-1', channel: 'main', point: 'p-smoke', from: new Date(Date.now() - 60_000).toISOString() },
     { device: 'sn:door-1', channel: 'main', point: 'p-door', from: '2026-01-01T00:00:00Z' },
+    { device: 'sn:cover-1', channel: 'main', point: 'p-cover', from: '2026-01-01T00:00:00Z' },
   ],
 }
 

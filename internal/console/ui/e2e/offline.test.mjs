@@ -4,13 +4,15 @@ import assert from 'node:assert/strict'
 import { after, before, test } from 'node:test'
 import { accessible, goTo, jpeg, Line, openBrowser, openPhone, queueIs, shoot, signOn, technicianToken, until, World } from './harness.mjs'
 
-let world, browser
+let world, browser, round
 before(async () => {
   world = await World.open()
   browser = await openBrowser()
   await world.say('sn:smoke-1', { tamper: true, seq: 1 })
-  await world.say('sn:door-1', { tamper: true, seq: 1 })
-  await until('the tickets are there', async () => (await world.api('/tasks', { token: technicianToken })).items.length === 2)
+  await until('the tickets are there', async () => (await world.api('/tasks', { token: technicianToken })).items.length === 3)
+  // Its two tickets of P4 are a round of two stops.
+  round = (await world.api('/rounds/plan', { method: 'POST', token: technicianToken, body: {}, key: 'plan-1' })).rounds[0]
+  assert.equal(round.stops.length, 2)
 })
 after(async () => {
   await browser?.close()
@@ -19,6 +21,7 @@ after(async () => {
 
 const moves = async (ticket) => (await world.api(`/tickets/${ticket}/moves`)).items
 const tickets = async () => (await world.api('/tasks', { token: technicianToken })).items
+const ticketAt = async (point) => (await tickets()).find((x) => x.point === point)
 
 async function openTicket(phone, id) {
   await goTo(phone, '#/tasks/' + id)
@@ -38,7 +41,7 @@ test('With the server killed the app loads again, takes work, and syncs it once'
   await page.locator('[data-testid=tasks] a').first().waitFor()
   await goTo(phone, '#/me')
   await page.locator('[data-testid=pack]').waitFor()
-  const [a] = await tickets()
+  const a = await ticketAt('p-smoke')
   const before = (await moves(a.id)).length
 
   await world.kill()
@@ -47,7 +50,7 @@ test('With the server killed the app loads again, takes work, and syncs it once'
   await page.locator('.net.offline').waitFor()
   await goTo(phone, '#/tasks')
   await page.locator('[data-testid=tasks] a').first().waitFor()
-  assert.equal(await page.locator('[data-testid=tasks] a').count(), 2, 'the tasks are on the phone')
+  assert.equal(await page.locator('[data-testid=tasks] a').count(), 3, 'the tasks are on the phone')
   await accessible(phone, 'tasks offline')
   await shoot(phone, 'tasks-offline')
 
@@ -83,7 +86,7 @@ test('An answer that is lost on the way doubles nothing', async () => {
   const line = await Line.open(world)
   const phone = await openPhone(browser, { url: line.url })
   await signOn(phone)
-  const b = (await tickets())[1]
+  const b = await ticketAt('p-door')
   await phone.page.locator('[data-testid=tasks] a').first().waitFor()
   await openTicket(phone, b.id)
   const before = (await moves(b.id)).length
@@ -98,53 +101,47 @@ test('An answer that is lost on the way doubles nothing', async () => {
   line.close()
 })
 
-test('What the server refuses says why, and can be edited, dropped or given up for the server’s', async () => {
+test('A conflict shows both sides, and ends with the server’s', async () => {
   const phone = await openPhone(browser, { url: world.url })
   const { page } = phone
   await signOn(phone)
-  await page.locator('[data-testid=tasks] a').first().waitFor()
-  const b = (await tickets())[1]
-  await openTicket(phone, b.id)
+  const [stop] = round.stops
+  await goTo(phone, '#/rounds/' + round.id)
+  await page.locator('[data-stop]').first().waitFor()
+  await accessible(phone, 'round')
+  await shoot(phone, 'round')
   await phone.context.setOffline(true)
-  await page.getByRole('button', { name: '接单' }).click()
+  await goTo(phone, `#/rounds/${round.id}/no-entry/${stop.n}`)
+  await page.getByRole('button', { name: '保存' }).click()
   await queueIs(phone, { waiting: 1 })
-  // Meanwhile the desk takes it away from the unit.
-  await world.api(`/tickets/${b.id}/moves`, { method: 'POST', body: { verb: 'cancel', on_site: true, reason: '误报，现场已核实', by: { name: '值班', role: 'supervisor' } } })
+  // Meanwhile a colleague was let in.
+  await world.api(`/rounds/${round.id}/stops/${stop.n}/done`, { method: 'POST', token: technicianToken, key: 'colleague', body: { by: { name: '李工', role: 'technician' } } })
   await phone.context.setOffline(false)
   await queueIs(phone, { refused: 1 })
   await goTo(phone, '#/queue')
   const card = page.locator('[data-state=refused]')
-  await card.waitFor()
-  await accessible(phone, 'refused')
-  await shoot(phone, 'queue-refused')
-  if (await card.getByRole('button', { name: '采用服务器的内容' }).count()) {
-    await card.getByText('服务器现状').waitFor()
-    await card.getByRole('button', { name: '采用服务器的内容' }).click()
-  } else {
-    await card.getByRole('button', { name: '丢弃' }).click()
-    await accessible(phone, 'drop')
-    await shoot(phone, 'drop')
-    await page.getByRole('button', { name: '确认丢弃' }).click()
-  }
+  await card.getByText('服务器现状').waitFor()
+  await card.locator('section').nth(1).locator('dl').waitFor()
+  await accessible(phone, 'conflict')
+  await shoot(phone, 'conflict')
+  await card.getByRole('button', { name: '丢弃' }).click()
+  await page.getByRole('dialog').waitFor()
+  await accessible(phone, 'drop')
+  await shoot(phone, 'drop')
+  await page.getByRole('button', { name: '取消' }).click()
+  await card.getByRole('button', { name: '采用服务器的内容' }).click()
   await queueIs(phone, {})
+  assert.equal((await world.api('/no-entries')).items.length, 0, 'the no-entry was not made')
   assert.deepEqual(phone.errors, [])
   await phone.context.close()
 })
 
 test('A visit where nobody opened is kept with its photo and next date, and sent once', async () => {
-  // Rounds hold tickets of P4: a detector that says it is at fault.
-  await world.say('sn:smoke-1', { fault: true, 'battery.low': true, seq: 2 })
-  const p4 = await until('a ticket of P4', async () => (await tickets()).find((x) => x.priority === 4))
-  const planned = await world.api('/rounds/plan', { method: 'POST', token: technicianToken, body: {}, key: 'plan-1' })
-  const round = (planned.rounds ?? planned.items ?? [])[0]
-  assert.ok(round, `a round for ${p4.id}: ${JSON.stringify(planned).slice(0, 400)}`)
   const phone = await openPhone(browser, { url: world.url, width: 412, height: 915 })
   const { page } = phone
   await signOn(phone)
   await goTo(phone, '#/rounds/' + round.id)
   await page.locator('[data-stop]').first().waitFor()
-  await accessible(phone, 'round')
-  await shoot(phone, 'round')
   await world.kill()
   await page.reload()
   await page.locator('[data-stop]').first().waitFor()

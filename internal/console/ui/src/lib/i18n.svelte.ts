@@ -1,8 +1,7 @@
 import { texts } from '../m/texts'
+import type { Both, Lang } from './both'
 
-export type Lang = 'zh' | 'en'
-/** A text in both languages, as the server and the dictionaries give it. */
-export type Both = { zh: string; en: string }
+export type { Both, Lang }
 export type Key = keyof typeof texts
 
 const shown = $state<{ lang: Lang }>({ lang: 'zh' })

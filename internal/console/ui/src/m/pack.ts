@@ -45,6 +45,14 @@ export const packPoints = async (): Promise<PackPoint[]> => (await db()).getAll(
 export const packPoint = async (id: string): Promise<PackPoint | undefined> => (await db()).get('points', id)
 export const packState = (): Promise<PackState | undefined> => setting<PackState>('pack')
 
+const watchers = new Set<(s: PackState) => void>()
+
+/** onPack tells of each new pack, until what it gives is called. */
+export function onPack(fn: (s: PackState) => void): () => void {
+  watchers.add(fn)
+  return () => watchers.delete(fn)
+}
+
 /** loadPack takes the pack anew. A load that breaks off leaves the old points and goes on from there next time. */
 export async function loadPack(progress: (n: number) => void = () => {}): Promise<PackState> {
   const held = (await setting<Held[]>('pack.pages')) ?? []
@@ -64,6 +72,7 @@ export async function loadPack(progress: (n: number) => void = () => {}): Promis
   for (const path of beside) await read(path).catch(() => undefined) // the points alone are of use too
   const state = { at: new Date().toISOString(), count: ids.size }
   await setSetting('pack', state)
+  for (const fn of watchers) fn(state)
   return state
 }
 

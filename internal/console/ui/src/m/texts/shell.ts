@@ -100,7 +100,7 @@ export const shell = {
   'me.admin': { zh: '管理员', en: 'Administrator' },
   'me.lang': { zh: '语言', en: 'Language' },
   'me.theme': { zh: '外观', en: 'Appearance' },
-  'me.theme.auto': { zh: '跟随系统', en: 'As the phone' },
+  'me.theme.auto': { zh: '自动', en: 'Auto' },
   'me.theme.light': { zh: '浅色', en: 'Light' },
   'me.theme.dark': { zh: '深色', en: 'Dark' },
   'me.windows': { zh: '维护窗口', en: 'Maintenance windows' },

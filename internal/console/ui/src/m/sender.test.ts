@@ -1,0 +1,131 @@
+import 'fake-indexeddb/auto'
+import { beforeEach, expect, test, vi } from 'vitest'
+import { db, eraseAll, setSetting, setting } from '../lib/db'
+import { ref, refsOf, type Act } from './act'
+import { drain } from './sender'
+
+let n = 0
+
+async function add(a: Partial<Act> & { path: string }): Promise<Act> {
+  const act: Act = {
+    id: (++n).toString(16).padStart(32, '0'), n, key: 'key-' + n, kind: 'note', title: { zh: '', en: '' }, method: 'POST', at: new Date().toISOString(),
+    state: 'waiting', tries: 0, ...a, after: [...(a.after ?? []), ...refsOf([a.path, a.body])],
+  }
+  await (await db()).put('acts', act)
+  return act
+}
+
+const read = async (a: Act) => (await db()).get('acts', a.id)
+
+interface Asked {
+  path: string
+  key: string
+  body: string
+}
+
+/** A server that does each key once, and answers as it is told. */
+function server(answer: (path: string, times: number) => Response | 'lost') {
+  const asked: Asked[] = []
+  const done = new Map<string, number>()
+  vi.stubGlobal('fetch', async (url: string, init: RequestInit) => {
+    const key = (init.headers as Record<string, string>)['Idempotency-Key'] ?? ''
+    asked.push({ path: url.replace('/api/v1', ''), key, body: String(init.body ?? '') })
+    const times = asked.filter((x) => x.key === key).length
+    const res = answer(url.replace('/api/v1', ''), times)
+    if (res === 'lost' || res.ok) done.set(key, (done.get(key) ?? 0) + 1)
+    if (res === 'lost') throw new TypeError('Failed to fetch')
+    return res
+  })
+  return { asked, done }
+}
+
+const ok = (body: unknown) => new Response(JSON.stringify(body), { status: 200 })
+const refusal = (status: number, code: string) => new Response(JSON.stringify({ type: 'urn:gridgate:problem:' + code, detail: 'it is so' }), { status })
+
+beforeEach(async () => {
+  vi.stubGlobal('navigator', {})
+  await eraseAll()
+})
+
+test('Acts go out in order, each once', async () => {
+  const { asked } = server(() => ok({}))
+  await add({ path: '/a' })
+  await add({ path: '/b' })
+  expect(await drain(() => {})).toBe('idle')
+  expect(asked.map((x) => x.path)).toEqual(['/a', '/b'])
+  await drain(() => {})
+  expect(asked.length).toBe(2)
+})
+
+test('An answer that is lost is asked for again with the same key', async () => {
+  const { asked } = server((_, times) => (times === 1 ? 'lost' : ok({ id: 'x' })))
+  const a = await add({ path: '/a' })
+  expect(await drain(() => {})).toBe('unreachable')
+  expect((await read(a))!.state).toBe('waiting')
+  expect(await drain(() => {})).toBe('idle')
+  expect(asked.map((x) => x.key)).toEqual([a.key, a.key])
+  expect((await read(a))!.state).toBe('done')
+})
+
+test('What was being sent when the phone died is sent again with the same key', async () => {
+  const { asked } = server(() => ok({}))
+  const a = await add({ path: '/a', state: 'sending' })
+  await drain(() => {})
+  expect(asked[0]!.key).toBe(a.key)
+})
+
+test('An act gets the answer of the one that it needs, and waits for it', async () => {
+  const { asked } = server((path) => (path === '/points' ? ok({ id: 'p-7' }) : ok({})))
+  const point = await add({ path: '/points' })
+  await add({ path: `/points/${ref(point)}/notes`, body: { point: ref(point), text: 'x' } })
+  await drain(() => {})
+  expect(asked[1]).toMatchObject({ path: '/points/p-7/notes', body: '{"point":"p-7","text":"x"}' })
+})
+
+test('What needs a refused act stays, and what does not goes on', async () => {
+  const { asked } = server((path) => (path === '/points' ? refusal(409, 'conflict') : ok({})))
+  const point = await add({ path: '/points' })
+  const note = await add({ path: `/points/${ref(point)}/notes` })
+  await add({ path: '/other' })
+  expect(await drain(() => {})).toBe('idle')
+  expect(asked.map((x) => x.path)).toEqual(['/points', '/other'])
+  expect((await read(point))!.problem).toEqual({ status: 409, code: 'conflict', detail: 'it is so' })
+  expect((await read(note))!.state).toBe('waiting')
+})
+
+test('A token that is not taken keeps everything', async () => {
+  server(() => refusal(401, 'unauthorized'))
+  const a = await add({ path: '/a' })
+  expect(await drain(() => {})).toBe('unauthorized')
+  expect((await read(a))!.state).toBe('waiting')
+})
+
+test('A server that is not able now is asked later, one that fails at an act again and again lets others pass', async () => {
+  server((path) => (path === '/bad' ? refusal(500, 'internal') : ok({})))
+  const bad = await add({ path: '/bad' })
+  const good = await add({ path: '/good' })
+  for (let i = 0; i < 4; i++) expect(await drain(() => {})).toBe('unreachable')
+  expect(await drain(() => {})).toBe('idle')
+  expect((await read(bad))!.state).toBe('refused')
+  expect((await read(good))!.state).toBe('done')
+})
+
+test('What a person drops while it is being sent does not come back', async () => {
+  const a = await add({ path: '/a' })
+  vi.stubGlobal('fetch', async () => {
+    await (await db()).delete('acts', a.id)
+    return ok({})
+  })
+  await drain(() => {})
+  expect(await read(a)).toBeUndefined()
+})
+
+test('Sign-out erases all but language and appearance', async () => {
+  await add({ path: '/a' })
+  await setSetting('lang', 'en')
+  await setSetting('pack', { at: 'x', count: 1 })
+  await eraseAll()
+  expect(await (await db()).count('acts')).toBe(0)
+  expect(await setting('lang')).toBe('en')
+  expect(await setting('pack')).toBeUndefined()
+})
