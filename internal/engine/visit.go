@@ -286,7 +286,7 @@ func (b *batch) decided(v *grid.Visit, was grid.VisitState) {
 		return
 	}
 	b.pointState(v, grid.PointPending)
-	if was == grid.VisitPending { // he has left, and thinks that it is good
+	if was == grid.VisitPending && v.Signed.Verdict == commission.Pass { // he has left, and thinks that it is good
 		b.sendTechnician(v, reasonsEN(v.Reasons))
 	}
 }
@@ -531,15 +531,28 @@ func (e *Engine) AnswerVisit(ctx context.Context, id string, a grid.WindowAnswer
 	}}))
 }
 
-// askVisits keeps in each visit what its window asks now. Called when a turn is done.
+// askVisits keeps in each visit what its window asks now. Called when a turn is done: only
+// windows that the turn had to do with are looked at.
 func (b *batch) askVisits() {
 	e := b.e
-	if len(e.visits.all) == 0 || len(b.alarms)+len(b.windows) == 0 {
+	if len(e.visits.all) == 0 {
+		return
+	}
+	touched := map[string]bool{}
+	for _, id := range b.windows {
+		touched[id] = true
+	}
+	for _, id := range b.alarms {
+		if a := e.alarms[id]; a != nil && a.Cover != nil {
+			touched[a.Cover.Window] = true
+		}
+	}
+	if len(touched) == 0 {
 		return
 	}
 	for _, id := range e.liveVisits() {
 		v := e.visits.all[id]
-		if v.Window == nil {
+		if v.Window == nil || !touched[v.Window.ID] {
 			continue
 		}
 		w := e.windows.all[v.Window.ID]

@@ -231,6 +231,48 @@ func TestAfterADayATechnicianIsSentAndANewVisitEndsIt(t *testing.T) {
 	}
 }
 
+// What is pending may turn out to be wrong: by its own frames, then somebody has to go there at
+// once; or by a person, who knows it already.
+func TestWhatWasPendingAndFailsByItsFramesSendsATechnicianAtOnce(t *testing.T) {
+	for name, c := range map[string]struct {
+		turn    func(r *rig, began time.Time)
+		tickets int
+	}{
+		"its frames": {func(r *rig, began time.Time) {
+			r.say("sn:d1", fmt.Sprintf(`{"seq":2,"door.open":false,"at":%d}`, began.Add(5*time.Minute).Unix()))
+		}, 1},
+		"a person": {func(r *rig, _ time.Time) { r.sign("v1", false, time.Time{}) }, 0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := visitRig(t)
+			r.units()
+			r.place(grid.Door, "d-1", "sn:d1")
+			r.after(time.Minute)
+			began := r.now()
+			r.say("sn:d1", `{"seq":1,"door.open":true}`)
+			r.after(time.Hour)
+			r.visit("v1", "sn:d1", "d-1", offlineSince(began))
+			r.photoOf("v1", "d-1", began.Add(time.Minute))
+			r.inVisit("v1", grid.VisitWord{Step: "rest", At: began.Add(2 * time.Minute)})
+			if v := r.sign("v1", true, began.Add(10*time.Minute)); v.State != grid.VisitPending {
+				t.Fatalf("visit is %s: %+v", v.State, v.Steps)
+			}
+			c.turn(r, began)
+			r.wantVisit("v1", grid.VisitFailed)
+			r.wantPoint("d-1", grid.PointPending)
+			n := 0
+			for _, tk := range r.tickets() {
+				if tk.Type == grid.EventCommissioningPending {
+					n++
+				}
+			}
+			if n != c.tickets {
+				t.Errorf("%d technicians are sent, want %d", n, c.tickets)
+			}
+		})
+	}
+}
+
 // The device was unknown and the phone without a network: what the device said then waits in
 // the quarantine and in the journal.
 func TestWhatCameBeforeWeHeardOfTheVisitIsLookedThrough(t *testing.T) {

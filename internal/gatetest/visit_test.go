@@ -24,6 +24,7 @@ devices:
   - {identity: "sn:door-2", profile: gridgate/json, point: door-2, mode: simulated}
 units:
   - {id: crew, name: 维保一队, kind: maintenance, tier: 2, district: "310105", contractor: crew, mode: simulated, connector: inbox, token: crew-token-0123456789abc}
+  - {id: others, name: others, kind: maintenance, tier: 2, district: "310105", contractor: others, mode: simulated, connector: inbox, token: others-token-0123456789a}
 `
 
 // watched is what a stream has told of a visit.
@@ -165,7 +166,29 @@ func TestATechnicianCommissionsADoor(t *testing.T) {
 	if out := g.gridgate(t, "visit", "plan", "door"); !strings.Contains(out, "close") {
 		t.Errorf("the plan is shown as\n%s", out)
 	}
+	nobodys(t, &api.Client{URL: g.api.URL, Token: "others-token-0123456789a"}, v.ID)
 	g.balanced(t)
+}
+
+// nobodys holds that a visit does not exist for another contractor.
+func nobodys(t *testing.T, others *api.Client, id string) {
+	t.Helper()
+	ctx := t.Context()
+	_, show := others.Visit(ctx, id)
+	_, step := others.SayStep(ctx, id, api.NewStep{Step: "rest", Result: grid.StepPassed}, "")
+	_, finish := others.FinishVisit(ctx, id, api.NewVerdict{Verdict: "fail", Reasons: []string{"no"}}, "")
+	_, touch := others.TouchVisit(ctx, id, "phone")
+	_, answer := others.AnswerVisit(ctx, id, api.NewAnswer{Answer: "no"})
+	_, file := others.VisitRecord(ctx, id, "zh")
+	live := others.WatchVisit(ctx, id, func(api.Message) error { return nil })
+	for name, err := range map[string]error{"show": show, "step": step, "finish": finish, "touch": touch, "answer": answer, "record": file, "watch": live} {
+		if grid.CodeOf(err) != grid.NotFound {
+			t.Errorf("%s by another contractor: %v, want it not found", name, err)
+		}
+	}
+	if page, err := api.List[grid.Visit](ctx, others, "visits", api.Query{}); err != nil || len(page.Items) != 0 {
+		t.Errorf("another contractor lists %d visits, %v", len(page.Items), err)
+	}
 }
 
 // In a cellar without a network for the phone: what the device said is in the gateway, and
