@@ -565,7 +565,12 @@ func (c *checker) enters(d *grid.Device, at *grid.Installation, p *parsed, v *ve
 	default:
 		d.State = grid.Installed
 		if d.Installed.IsZero() {
-			d.Installed = cmp.Or(p.in.From, c.now)
+			// Supervision begins now, whatever the sheet says: what was put up in spring and is
+			// registered today was not silent since.
+			d.Installed = c.now
+			if p.in.From.After(c.now) {
+				d.Installed = p.in.From
+			}
 		}
 	}
 }
