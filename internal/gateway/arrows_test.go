@@ -41,6 +41,7 @@ var arrows = map[string][]string{
 		"internal/state", "internal/ticket",
 	},
 	"internal/alarm":      {"internal/calendar"},
+	"internal/contractor": {"internal/calendar"},
 	"internal/figures":    {"internal/calendar"},
 	"internal/ticket":     {"internal/calendar"},
 	"internal/people":     {"internal/calendar"},
