@@ -11,7 +11,7 @@ func (m *Memory) DropPoint(id string) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if n, ok := m.Point(id); ok {
-		m.points[n] = PointRow{ID: gone, device: DeviceNo(None), scope: m.scope(grid.Scope{})}
+		m.points[n] = PointRow{ID: gone, device: DeviceNo(None), scope: m.scope(grid.Scope{}), kind: number(kinds[:], grid.Door)}
 	}
 }
 
