@@ -52,6 +52,13 @@ const press = (phone, name) => phone.page.getByRole('button', { name }).or(phone
 const step = (phone, title) => phone.page.locator('#step-title', { hasText: title }).waitFor()
 const heading = (phone, text) => phone.page.locator('main h1', { hasText: text }).waitFor()
 
+/** skip leaves a step out, with a reason. */
+async function skip(phone) {
+  await press(phone, w.skip)
+  await press(phone, '此处不适用')
+  await phone.page.getByRole('button', { name: '保存' }).click()
+}
+
 async function takePhoto(phone) {
   await phone.page.locator('main input[type=file]').first().setInputFiles(await jpeg(phone))
 }
@@ -100,16 +107,19 @@ test('A label before the camera becomes a trusted point in one run', async () =>
     await yes.click()
     await step(phone, '防拆')
     await uplink(world, eui, { 'smoke.alarm': false })
-    await press(phone, w.skip)
+    await skip(phone)
     await step(phone, '位置')
-    await press(phone, w.skip)
+    await press(phone, w.position)
     await step(phone, '照片')
     await takePhoto(phone)
     await press(phone, w.verdict)
     await accessible(phone, 'verdict to sign')
     await page.locator('#name').fill('王工')
     await press(phone, w.sign)
-    await page.locator('.word', { hasText: /^通过$/ }).waitFor()
+    await page.locator('.word', { hasText: /^通过$/ }).waitFor().catch(async (err) => {
+      const v = await world.api('/visits/' + visit)
+      throw new Error(`${err.message}: the server says ${v.state}: ${JSON.stringify([v.reasons, v.steps.map((x) => [x.id, x.state, x.detail])])}`)
+    })
     await queueIs(phone, {})
     await accessible(phone, 'passed')
     await shoot(phone, 'run-4-passed')
@@ -186,7 +196,7 @@ test('The same without a network, the server killed: pending, never pass; then s
     const visit = new URL(page.url()).hash.split('/').at(-1)
     await press(phone, w.did)
     await step(phone, '防拆')
-    await press(phone, w.skip)
+    await skip(phone)
     await step(phone, '位置')
     await press(phone, w.position)
     await step(phone, '照片')
@@ -264,7 +274,8 @@ test('A device is swapped: the ticket and the history stay, the old one is barre
     assert.equal((await world.api('/devices/sn%3Asmoke-1')).state, 'barred')
     const now = (await world.api('/installations?limit=100')).items.filter((i) => i.point === 'p-smoke' && !i.to)
     assert.deepEqual(now.map((i) => i.device), [device])
-    assert.equal((await world.api('/tickets/' + ticket.id)).state, ticket.state)
+    // A new device has no tamper any more, so the check of the ticket may begin; it is not over.
+    assert.equal(['closed', 'cancelled', 'merged'].includes((await world.api('/tickets/' + ticket.id)).state), false)
     await world.say('sn:smoke-1', { 'smoke.alarm': false, seq: 2 })
     await until('its next frame is refused', async () => (await world.api('/quarantine')).items.some((q) => q.identity === 'sn:smoke-1' || q.device === 'sn:smoke-1'))
     await goTo(phone, '#/device/' + encodeURIComponent('sn:smoke-1'))
