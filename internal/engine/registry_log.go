@@ -8,7 +8,6 @@ import (
 	"strings"
 
 	"gridgate/internal/grid"
-	"gridgate/internal/registry"
 )
 
 // The history of the registry: whatever rows a command has added to the batch are compared
@@ -385,20 +384,4 @@ func contractorOf(id string) json.RawMessage {
 		return json.RawMessage(`{"contractor":null}`)
 	}
 	return encoded(map[string]string{"contractor": id})
-}
-
-// note is a line of the history that changes no row.
-func (b *batch) note(act grid.Act, l grid.Change) grid.Change {
-	c := b.chronicle(act)
-	c.line(l)
-	return b.rows.Changes[len(b.rows.Changes)-1]
-}
-
-// pointOfDevice is where a device is.
-func (e *Engine) pointOfDevice(id grid.Identity) (registry.PointNo, bool) {
-	no, ok := e.memory.Device(id)
-	if !ok {
-		return 0, false
-	}
-	return e.memory.AnyPoint(no)
 }
