@@ -30,7 +30,9 @@ func (e *Engine) AssignContractor(ctx context.Context, c grid.Contract, key stri
 	if key != "" {
 		key = "contract/" + key
 	}
-	return as[grid.Contract](e.do(ctx, &command{name: "contract", key: key, do: func(b *batch) (any, error) { return b.assignContractor(c) }}))
+	return as[grid.Contract](e.do(ctx, &command{
+		name: "contract", key: key, registry: true, act: handAct(&c), do: func(b *batch) (any, error) { return b.assignContractor(c) },
+	}))
 }
 
 func (b *batch) assignContractor(c grid.Contract) (any, error) {
@@ -61,6 +63,12 @@ func (b *batch) assignContractor(c grid.Contract) (any, error) {
 	})
 	b.handOn(row.ID)
 	return *e.rounds.contracts[row.ID], nil
+}
+
+// handAct is the act by which the points of a contract change hands, for their history: the
+// same for those that are moved later.
+func handAct(c *grid.Contract) grid.Act {
+	return grid.Act{By: c.By, Via: "contract", Reason: "contract for " + contractPlace(c)}
 }
 
 func sameScope(a, b grid.Scope) bool { return grid.Within(a, b) && grid.Within(b, a) }
@@ -117,6 +125,24 @@ func (b *batch) handOn(id string) {
 	}
 	b.keepContract(id)
 	b.hand(moved, row)
+}
+
+// handMore moves another part, with its lines of the history. What cannot be written is tried
+// again.
+func (b *batch) handMore(id string, wall time.Time) {
+	c := b.e.rounds.contracts[id]
+	if c == nil {
+		return
+	}
+	m := b.mark()
+	cause := fmt.Sprintf("contract/%s/%d", id, b.e.rounds.handing[id])
+	b.because(cause, wall)
+	b.handOn(id)
+	if err := b.logRegistry(&m, handAct(c), cause); err != nil {
+		b.rollback(m)
+		b.e.log.Error("points of a contract are not moved, it is tried later", "err", err, "in", tryAgain)
+		b.wakeRound(contractDue+id, wall.Add(tryAgain))
+	}
 }
 
 // hand writes the points and what of their open work goes along.
@@ -230,8 +256,7 @@ func (b *batch) roundClocks(wall time.Time) {
 
 func (b *batch) roundClock(key string, wall time.Time) {
 	if id, ok := strings.CutPrefix(key, contractDue); ok {
-		b.because(fmt.Sprintf("contract/%s/%d", id, b.e.rounds.handing[id]), wall)
-		b.handOn(id)
+		b.handMore(id, wall)
 		return
 	}
 	id := strings.TrimPrefix(key, roundDue)

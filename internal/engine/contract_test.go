@@ -2,11 +2,13 @@ package engine
 
 import (
 	"fmt"
+	"sync"
 	"testing"
 	"time"
 
 	"gridgate/internal/grid"
 	"gridgate/internal/registry"
+	"gridgate/internal/state"
 )
 
 // crews registers two contractors, of which the second has an end.
@@ -179,5 +181,64 @@ func TestManyPointsAreMovedInPartsThatARestartGoesOnWith(t *testing.T) {
 		if got := r.engine.memory.Scope(r.engine.memory.PointAt(registry.PointNo(i))).Contractor; got != "wb-1" {
 			t.Fatalf("point %d is in the hands of %q", i, got)
 		}
+	}
+	for _, i := range []int{0, handChunk, n - 1} { // of the first turn, of one after the restart, of the last
+		l := r.handedLine(fmt.Sprintf("p-%05d", i))
+		if l.By != desk() || l.Via != "contract" || string(l.Before) != `{"contractor":null}` || string(l.After) != `{"contractor":"wb-1"}` || l.Scope.Contractor != "wb-1" {
+			t.Errorf("the history of point %d says %+v, from %s to %s", i, l, l.Before, l.After)
+		}
+	}
+}
+
+// handedLine is the only line of a point's history that says it changed hands.
+func (r *rig) handedLine(point string) grid.Change {
+	r.t.Helper()
+	page := must[state.Page[grid.Change]](r.t)(r.store.ListChanges(r.t.Context(), state.Query{Point: point, Limit: 100}))
+	var found []grid.Change
+	for _, l := range page.Items {
+		if l.Kind == "point" && l.Action == "changed" {
+			found = append(found, l)
+		}
+	}
+	if len(found) != 1 {
+		r.t.Fatalf("%s changed hands %d times by its history: %+v", point, len(found), page.Items)
+	}
+	return found[0]
+}
+
+// TestTwoContractsThatWaitTogetherLeaveStoreAndMemoryTheSame: the second looks at what the first
+// has moved.
+func TestTwoContractsThatWaitTogetherLeaveStoreAndMemoryTheSame(t *testing.T) {
+	r := newRig(t)
+	r.crews()
+	r.doors(1)
+	place := grid.Scope{Street: rigScope.Street}
+	r.assign("wb-1", place, false)
+	held, free := make(chan struct{}), make(chan struct{})
+	var done sync.WaitGroup
+	done.Go(func() {
+		_, err := r.engine.do(t.Context(), &command{name: "hold", do: func(*batch) (any, error) { close(held); <-free; return nil, nil }})
+		if err != nil {
+			t.Error(err)
+		}
+	})
+	<-held
+	for i, to := range []string{"wb-2", "wb-1"} {
+		place.Contractor = to
+		c := grid.Contract{Scope: place, By: desk()}
+		done.Go(func() {
+			if _, err := r.engine.AssignContractor(t.Context(), c, ""); err != nil {
+				t.Error(err)
+			}
+		})
+		for len(r.engine.cmds) <= i {
+			time.Sleep(time.Millisecond)
+		}
+	}
+	close(free)
+	done.Wait()
+	r.settle()
+	if got := r.hands("d-0"); got != "wb-1" {
+		t.Errorf("the door is in the hands of %q, want those of the last word", got)
 	}
 }
