@@ -84,7 +84,7 @@ func readable(t *testing.T, s *Store, version int) {
 		t.Errorf("registry (+):\n%s", d)
 	}
 	for name, list := range lists(s) {
-		since := map[string]int{"downlinks": 3, "windows": 7, "postures": 7, "hotspots": 12, "sites": 15, "buildings": 15, "changes": 15, "photos": 15, "visits": 17}[name]
+		since := map[string]int{"downlinks": 3, "windows": 7, "postures": 7, "hotspots": 12, "regions": 14, "sites": 15, "buildings": 15, "changes": 15, "photos": 15, "visits": 17}[name]
 		if version < since {
 			continue // there were none
 		}
