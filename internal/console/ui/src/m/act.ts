@@ -36,6 +36,9 @@ export function ref(act: { id: string }, field = 'id'): string {
   return `{{act:${act.id}:${field}}}`
 }
 
+/** now stands for the phone's clock when the act is sent: held against the server's, it corrects `at`. */
+export const now = '{{now}}'
+
 const refs = /\{\{act:([0-9a-f]+):([\w.]+)\}\}/g
 
 /** refsOf lists the acts whose answers v needs. */
@@ -46,7 +49,7 @@ export function refsOf(v: unknown): string[] {
 /** fill puts answers in the place of refs. It throws if an answer has no such field. */
 export function fill<T>(v: T, answerOf: (id: string) => unknown): T {
   if (typeof v === 'string') {
-    return v.replace(refs, (_, id: string, field: string) => {
+    return v.replace(now, () => new Date().toISOString()).replace(refs, (_, id: string, field: string) => {
       let at: unknown = answerOf(id)
       for (const name of field.split('.')) at = (at as Record<string, unknown> | undefined)?.[name]
       if (at === undefined || at === null) throw new Error(`the answer of act ${id} has no ${field}`)

@@ -1,7 +1,7 @@
 import 'fake-indexeddb/auto'
 import { beforeEach, expect, test, vi } from 'vitest'
 import { db, eraseAll, setSetting, setting } from '../lib/db'
-import { ref, refsOf, type Act } from './act'
+import { now, ref, refsOf, type Act } from './act'
 import { drain } from './sender'
 
 let n = 0
@@ -80,6 +80,14 @@ test('An act gets the answer of the one that it needs, and waits for it', async 
   await add({ path: `/points/${ref(point)}/notes`, body: { point: ref(point), text: 'x' } })
   await drain(() => {})
   expect(asked[1]).toMatchObject({ path: '/points/p-7/notes', body: '{"point":"p-7","text":"x"}' })
+})
+
+test('The phone says what its clock is when it sends', async () => {
+  const { asked } = server(() => ok({}))
+  await add({ path: '/visits', body: { sent: now } })
+  const before = new Date().toISOString()
+  await drain(() => {})
+  expect(JSON.parse(asked[0]!.body).sent >= before).toBe(true)
 })
 
 test('What needs a refused act stays, and what does not goes on', async () => {

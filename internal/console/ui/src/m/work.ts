@@ -10,6 +10,7 @@ export interface Ticket {
   state: string
   title: string
   place: string
+  name?: string // of the point
   point?: string
   device?: string
   opened: string
