@@ -301,6 +301,9 @@ func (s *Server) putPoint(ctx context.Context, by grid.Actor, reach grid.Scope, 
 	if err != nil {
 		return nil, err
 	}
+	if p.District == "" { // no region says where this is: then it is where the technician works
+		p.District = reach.District
+	}
 	if reach != (grid.Scope{}) && (!grid.Within(reach, p.Scope) || p.Contractor != reach.Contractor) {
 		return nil, grid.Errorf(grid.Forbidden, "point %s would not be in your hands there", p.ID)
 	}
