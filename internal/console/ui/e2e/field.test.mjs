@@ -17,13 +17,15 @@ const words = {
 }
 const w = words.zh
 
-let dir, browser
+let dir, browser, blind // its camera shows nothing
 before(async () => {
   dir = mkdtempSync(join(tmpdir(), 'gridgate-film-'))
+  blind = await openBrowser()
   browser = await openBrowser({ video: await film(join(dir, 'label.y4m'), `LW:D0:70B3D57ED0000010:${eui.toUpperCase()}:000AF8BE:SX1`) })
 })
 after(async () => {
   await browser?.close()
+  await blind?.close()
   rmSync(dir, { recursive: true, force: true })
 })
 
@@ -39,7 +41,7 @@ async function uplink(world, id, reading, { rssi = -87, snr = 7.2 } = {}) {
 /** A phone that asks nobody but us: any request to another origin fails the test. */
 async function phoneOf(world, more = {}) {
   const url = more.url ?? world.url
-  const phone = await openPhone(browser, { url, permissions: ['camera', 'geolocation'], ...more })
+  const phone = await openPhone(more.browser ?? browser, { permissions: ['camera', 'geolocation'], ...more, url })
   await phone.context.setGeolocation({ longitude: 121.4, latitude: 31.21, accuracy: 8 })
   phone.page.on('request', (r) => {
     if (!r.url().startsWith(url) && !/^(blob|data):/.test(r.url())) phone.errors.push('asked ' + r.url())
@@ -138,6 +140,16 @@ test('A label before the camera becomes a trusted point in one run', async () =>
   }
 })
 
+/** openActs are the acts that wait on the phone, as they are on its disk. */
+const openActs = (page) =>
+  page.evaluate(() => new Promise((say) => {
+    const ask = indexedDB.open('gridgate-field')
+    ask.onsuccess = () => {
+      const got = ask.result.transaction('acts').objectStore('acts').getAll()
+      got.onsuccess = () => (ask.result.close(), say(got.result.filter((a) => a.state !== 'done')))
+    }
+  }))
+
 /** choose takes a profile, from the guesses or from all. */
 async function choose(phone, profile) {
   const { page } = phone
@@ -154,7 +166,7 @@ async function choose(phone, profile) {
 test('The same without a network, the server killed: pending, never pass; then sent once, each exactly once', async () => {
   const world = await World.open()
   const line = await Line.open(world)
-  const phone = await phoneOf(world, { url: line.url })
+  const phone = await phoneOf(world, { url: line.url, browser: blind, permissions: ['geolocation'] })
   const { page } = phone
   try {
     await goTo(phone, '#/me')
@@ -210,25 +222,21 @@ test('The same without a network, the server killed: pending, never pass; then s
     await shoot(phone, 'offline-4-pending')
     await page.reload()
     await page.locator('.word', { hasText: /^待定$/ }).waitFor()
-    const point = await page.evaluate((id) => new Promise((say) => {
-      const ask = indexedDB.open('gridgate-field')
-      ask.onsuccess = () => {
-        const got = ask.result.transaction('acts').objectStore('acts').getAll()
-        got.onsuccess = () => (ask.result.close(), say(got.result.find((a) => a.about?.visit === id).about.point))
-      }
-    }), visit)
+    const point = (await openActs(page)).find((a) => a.about?.visit === visit).about.point
 
     // The line loses the answer of the first of each: the phone asks again with the same key.
     const lost = new Set()
     line.lose = (req) => {
-      const what = req.method === 'POST' && /\/(points|claim|visits|steps|photos|finish)(\?|$)/.exec(req.url)?.[1]
+      const what = req.method === 'POST' && /\/(claim|visits|finish)(\?|$)/.exec(req.url)?.[1]
       if (!what || lost.has(what)) return false
       lost.add(what)
       return true
     }
     await world.start()
-    await queueIs(phone, {})
-    assert.equal(lost.size, 6, 'answers were lost of ' + [...lost])
+    await queueIs(phone, {}).catch(async (err) => {
+      throw new Error(err.message + JSON.stringify((await openActs(page)).map((a) => [a.kind, a.state, a.problem?.detail, a.error])))
+    })
+    assert.equal(lost.size, 3, 'answers were lost of ' + [...lost])
 
     const named = (await world.api('/points?limit=100')).items.filter((p) => p.name === '地库 B2 水泵房烟感')
     assert.deepEqual(named.map((p) => p.id), [point])
@@ -277,7 +285,7 @@ test('A device is swapped: the ticket and the history stay, the old one is barre
     // A new device has no tamper any more, so the check of the ticket may begin; it is not over.
     assert.equal(['closed', 'cancelled', 'merged'].includes((await world.api('/tickets/' + ticket.id)).state), false)
     await world.say('sn:smoke-1', { 'smoke.alarm': false, seq: 2 })
-    await until('its next frame is refused', async () => (await world.api('/quarantine')).items.some((q) => q.identity === 'sn:smoke-1' || q.device === 'sn:smoke-1'))
+    await until('its next frame is refused', async () => (await world.api('/quarantine')).items.some((q) => JSON.stringify(q).includes('sn:smoke-1')))
     await goTo(phone, '#/device/' + encodeURIComponent('sn:smoke-1'))
     await page.getByText('已禁用').waitFor()
     await accessible(phone, 'barred')
@@ -294,7 +302,7 @@ for (const [lang, theme, width, height] of [
 ]) {
   test(`Every screen of the field is accessible and fits: ${lang}, ${theme}, ${width}x${height}`, async () => {
     const world = await World.open()
-    const phone = await phoneOf(world, { lang, theme, width, height })
+    const phone = await phoneOf(world, { lang, theme, width, height, browser: blind, permissions: ['geolocation'] })
     const { page } = phone
     const look = async (name, hash, ready) => {
       await goTo(phone, hash)
