@@ -1,5 +1,5 @@
 // Package console is gridgate's web pages, built from ui/ and carried in the binary: the
-// technician's app at /m/. The pages hold no data and no secret; what they show they ask
+// operations console at /, the technician's app at /m/, a unit's inbox at /u/. The pages hold no data and no secret; what they show they ask
 // of /api/v1 with the person's token.
 package console
 
@@ -57,9 +57,12 @@ type pages map[string]*file
 func Pages() map[string]http.Handler {
 	p := read(dist)
 	return map[string]http.Handler{
+		"GET /{$}":     p, // places within the console are the address' hash
 		"GET /m/":      p,
+		"GET /u/":      p,
 		"GET /assets/": p,
 		"GET /m":       http.RedirectHandler("/m/", http.StatusMovedPermanently),
+		"GET /u":       http.RedirectHandler("/u/", http.StatusMovedPermanently),
 	}
 }
 
@@ -78,7 +81,11 @@ func read(build embed.FS) pages {
 		if err != nil {
 			return err
 		}
-		out[strings.TrimSuffix("/"+name, "index.html")] = newFile(name, body)
+		at := strings.TrimSuffix("/"+name, "index.html")
+		if at == "/console/" {
+			at = "/"
+		}
+		out[at] = newFile(name, body)
 		return nil
 	})
 	if err != nil {

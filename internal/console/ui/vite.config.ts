@@ -13,6 +13,17 @@ function files(dir: string, under = ''): string[] {
     .sort()
 }
 
+/** Of the files of a build those that the technician's app can reach: its own folder, and what is named there or in a file so found. */
+function ofTheApp(all: string[]): string[] {
+  const found = new Set(all.filter((f) => f.startsWith('/m/')))
+  for (const f of found) {
+    if (!/\.(html|js|css)$/.test(f)) continue
+    const text = readFileSync(join(out, f), 'utf8')
+    for (const other of all) if (other.startsWith('/assets/') && text.includes(other.slice('/assets/'.length))) found.add(other)
+  }
+  return all.filter((f) => found.has(f))
+}
+
 /**
  * The service worker is built after the pages: it carries the list of what to keep and a
  * version made of their content, so that it changes when, and only when, they do.
@@ -22,7 +33,7 @@ function serviceWorker(): Plugin {
     name: 'service-worker',
     apply: 'build',
     async closeBundle() {
-      const keep = files(out).filter((f) => !f.endsWith('.txt') && f !== '/m/sw.js')
+      const keep = ofTheApp(files(out)).filter((f) => !f.endsWith('.txt') && f !== '/m/sw.js')
       const hash = createHash('sha256')
       for (const f of keep) hash.update(f).update(readFileSync(join(out, f)))
       hash.update(readFileSync(join(import.meta.dirname, 'src/m/sw.ts')))
@@ -71,7 +82,7 @@ function licences(): Plugin {
   }
 }
 
-// The entries are pages: m is the technician's app, served at /m/.
+// The entries are pages: console is served at /, m (the technician's app) at /m/, u (the unit's inbox) at /u/.
 export default defineConfig({
   plugins: [svelte(), licences(), serviceWorker()],
   base: '/',
@@ -81,7 +92,7 @@ export default defineConfig({
     target: 'es2022',
     assetsInlineLimit: 0,
     modulePreload: { polyfill: false },
-    rollupOptions: { input: { m: 'm/index.html' } },
+    rollupOptions: { input: { console: 'console/index.html', m: 'm/index.html', u: 'u/index.html' } },
   },
   test: { include: ['src/**/*.test.ts'], environment: 'node' },
 } as Parameters<typeof defineConfig>[0])

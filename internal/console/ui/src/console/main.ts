@@ -1,0 +1,8 @@
+import { mount } from 'svelte'
+import './app.css'
+import App from './App.svelte'
+import { start } from './live.svelte'
+import { me } from './session.svelte'
+
+if (me()) start()
+mount(App, { target: document.getElementById('app')! })

@@ -1,0 +1,33 @@
+import type { Component } from 'svelte'
+import type { Place } from '../lib/router.svelte'
+
+type Load = () => Promise<{ default: Component }>
+
+/**
+ * A screen by its place; "*" stands for any part. The pattern that fits the most parts
+ * wins, a named part before a star. A screen takes no props and reads the rest from
+ * place(); it is loaded when it is first opened.
+ */
+const screens: Record<string, Load> = {
+  situation: () => import('./situation/Situation.svelte'),
+  alarms: () => import('./alarms/Alarms.svelte'),
+  tickets: () => import('./tickets/Tickets.svelte'),
+  points: () => import('./points/Points.svelte'),
+  devices: () => import('./devices/Devices.svelte'),
+  units: () => import('./units/Units.svelte'),
+  figures: () => import('./figures/Figures.svelte'),
+  duty: () => import('./duty/Duty.svelte'),
+  system: () => import('./system/System.svelte'),
+}
+
+/** The pattern that fits a place, or "situation". The same pattern is the same screen: it is not made anew when only the rest of the place changes. */
+export function patternOf(at: Place): string {
+  const fits = Object.keys(screens)
+    .filter((p) => p.split('/').every((part, i) => (part === '*' ? at.parts[i] !== undefined : part === at.parts[i])))
+    .sort((a, b) => b.split('/').length - a.split('/').length || a.split('*').length - b.split('*').length)
+  return fits[0] ?? 'situation'
+}
+
+export async function screenOf(pattern: string): Promise<Component> {
+  return (await screens[pattern]!()).default
+}

@@ -1,0 +1,39 @@
+import type { Both, Lang } from './both'
+
+export type { Both, Lang }
+
+/** What a text's {names} take. */
+export type Values = Record<string, string | number>
+
+/** Texts of one part, in both languages. */
+export type Texts = Record<string, Both>
+
+const shown = $state<{ lang: Lang }>({ lang: 'zh' })
+
+export function lang(): Lang {
+  return shown.lang
+}
+
+export function setLang(l: Lang): void {
+  shown.lang = l
+  if (typeof document !== 'undefined') document.documentElement.lang = l === 'zh' ? 'zh-CN' : 'en'
+}
+
+/** The locale of numbers and dates. */
+export function locale(): string {
+  return shown.lang === 'zh' ? 'zh-CN' : 'en-GB'
+}
+
+/** The words of one part: t('key', {n: 1}). A key that is not there does not compile. */
+export function words<T extends Texts>(texts: T): (key: keyof T & string, values?: Values) => string {
+  return (key, values) => fill(say(texts[key]!), values)
+}
+
+/** say picks the language of a text that carries both. */
+export function say(both: Both): string {
+  return both[shown.lang] || both.zh || both.en
+}
+
+function fill(text: string, values: Values = {}): string {
+  return text.replace(/\{(\w+)\}/g, (whole, name: string) => String(values[name] ?? whole))
+}
