@@ -8,7 +8,7 @@ import { adoptWindow } from '../windows.svelte'
 import type { KnownPoint } from '../place/known'
 import { World } from '../world.svelte'
 import { sessionOf } from './session'
-import { fromPlan, overlay, waitsHere, type Head } from './view'
+import { fromPlan, overlay, linkOf, waitsHere, type Head } from './view'
 
 export class LiveVisit {
   frames = $state.raw<Frame[]>([])
@@ -42,7 +42,7 @@ export class LiveVisit {
     const act = acts().find((a) => a.kind === 'visit.open' && a.about?.visit === this.id)
     const body = act?.body as { device: string; point: string; started: string } | undefined
     const point = body && this.#world.point(body.point)
-    return body && point ? { id: this.id, device: body.device, point: body.point, kind: point.kind, started: body.started } : null
+    return body && point ? { id: this.id, device: body.device, point: body.point, kind: point.kind, started: body.started, link: linkOf(body.device) } : null
   }
 
   /** The point of the visit, as the phone knows it. */

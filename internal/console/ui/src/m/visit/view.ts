@@ -25,6 +25,11 @@ export function waitOf(s: { wait_s?: Record<string, number> }, link = ''): numbe
   return s.wait_s[link] ?? s.wait_s.default ?? Math.max(0, ...Object.values(s.wait_s))
 }
 
+const links: Record<string, string> = { eui: 'lorawan', imei: 'nb_iot', z2m: 'zigbee', modbus: 'serial', gb26875: 'serial' }
+
+/** The likely link of a device, by the kind of its identity: until the server has heard it. */
+export const linkOf = (identity: string): string | undefined => links[identity.split(':')[0] ?? '']
+
 interface StepBody {
   step?: string
   result?: StepState
