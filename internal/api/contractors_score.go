@@ -182,7 +182,7 @@ func (s *Server) seasonCSV(ctx context.Context, by grid.Actor, in *seasonInput) 
 		return nil, err
 	}
 	var out bytes.Buffer
-	if err := b.WriteCSV(&out); err != nil {
+	if err := s.work().WriteSeasonCSV(&out, &b); err != nil {
 		return nil, err
 	}
 	return csvFile("batteries", out.Bytes()), nil

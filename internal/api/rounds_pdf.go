@@ -59,18 +59,33 @@ func (d *sheet) page() {
 	d.Gray(0)
 }
 
-// need begins another page where there is no room for so much.
-func (d *sheet) need(height float64) {
-	if d.y+height > sheetEnd {
-		d.page()
+// need begins another page where there is no room for so much, and says whether it did.
+func (d *sheet) need(height float64) bool {
+	if d.y+height <= sheetEnd {
+		return false
 	}
+	d.page()
+	return true
 }
 
 func (d *sheet) line(format string, args ...any) {
-	text := fmt.Sprintf(format, args...)
 	d.need(letter * 1.4)
-	d.y = d.Wrap(sheetLeft, d.y+letter, sheetWidth, letter, text) - letter + 1
+	d.y = d.Wrap(sheetLeft, d.y+letter, sheetWidth, letter, fmt.Sprintf(format, args...)) - letter + 1
 }
+
+// rowText stands beside the boxes of jobs.
+const rowText = sheetLeft + 7
+
+// words are lines of a stop, below one another.
+func (d *sheet) words(lines []string) {
+	for _, l := range lines {
+		d.need(letter * 1.4)
+		d.Text(rowText, d.y+3, letter, l)
+		d.y += letter * 1.4
+	}
+}
+
+func (d *sheet) fold(text string) []string { return d.Lines(sheetWidth-8, letter, text) }
 
 func (d *sheet) head(title string) {
 	d.Bold(sheetLeft, d.y+4, 16*pdf.Point, title)
@@ -83,24 +98,33 @@ func (d *sheet) head(title string) {
 		batteries = append(batteries, fmt.Sprintf("%d × %s", b.Count, b.Type))
 	}
 	if len(batteries) > 0 {
-		d.line("%s %s", d.say("携带电池:", "batteries to bring:"), strings.Join(batteries, ", "))
+		d.line("%s%s", d.say("携带电池：", "batteries to bring: "), strings.Join(batteries, d.say("、", ", ")))
 	}
 	d.y += 6
 }
 
 func (d *sheet) stop(s *grid.Stop) {
-	d.need(26)
+	var words []string
+	if s.Times > 0 && s.State != grid.StopNoEntry {
+		words = append(words, fmt.Sprintf(d.say("已有 %d 次无法入户", "nobody opened %d times before"), s.Times))
+	}
+	if s.Note != "" {
+		words = append(words, d.fold(d.say("备注：", "note: ")+s.Note)...)
+	}
+	height := 9 + float64(len(words))*letter*1.4
+	if len(s.Jobs) > 0 { // no heading stands alone at the foot of a page
+		height += d.height(d.toDo(&s.Jobs[0]))
+	}
+	d.need(height)
 	d.Gray(0.9)
 	d.Rect(sheetLeft, d.y, sheetWidth, 7, 0)
 	d.Gray(0)
 	d.Bold(sheetLeft+1.5, d.y+5, 11*pdf.Point, d.Fit(sheetWidth-40, 11*pdf.Point, fmt.Sprintf("%d  %s", s.N, s.Place)))
 	d.Text(sheetLeft+sheetWidth-36, d.y+5, letter, fmt.Sprintf("%.0f m  %s", s.LegM, d.state(s.State)))
 	d.y += 9
-	if s.Times > 0 && s.State != grid.StopNoEntry {
-		d.line(d.say("已有 %d 次无法入户", "nobody opened %d times before"), s.Times)
-	}
+	d.words(words)
 	for i := range s.Jobs {
-		d.job(&s.Jobs[i])
+		d.job(s, &s.Jobs[i])
 	}
 	d.y += 3
 }
@@ -117,7 +141,8 @@ func (d *sheet) state(s grid.StopState) string {
 	return ""
 }
 
-func (d *sheet) job(j *grid.Job) {
+// toDo are the lines of a job: what to do, what to bring, why it was left.
+func (d *sheet) toDo(j *grid.Job) []string {
 	do, bring, _ := d.work.ToDo(j.Type)
 	what := []string{d.say(do.ZH, do.EN)}
 	var things []string
@@ -130,24 +155,41 @@ func (d *sheet) job(j *grid.Job) {
 	if len(things) > 0 {
 		what = append(what, d.say("携带：", "Bring: ")+strings.Join(things, d.say("、", ", ")))
 	}
-	lines := d.Lines(sheetWidth-8, letter, strings.Join(what, "\n"))
-	d.need(float64(len(lines)+1)*letter*1.4 + 3)
+	if j.State == grid.JobLeft {
+		what = append(what, d.say("未完成：", "not done: ")+cmp.Or(j.Why, "–"))
+	}
+	return d.fold(strings.Join(what, "\n"))
+}
+
+func (d *sheet) height(lines []string) float64 { return float64(len(lines))*letter*1.4 + 8 }
+
+// due is the day by which a job is to be done, as that of Shanghai.
+func (d *sheet) due(j *grid.Job) string {
+	if j.Due.IsZero() {
+		return ""
+	}
+	due := d.say("到期 ", "due ") + j.Due.In(d.work.Zone()).Format(grid.DayLayout)
+	if j.Late {
+		due += d.say(" 超期", " late")
+	}
+	return due
+}
+
+func (d *sheet) job(s *grid.Stop, j *grid.Job) {
+	lines := d.toDo(j)
+	if d.need(d.height(lines)) {
+		d.words(d.fold(fmt.Sprintf(d.say("%d  %s（续）", "%d  %s (continued)"), s.N, s.Place)))
+		d.y += 2
+	}
 	d.Rect(sheetLeft+1, d.y+0.5, 3.5, 3.5, 0.3)
 	if j.State == grid.JobDone {
 		d.Line(sheetLeft+1, d.y+0.5, sheetLeft+4.5, d.y+4, 0.4)
 		d.Line(sheetLeft+4.5, d.y+0.5, sheetLeft+1, d.y+4, 0.4)
 	}
 	where := strings.TrimSpace(strings.Join([]string{j.Floor, j.Room, cmp.Or(j.Name, j.Point)}, " "))
-	due := ""
-	if !j.Due.IsZero() {
-		due = d.say("到期 ", "due ") + j.Due.In(d.r.Until.Location()).Format(grid.DayLayout)
-	}
-	d.Bold(sheetLeft+7, d.y+3.6, letter, d.Fit(sheetWidth-50, letter, where+"  "+string(j.Device)))
-	d.Text(sheetLeft+sheetWidth-36, d.y+3.6, letter, due)
+	d.Bold(rowText, d.y+3.6, letter, d.Fit(sheetWidth-50, letter, where+"  "+string(j.Device)))
+	d.Text(sheetLeft+sheetWidth-36, d.y+3.6, letter, d.due(j))
 	d.y += 5
-	for _, l := range lines {
-		d.Text(sheetLeft+7, d.y+3, letter, l)
-		d.y += letter * 1.4
-	}
+	d.words(lines)
 	d.y += 2
 }

@@ -64,7 +64,7 @@ func (s *Server) technicianTasks(ctx context.Context, q Query) ([]WorkTask, erro
 	limit := cmp.Or(q.Limit, 1000)
 	q.State, q.Cursor, q.Limit = "open", "", 1000
 	unit := q.Unit
-	at := &taskPlaces{planned: map[string]*grid.Round{}, missed: map[string]*grid.NoEntry{}, keys: map[string]string{}}
+	at := &taskPlaces{zone: s.work().Zone(), planned: map[string]*grid.Round{}, missed: map[string]*grid.NoEntry{}, keys: map[string]string{}}
 	if err := s.plannedWork(ctx, unit, at); err != nil {
 		return nil, err
 	}
@@ -97,6 +97,7 @@ func leads(t *grid.Ticket, unit string) bool {
 
 // taskPlaces is where tasks are, and what is planned for them.
 type taskPlaces struct {
+	zone    *time.Location
 	planned map[string]*grid.Round   // by ticket
 	missed  map[string]*grid.NoEntry // the newest, by ticket
 	keys    map[string]string        // of buildings, by ticket
@@ -184,9 +185,7 @@ func workDue(t *grid.Ticket) time.Time {
 	return t.Due
 }
 
-// taskDay groups tasks that are due together: within a day the way decides.
-const taskDay = 24 * time.Hour
-
+// sort puts those that are due first first; of a day, the way decides.
 func (at *taskPlaces) sort(tasks []WorkTask) {
 	var stops []grid.Stop
 	for _, st := range at.stops {
@@ -202,7 +201,8 @@ func (at *taskPlaces) sort(tasks []WorkTask) {
 		if t.Priority < 4 || t.WorkDue.IsZero() { // urgent ones by the minute
 			return t.WorkDue
 		}
-		return t.WorkDue.Truncate(taskDay)
+		y, m, d := t.WorkDue.In(at.zone).Date()
+		return time.Date(y, m, d, 0, 0, 0, 0, at.zone)
 	}
 	slices.SortFunc(tasks, func(a, b WorkTask) int {
 		if a.WorkDue.IsZero() != b.WorkDue.IsZero() {

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"path"
 	"strings"
+	"time"
 
 	"github.com/goccy/go-yaml"
 
@@ -20,6 +21,15 @@ type Rules struct {
 
 	tasks     map[grid.EventType]task
 	batteries []battery
+	zone      *time.Location
+}
+
+// Zone is that of the days on lists: the calendars', without any that of China.
+func (r *Rules) Zone() *time.Location {
+	if r.zone != nil {
+		return r.zone
+	}
+	return time.FixedZone("UTC+8", 8*3600)
 }
 
 // Words are one text in both languages.
@@ -64,6 +74,9 @@ func Parse(name string, data []byte, calendars *calendar.Calendars) (*Rules, err
 		return nil, grid.Errorf(grid.Invalid, "%s: %w", name, err)
 	}
 	r := &Rules{Stops: f.Rounds.Stops, Season: f.Rounds.Season, tasks: f.Tasks, batteries: f.Batteries}
+	if calendars != nil {
+		r.zone = calendars.Zone()
+	}
 	if r.Stops < 1 || r.Stops > MaxStops {
 		return nil, grid.Errorf(grid.Invalid, "%s: rounds.stops is %d: want 1 to %d", name, r.Stops, MaxStops)
 	}

@@ -38,7 +38,7 @@ func (r *Rules) WriteRoundCSV(w io.Writer, d *grid.Round) error {
 				late = "是 / yes"
 			}
 			if !j.Due.IsZero() {
-				due = j.Due.In(d.Until.Location()).Format("2006-01-02 15:04")
+				due = j.Due.In(r.Zone()).Format("2006-01-02 15:04")
 			}
 			rows = append(rows, []string{d.Day, d.Unit, strconv.Itoa(s.N), strconv.FormatFloat(math.Round(s.LegM), 'f', -1, 64), s.Place, j.Point, j.Name, j.Floor, j.Room, string(j.Device), string(j.Type),
 				j.Ticket, do.ZH + " / " + do.EN, r.bringWords(j, "zh") + " / " + r.bringWords(j, "en"), due, late, string(s.State) + " " + string(j.State), cmp.Or(j.Why, s.Note)})
@@ -47,8 +47,8 @@ func (r *Rules) WriteRoundCSV(w io.Writer, d *grid.Round) error {
 	return writeTable(w, rows)
 }
 
-// WriteCSV writes the season: one line for each battery, the first day first.
-func (s *Season) WriteCSV(w io.Writer) error {
+// WriteSeasonCSV writes a season: one line for each battery, the first day first.
+func (r *Rules) WriteSeasonCSV(w io.Writer, s *Season) error {
 	rows := [][]string{{"日期 / Day", "楼栋 / Place", "点位 / Point", "名称 / Name", "楼层 / Floor", "房间 / Room", "设备 / Device", "型号 / Profile", "剩余天数 / Days left", "到期 / Ends",
 		"电池 / Battery", "数量 / Count", "工单 / Ticket", "巡修单 / Round"}}
 	for _, b := range s.Buildings {
@@ -57,7 +57,7 @@ func (s *Season) WriteCSV(w io.Writer) error {
 			if p.Round != "" {
 				day = ""
 			}
-			rows = append(rows, []string{day, b.Place, p.BatteryEnd.Point, p.Name, p.Floor, p.Room, string(p.Device), p.Profile, fmt.Sprintf("%.0f", p.Days), p.Ends.Format(grid.DayLayout),
+			rows = append(rows, []string{day, b.Place, p.BatteryEnd.Point, p.Name, p.Floor, p.Room, string(p.Device), p.Profile, fmt.Sprintf("%.0f", p.Days), p.Ends.In(r.Zone()).Format(grid.DayLayout),
 				p.Battery, strconv.Itoa(p.Count), p.Ticket, p.Round})
 		}
 	}

@@ -129,6 +129,20 @@ func TestAPointPutAgainStaysInItsHands(t *testing.T) {
 	}
 }
 
+// A file that no longer names the contractor takes a point out of no hands.
+func TestAPointThatAFileGaveIntoHandsStaysThereWithoutAContract(t *testing.T) {
+	r := newRig(t)
+	r.crews()
+	reg := placed(grid.Door, "d-0", "eui:0000000000000001", r.now())
+	reg.Points[0].Contractor = "wb-1"
+	r.put(reg)
+	reg.Points[0].Contractor = ""
+	r.put(reg)
+	if got := r.hands("d-0"); got != "wb-1" {
+		t.Errorf("put again without one it is in the hands of %q", got)
+	}
+}
+
 func TestAnUnknownContractorGetsNothing(t *testing.T) {
 	r := newRig(t)
 	r.crews()
