@@ -28,6 +28,7 @@ func (s *Server) routes(api huma.API) {
 	s.registryRoutes(api)
 	s.importRoutes(api)
 	s.tileRoutes(api)
+	s.mapRoutes(api)
 	s.credentialRoutes(api)
 	s.eventRoutes(api)
 	s.filingRoutes(api)

@@ -21,6 +21,7 @@ type Store interface {
 	WindowStore
 	RegistryStore
 	RoundStore
+	MapStore
 	ListPoints(context.Context, Query) (Page[grid.Point], error)
 	ListDevices(context.Context, Query) (Page[grid.Device], error)
 	ListInstallations(context.Context, Query) (Page[grid.Installation], error)

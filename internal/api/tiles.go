@@ -15,6 +15,8 @@ import (
 // Tiles are the points of a scope as vector tiles, each with a tag that changes with it.
 type Tiles interface {
 	Tile(ctx context.Context, scope grid.Scope, z, x, y uint32) (tile []byte, tag string, err error)
+	// Extent is around all points, west, south, east, north; nil: there are none.
+	Extent(ctx context.Context, scope grid.Scope) (around *[4]float64, points int, err error)
 }
 
 // tileRoutes: the points of the map.

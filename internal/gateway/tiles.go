@@ -35,6 +35,7 @@ type tiles struct {
 
 type tileMap struct {
 	marks   *geo.Marks
+	extent  *[4]float64
 	version int64
 	made    time.Time
 }
@@ -62,6 +63,15 @@ func (t *tiles) Tile(ctx context.Context, scope grid.Scope, z, x, y uint32) (til
 	return tile, fmt.Sprintf("%x", m.version), err
 }
 
+// Extent is around all points of a scope.
+func (t *tiles) Extent(ctx context.Context, scope grid.Scope) (*[4]float64, int, error) {
+	m, err := t.mapOf(ctx, scope)
+	if err != nil {
+		return nil, 0, err
+	}
+	return m.extent, m.marks.Len(), nil
+}
+
 func (t *tiles) mapOf(ctx context.Context, scope grid.Scope) (*tileMap, error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -78,6 +88,7 @@ func (t *tiles) mapOf(ctx context.Context, scope grid.Scope) (*tileMap, error) {
 		marks[i] = geo.Mark(r)
 	}
 	m := &tileMap{marks: geo.NewMarks(marks), version: version, made: t.now()}
+	m.extent = m.marks.Extent()
 	t.maps.Add(scope, m)
 	return m, nil
 }

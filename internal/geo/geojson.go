@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"slices"
+	"strings"
 
 	"gridgate/internal/grid"
 )
@@ -38,10 +39,14 @@ type collection struct {
 	Type     string            `json:"type"`
 	Features []json.RawMessage `json:"features"`
 	Metadata struct {
-		CRS       string `json:"crs"`
-		Source    string `json:"source"`
-		Schematic bool   `json:"schematic"`
-		Synthetic bool   `json:"synthetic"`
+		CRS    string `json:"crs"`
+		Source string `json:"source"`
+		// What its licence wants to be shown with it, in the spellings that are about.
+		Attribution string `json:"attribution"`
+		Licence     string `json:"licence"`
+		License     string `json:"license"`
+		Schematic   bool   `json:"schematic"`
+		Synthetic   bool   `json:"synthetic"`
 	} `json:"metadata"`
 	CRS struct { // of the GeoJSON before the RFC
 		Properties struct {
@@ -101,10 +106,17 @@ func ReadGeoJSON(b []byte, src Source) (regions []grid.Region, faults []Fault, e
 			continue
 		}
 		g.Schematic, g.Synthetic = g.Schematic || c.Metadata.Schematic, g.Synthetic || c.Metadata.Synthetic
-		g.Source = cmp.Or(src.Name, c.Metadata.Source)
+		g.Source = c.source(src.Name)
 		regions = append(regions, g)
 	}
 	return regions, faults, nil
+}
+
+// source is where the file comes from, and what its licence wants to be shown.
+func (c *collection) source(said string) string {
+	m := &c.Metadata
+	words := []string{cmp.Or(said, m.Source), cmp.Or(m.Attribution, m.Licence, m.License)}
+	return strings.Join(slices.DeleteFunc(words, func(w string) bool { return w == "" }), " · ")
 }
 
 // sameCRS refuses a file that says of itself another system than whoever brings it.

@@ -264,3 +264,13 @@ func TestSquaresOfNoSizeOrWithoutStreetsAreRefused(t *testing.T) {
 		t.Errorf("without streets: %v", err)
 	}
 }
+
+func TestWhatALicenceWantsToBeShownIsPartOfTheSource(t *testing.T) {
+	const file = `{"type":"FeatureCollection","metadata":{"source":"A map","licence":"ODbL 1.0"},"features":[{"type":"Feature","properties":{"code":"310105"},"geometry":null}]}`
+	for said, want := range map[string]string{"": "A map · ODbL 1.0", "of 2026": "of 2026 · ODbL 1.0"} {
+		got, _, err := ReadGeoJSON([]byte(file), Source{CRS: WGS84, Name: said})
+		if err != nil || len(got) != 1 || got[0].Source != want {
+			t.Errorf("source said %q: it is %q, %v, want %q", said, got[0].Source, err, want)
+		}
+	}
+}

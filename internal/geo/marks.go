@@ -63,6 +63,19 @@ func NewMarks(all []Mark) *Marks {
 	return m
 }
 
+// Extent is around all points, west, south, east, north; nil: there are none.
+func (m *Marks) Extent() *[4]float64 {
+	if len(m.marks) == 0 {
+		return nil
+	}
+	at := m.marks[0]
+	e := [4]float64{at.Lon, at.Lat, at.Lon, at.Lat}
+	for _, p := range m.marks {
+		e = [4]float64{min(e[0], p.Lon), min(e[1], p.Lat), max(e[2], p.Lon), max(e[3], p.Lat)}
+	}
+	return &e
+}
+
 // Len is how many points are on the map.
 func (m *Marks) Len() int { return len(m.marks) }
 
