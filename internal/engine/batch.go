@@ -26,6 +26,7 @@ type batch struct {
 	alarms, incidents, tickets, deliveries, downlinks, windows, hazards, rounds []string
 
 	visits []string // likewise
+	seats  []string // likewise
 
 	undo   []func() // puts back changes of the maps
 	after  []func() // run after the commit: replies
@@ -50,6 +51,7 @@ type mark struct {
 	contacts, rosters, shifts, hazards                             int
 	rounds, contracts, handed, noEntries                           int
 	visits                                                         int
+	seats, handovers                                               int
 	ledger                                                         []grid.LedgerRow
 	cursors                                                        cursors
 	time                                                           time.Time
@@ -75,6 +77,7 @@ func (b *batch) mark() mark {
 		hotspots: len(r.Hotspots), labels: len(r.Labels), ignored: len(r.Ignored), imports: len(r.Imports), pieces: len(r.ImportPieces),
 		versions: len(r.Versions), rollouts: len(r.Rollouts), credentials: len(r.Credentials), windows: len(b.windows), postures: len(r.Postures), visits: len(b.visits),
 		contacts: len(r.Contacts), rosters: len(r.Rosters), shifts: len(r.Shifts),
+		seats: len(b.seats), handovers: len(r.Handovers),
 		rounds: len(b.rounds), contracts: len(r.Contracts), handed: len(r.Handed), noEntries: len(r.NoEntries),
 		ledger: slices.Clone(r.Ledger), cursors: b.cursors, time: b.time,
 	}
@@ -91,6 +94,7 @@ func (b *batch) rollback(m mark) {
 	b.incidents, b.downlinks = b.incidents[:m.incidents], b.downlinks[:m.downlinks]
 	b.hazards = b.hazards[:m.hazards]
 	b.visits = b.visits[:m.visits]
+	b.seats, b.rows.Handovers = b.seats[:m.seats], b.rows.Handovers[:m.handovers]
 	r := &b.rows
 	r.Events, r.Moves, r.Attempts = r.Events[:m.events], r.Moves[:m.moves], r.Attempts[:m.attempts]
 	r.Quarantine, r.Evidence, r.Commands = r.Quarantine[:m.quarantine], r.Evidence[:m.cases], r.Commands[:m.keys]
@@ -147,6 +151,7 @@ func (b *batch) empty() bool {
 	return b.cursors == b.e.cursors && len(r.Regions)+len(r.RegionsGone) == 0 && len(r.Imports)+len(r.ImportPieces) == 0 && !b.touchesRegistry() && len(b.alarms)+len(b.incidents)+len(b.tickets)+len(b.deliveries)+len(b.downlinks)+len(b.windows)+len(b.hazards)+len(b.visits)+len(r.Postures) == 0 &&
 		len(r.Sites)+len(r.Buildings)+len(r.Changes)+len(r.Photos) == 0 &&
 		len(r.Labels)+len(r.Ignored) == 0 &&
+		len(b.seats)+len(r.Handovers) == 0 &&
 		len(b.rounds)+len(r.Contracts)+len(r.Handed)+len(r.NoEntries) == 0 &&
 		len(r.Events)+len(r.Moves)+len(r.Attempts)+len(r.Quarantine)+len(r.Commands)+len(r.Ledger) == 0 &&
 		len(r.Points)+len(r.Devices)+len(r.Installations)+len(r.Units)+len(r.Down)+len(r.Suspects)+len(r.Meta)+len(r.Audit)+len(r.Files)+len(r.Rollouts)+len(r.Credentials)+len(r.Contacts)+len(r.Rosters)+len(r.Shifts) == 0
@@ -190,6 +195,7 @@ func (b *batch) write(ctx context.Context) error {
 	if err := b.appendSeries(); err != nil {
 		return err
 	}
+	b.watchAlarms()
 	b.rows.Cursors, b.rows.EngineTime = b.cursors, b.time
 	b.rows.Alarms = collect(b.alarms, e.alarms)
 	b.rows.Incidents = collect(b.incidents, e.incidents)
@@ -201,6 +207,7 @@ func (b *batch) write(ctx context.Context) error {
 	b.rows.Visits = collect(b.visits, e.visits.all)
 	b.rows.Windows = collect(b.windows, e.windows.all)
 	b.rows.Rounds = collect(b.rounds, e.rounds.all)
+	b.rows.Seats = collect(b.seats, e.seats.all)
 	err := e.store.Commit(ctx, &b.rows)
 	if err == nil {
 		return nil

@@ -27,6 +27,7 @@ import (
 	"gridgate/internal/calendar"
 	"gridgate/internal/commission"
 	"gridgate/internal/contractor"
+	"gridgate/internal/duty"
 	"gridgate/internal/grid"
 	"gridgate/internal/hazard"
 	"gridgate/internal/influx"
@@ -97,6 +98,8 @@ type Store interface {
 	OpenContracts(ctx context.Context) ([]grid.Contract, error)
 	Round(ctx context.Context, id string) (grid.Round, error)
 	OpenRounds(ctx context.Context) ([]grid.Round, error)
+	Seats(ctx context.Context) ([]grid.Seat, error)
+	Handover(ctx context.Context, id string) (grid.Handover, error)
 	NoEntry(ctx context.Context, id string) (grid.NoEntry, error)
 	NoEntriesAt(ctx context.Context, unit, place string, since time.Time) ([]grid.NoEntry, error)
 	ListTickets(ctx context.Context, q state.Query) (state.Page[grid.Ticket], error)
@@ -161,6 +164,7 @@ type Config struct {
 	Routes      *ticket.Routes    // nil: units are found by their place alone, and nobody is called
 	Contractors *contractor.Rules // of rounds and batteries; nil: every day is a work day
 	People      *people.Book      // the calendars of contacts and rosters; nil: none
+	Duty        *duty.Rules       // of seats and untaken alarms; nil: there are no seats
 	// Body makes the message that a unit gets; frozen when the delivery is made.
 	Body func(t *grid.Ticket, d *grid.Delivery, p *grid.Point, u *grid.Unit) (json.RawMessage, error)
 	// Unwritten is told of smoke whose frame the disk did not take. It must not block. Optional.
@@ -272,6 +276,7 @@ type Engine struct {
 	windows windows
 	visits  visits
 	rounds  rounds
+	seats   seats
 	regions regions
 	posture *grid.Posture // nil: the normal one
 	Rules   *alarm.Rules  // those in force, by the posture; Config.Rules are the normal ones
@@ -356,7 +361,7 @@ func New(c Config) (*Engine, error) {
 		ruleCache: map[ruleKey]*ruleSet{}, gapSeen: map[grid.Identity]*deviceSoft{}, replayed: map[registry.PointNo]*decoded{},
 		trials:    map[string]*trialCount{},
 		downlinks: map[string]*grid.Downlink{}, downlinksOf: map[grid.Identity][]string{}, expiries: newDeadlines(), failovers: newDeadlines(),
-		early: map[grid.Identity][]earlyAnswer{}, windows: newWindows(), visits: newVisits(), rounds: newRounds(), Rules: c.Rules,
+		early: map[grid.Identity][]earlyAnswer{}, windows: newWindows(), visits: newVisits(), rounds: newRounds(), seats: newSeats(), Rules: c.Rules,
 	}
 	e.dec = &decoder{profiles: e.profiles, profileOf: e.memory.ProfileOf}
 	e.unreadableRule = firstFrom(c.Rules, grid.Smoke, grid.EventSafetyUnreadable)

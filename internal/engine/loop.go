@@ -154,6 +154,9 @@ func (e *Engine) untilNext() time.Duration {
 	if t := e.rounds.due.next(); !t.IsZero() && t.Before(next) {
 		next = t
 	}
+	if t := e.seats.due.next(); !t.IsZero() && t.Before(next) {
+		next = t
+	}
 	if t := e.visits.due.next(); !t.IsZero() && t.Before(next) {
 		next = t
 	}
@@ -234,7 +237,7 @@ func (e *Engine) finish(ctx context.Context, b *batch) error {
 	for lane, pos := range e.cursors {
 		e.journal.Release(grid.Lane(lane), e.needed(grid.Lane(lane), pos.Seq))
 	}
-	if e.Committed != nil && len(b.rows.Events)+len(b.rows.Moves)+len(b.rows.Deliveries)+len(b.rows.Downlinks)+len(b.rows.Rollouts)+len(b.rows.Windows)+len(b.rows.Visits)+len(b.rows.Postures)+len(b.rows.Points) > 0 {
+	if e.Committed != nil && len(b.rows.Events)+len(b.rows.Moves)+len(b.rows.Deliveries)+len(b.rows.Downlinks)+len(b.rows.Rollouts)+len(b.rows.Windows)+len(b.rows.Visits)+len(b.rows.Postures)+len(b.rows.Points)+len(b.rows.Seats)+len(b.rows.Handovers) > 0 {
 		e.Committed(&b.rows)
 	}
 	return nil
@@ -363,6 +366,7 @@ func (b *batch) fireTimers(t *turn) {
 	b.visitClocks(wall)
 	b.windowClocks(wall) // after what has come due before their end
 	b.roundClocks(wall)
+	b.dutyClocks(wall)
 	b.emptyReplays()
 	if b.time.Sub(e.lastAlive) >= aliveEvery {
 		e.lastAlive = b.time

@@ -205,7 +205,7 @@ func (e *Engine) loadPending(ctx context.Context) error {
 		return err
 	}
 	e.loadFailovers()
-	if err := errors.Join(e.loadDownlinks(ctx), e.loadHazards(ctx), e.loadRounds(ctx)); err != nil {
+	if err := errors.Join(e.loadDownlinks(ctx), e.loadHazards(ctx), e.loadRounds(ctx), e.loadSeats(ctx)); err != nil {
 		return err
 	}
 	return errors.Join(e.loadDiscovered(ctx), e.loadIgnored(ctx))

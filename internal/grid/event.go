@@ -122,6 +122,9 @@ type AlarmDetail struct {
 	Revision int `json:"revision"`
 	// Cover is the window that covers it, or did.
 	Cover *Cover `json:"cover,omitempty"`
+	// Taken is who has it; Untaken how far the calling for somebody has come. See docs/duty.md.
+	Taken   *Taken   `json:"taken,omitempty"`
+	Untaken *Untaken `json:"untaken,omitempty"`
 	// Unjournalled is when it was told from memory, because the disk took nothing.
 	Unjournalled time.Time `json:"unjournalled,omitzero"`
 }

@@ -63,6 +63,9 @@ type Batch struct {
 	Rounds    []grid.Round
 	NoEntries []grid.NoEntry
 
+	Seats     []grid.Seat
+	Handovers []grid.Handover
+
 	Labels  []grid.ClaimLabel
 	Ignored []grid.Ignored
 

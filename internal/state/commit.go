@@ -277,6 +277,8 @@ func (w *writer) batch(b *Batch, e engineRow) {
 	put(w, &contractTable, b.Contracts...)
 	put(w, &roundTable, b.Rounds...)
 	put(w, &noEntryTable, b.NoEntries...)
+	put(w, &seatTable, b.Seats...)
+	put(w, &handoverTable, b.Handovers...)
 	put(w, &claimLabelTable, b.Labels...)
 	put(w, &ignoredTable, b.Ignored...)
 	w.imports(b)
