@@ -23,10 +23,10 @@ var arrows = map[string][]string{
 	"internal/grid":  {},
 	"internal/label": {"internal/pdf"}, // what it prints
 	"internal/engine": {
-		"internal/alarm", "internal/calendar", "internal/commission", "internal/contractor", "internal/envelope", "internal/geo", "internal/hazard", "internal/influx", "internal/people", "internal/profile", "internal/registry", "internal/state", "internal/ticket",
+		"internal/alarm", "internal/calendar", "internal/commission", "internal/contractor", "internal/duty", "internal/envelope", "internal/geo", "internal/hazard", "internal/influx", "internal/people", "internal/profile", "internal/registry", "internal/state", "internal/ticket",
 	},
 	"internal/profile":  {"internal/gb26875"},
-	"internal/api":      {"internal/alarm", "internal/commission", "internal/record", "internal/contractor", "internal/evidence", "internal/figures", "internal/geo", "internal/label", "internal/pdf", "internal/profile", "internal/state"}, // the shapes of what it reads
+	"internal/api":      {"internal/alarm", "internal/commission", "internal/record", "internal/contractor", "internal/duty", "internal/evidence", "internal/figures", "internal/geo", "internal/label", "internal/pdf", "internal/profile", "internal/state"}, // the shapes of what it reads
 	"internal/registry": {"internal/geo"},
 	"internal/broker":   {"internal/intake"},
 	"internal/bulk":     {"internal/geo", "internal/registry"}, // what a row of a sheet must be
@@ -36,7 +36,7 @@ var arrows = map[string][]string{
 	"internal/dispatch": {"internal/gb26875"}, // its frames, up to a higher centre
 	"internal/gateway": {
 		"configs", "firmware-profiles",
-		"internal/alarm", "internal/api", "internal/auth", "internal/broker", "internal/bulk", "internal/calendar", "internal/coap", "internal/commission", "internal/console", "internal/contractor", "internal/dispatch", "internal/downlink", "internal/engine", "internal/envelope", "internal/evidence", "internal/figures", "internal/geo",
+		"internal/alarm", "internal/api", "internal/auth", "internal/broker", "internal/bulk", "internal/calendar", "internal/coap", "internal/commission", "internal/console", "internal/contractor", "internal/dispatch", "internal/downlink", "internal/duty", "internal/engine", "internal/envelope", "internal/evidence", "internal/figures", "internal/geo",
 		"internal/hazard", "internal/influx", "internal/journal", "internal/label", "internal/mqtt", "internal/people", "internal/pdf", "internal/profile", "internal/registry", "internal/serial",
 		"internal/state", "internal/ticket",
 	},
@@ -47,9 +47,10 @@ var arrows = map[string][]string{
 	"internal/people":     {"internal/calendar"},
 	"internal/hazard":     {"internal/calendar"},
 	"internal/commission": {"internal/alarm"}, // the limits of windows
-	"internal/record":     {"internal/commission", "internal/pdf"},
-	"internal/console":    {},  // files, and nothing of what they show
-	"internal/gatetest":   nil, // tests of everything: may import anything
+	"internal/record":     {"internal/commission", "internal/duty", "internal/pdf"},
+	"internal/duty":       {"internal/calendar", "internal/state"}, // the shapes of what it gathers
+	"internal/console":    {},                                      // files, and nothing of what they show
+	"internal/gatetest":   nil,                                     // tests of everything: may import anything
 }
 
 // thin packages use the standard library alone.
