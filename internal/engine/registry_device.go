@@ -566,7 +566,7 @@ func (b *batch) found(here []grid.Installation, said string) {
 }
 
 // BarDevice keeps a device out: what it sends is quarantined, and nothing lets it in. A stolen
-// one raises device.stolen at its points. It stays at them until it is replaced, moved or retired.
+// one loses its credentials for good and raises device.stolen at its points. It stays at them until it is replaced, moved or retired.
 func (e *Engine) BarDevice(ctx context.Context, id grid.Identity, stolen bool, act grid.Act) (grid.Device, error) {
 	return as[grid.Device](e.registryCommand(ctx, "device.bar", act, func(b *batch) (any, error) {
 		if act.Reason == "" {
@@ -588,6 +588,9 @@ func (e *Engine) BarDevice(ctx context.Context, id grid.Identity, stolen bool, a
 			d.LastPoint = here[0].Point
 		}
 		if stolen {
+			if err := b.revoke(id, &act); err != nil {
+				return nil, err
+			}
 			b.stolen(here, &act, id)
 		}
 		if err := b.putWhole([]grid.Device{d}, nil, nil); err != nil {
@@ -596,6 +599,21 @@ func (e *Engine) BarDevice(ctx context.Context, id grid.Identity, stolen bool, a
 		b.audit("device.bar", string(id), act.By, nil)
 		return d, nil
 	}))
+}
+
+// revoke ends the credentials of a device: who has it has them, also when it is found again.
+func (b *batch) revoke(id grid.Identity, act *grid.Act) error {
+	had, err := b.credentialsOf(id)
+	if err != nil {
+		return err
+	}
+	for _, c := range had {
+		if c.Ended.IsZero() {
+			c.Ended, c.Why = b.now, "its device was stolen: "+act.Reason
+			b.endCredential(c, act.By)
+		}
+	}
+	return nil
 }
 
 // stolen raises device.stolen at the points of a device, by a person's word.
