@@ -61,6 +61,11 @@ export function serverNow(): number {
   return s.now
 }
 
+/** This computer's time in ms, moving each second. */
+export function deskNow(): number {
+  return s.now - s.offset
+}
+
 type Listener = (event: string, row: unknown) => void
 const listeners = new Set<Listener>()
 
