@@ -32,7 +32,16 @@ type checker struct {
 	layout   layout
 	now      time.Time // when what is installed begins, where the sheet does not say
 
-	seen map[string]seen // points, devices, channels and buildings of the rows before
+	word []byte         // scratch of said
+	seen map[place]seen // points, devices, channels and buildings of the rows before
+}
+
+// place is what a row can speak of: a point, device or building, or a channel of a device or
+// at a point.
+type place struct {
+	kind    byte // p, d, b; c and s
+	id      string
+	channel string
 }
 
 // seen is where something stood first.
@@ -110,6 +119,9 @@ func (c *checker) read(row int, cells []string, dates []bool) *parsed {
 				p.set |= 1 << n // its field is empty in a fresh line
 			}
 			continue
+		}
+		if col.of&key != 0 {
+			value = strings.Clone(value) // it is remembered, and the row that it is cut from is not
 		}
 		p.quoted = strings.HasPrefix(raw, "'") || strings.HasPrefix(raw, "=")
 		if w := c.cell(p, col, value, i < len(dates) && dates[i]); w != nil {
@@ -278,49 +290,51 @@ func (v *verdict) result(known bool, fields []string) {
 
 // note remembers what stood in a row. A row that is bad is not remembered as saying anything.
 func (c *checker) note(p *parsed, wrong bool) {
-	mark := func(kind, id string, of part) {
-		if id == "" {
+	mark := func(k place, of part) {
+		if k.id == "" {
 			return
 		}
-		k := kind + id
 		said := c.said(p, of)
 		if old, ok := c.seen[k]; ok && old.row < p.n && (!old.wrong || wrong) && (said == 0 || old.said != 0) {
 			return
 		}
 		c.seen[k] = seen{p.n, said, wrong}
 	}
-	mark("p", p.point.ID, ofPoint)
-	mark("d", string(p.device.Identity), ofDevice)
-	mark("b", p.building.ID, ofBuilding)
-	if p.device.Identity != "" && p.point.ID != "" {
-		mark("c", channelKey(p.device.Identity, p.in.Channel), 0)
-		mark("s", channelKey(grid.Identity(p.point.ID), p.in.Channel), 0)
+	point, device := p.point.ID, string(p.device.Identity)
+	mark(place{kind: 'p', id: point}, ofPoint)
+	mark(place{kind: 'd', id: device}, ofDevice)
+	mark(place{kind: 'b', id: p.building.ID}, ofBuilding)
+	if device != "" && point != "" {
+		channel := cmp.Or(strings.Clone(p.in.Channel), grid.MainChannel)
+		mark(place{'c', device, channel}, 0)
+		mark(place{'s', point, channel}, 0)
 	}
 }
 
 // before finds what stood in a row above: a row that is judged a second time is not its own double.
-func (c *checker) before(p *parsed, k string) (seen, bool) {
+func (c *checker) before(p *parsed, k place) (seen, bool) {
 	old, ok := c.seen[k]
 	return old, ok && old.row < p.n
 }
 
 // said is a sum of what a row says of a point, device or building; 0: nothing.
 func (c *checker) said(p *parsed, of part) uint64 {
-	set := p.set & bitsOf(c.layout.all, of)
+	set := p.set & c.layout.says[of]
 	if set == 0 {
 		return 0
 	}
 	h := fnv.New64a()
 	for left := set; left != 0; left &= left - 1 {
 		n := bits.TrailingZeros64(left)
-		fmt.Fprintf(h, "%d\x00%s\x00", n, c.layout.all[n].form.write(&p.line))
+		c.word = append(append(append(c.word[:0], byte(n)), c.layout.all[n].form.write(&p.line)...), 0)
+		h.Write(c.word)
 	}
 	return h.Sum64() | 1
 }
 
 // again tells what stood of it in a row before; repeat says that this row adds nothing to it.
-func (c *checker) again(p *parsed, v *verdict, kind, id, header string, of part) (repeat bool) {
-	old, ok := c.before(p, kind+id)
+func (c *checker) again(p *parsed, v *verdict, kind byte, id, header string, of part) (repeat bool) {
+	old, ok := c.before(p, place{kind: kind, id: id})
 	if !ok || old.wrong {
 		return false
 	}
@@ -336,7 +350,7 @@ func (c *checker) header(key string) string { return c.layout.title(key) }
 // over puts what a row says over what is registered, and names the columns that then differ.
 func (c *checker) over(base *line, p *parsed, of part) line {
 	out := *base
-	for left := p.set & bitsOf(c.layout.all, of); left != 0; left &= left - 1 {
+	for left := p.set & c.layout.says[of]; left != 0; left &= left - 1 {
 		if col := &c.layout.all[bits.TrailingZeros64(left)]; col.of&told == 0 {
 			col.form.copy(&out, &p.line)
 		}
@@ -357,16 +371,16 @@ func (c *checker) differences(a, b *line, of part) (out []string) {
 func (c *checker) point(p *parsed, s *stock, v *verdict) {
 	id := p.point.ID
 	if id == "" {
-		if p.set&bitsOf(c.layout.all, ofPoint) != 0 {
+		if p.set&c.layout.says[ofPoint] != 0 {
 			v.wrong(c.header(keyPoint), "", say("没有点位编号：请填写", "point id is empty: want one"))
 		}
 		return
 	}
 	old, known := s.points[id]
-	if c.again(p, v, "p", id, c.header(keyPoint), ofPoint) {
+	if c.again(p, v, 'p', id, c.header(keyPoint), ofPoint) {
 		return
 	}
-	if !known && c.layout.set&bitsOf(c.layout.all, ofPoint) == 0 {
+	if !known && c.layout.set&c.layout.says[ofPoint] == 0 {
 		return // no column of points: the installation says that there is none
 	}
 	before := line{}
@@ -478,12 +492,12 @@ func wordsOf(err error, zh string) *grid.Text {
 func (c *checker) device(p *parsed, s *stock, v *verdict) {
 	id := p.device.Identity
 	if id == "" {
-		if p.set&bitsOf(c.layout.all, ofDevice) != 0 && !v.has(c.header(keyDevice)) {
+		if p.set&c.layout.says[ofDevice] != 0 && !v.has(c.header(keyDevice)) {
 			v.wrong(c.header(keyDevice), "", say("有设备信息，没有设备标识", "is empty beside what is said of a device"))
 		}
 		return
 	}
-	if c.layout.kind == grid.ImportPoints || c.again(p, v, "d", string(id), c.header(keyDevice), ofDevice) {
+	if c.layout.kind == grid.ImportPoints || c.again(p, v, 'd', string(id), c.header(keyDevice), ofDevice) {
 		return
 	}
 	old, known := s.devices[id]
@@ -578,20 +592,20 @@ func (c *checker) enters(d *grid.Device, at *grid.Installation, p *parsed, v *ve
 func (c *checker) installation(p *parsed, s *stock, v *verdict) {
 	id, point := p.device.Identity, p.point.ID
 	if id == "" || point == "" || c.layout.kind == grid.ImportPoints {
-		if p.set&bitsOf(c.layout.all, ofInstallation) != 0 && c.layout.kind == grid.ImportInstallations {
+		if p.set&c.layout.says[ofInstallation] != 0 && c.layout.kind == grid.ImportInstallations {
 			v.wrong("", p.what(), say("安装要有设备标识和点位编号", "an installation wants a device identity and a point id"))
 		}
 		return
 	}
 	channel := cmp.Or(p.in.Channel, grid.MainChannel)
-	if old, ok := c.before(p, "c"+channelKey(id, channel)); ok && !old.wrong {
+	if old, ok := c.before(p, place{'c', string(id), channel}); ok && !old.wrong {
 		v.wrong(c.header(keyDevice), string(id), say("这个设备通道在第 %d 行已经安装", "this channel of the device is installed in row %d already", old.row))
 		return
 	}
 	if !c.pointThere(p, s, v) || len(v.problems) > 0 {
 		return
 	}
-	if old, ok := c.before(p, "s"+channelKey(grid.Identity(point), channel)); ok && !old.wrong {
+	if old, ok := c.before(p, place{'s', point, channel}); ok && !old.wrong {
 		v.wrong(c.header(keyPoint), point, say("第 %d 行已在这个点位安装设备", "row %d installs a device at this point already", old.row))
 		return
 	}
@@ -651,7 +665,7 @@ func (c *checker) pointThere(p *parsed, s *stock, v *verdict) bool {
 	if _, ok := s.points[id]; ok || len(v.points) > 0 {
 		return true
 	}
-	old, ok := c.before(p, "p"+id)
+	old, ok := c.before(p, place{kind: 'p', id: id})
 	switch {
 	case ok && !old.wrong && old.said != 0:
 		return true
@@ -672,7 +686,7 @@ func (c *checker) building(p *parsed, s *stock, v *verdict) {
 		}
 		return
 	}
-	if old, ok := c.before(p, "b"+id); ok && !old.wrong {
+	if old, ok := c.before(p, place{kind: 'b', id: id}); ok && !old.wrong {
 		v.wrong(c.header(keyBuilding), id, say("在第 %d 行已出现", "stands in row %d too", old.row))
 		return
 	}

@@ -168,13 +168,26 @@ type layout struct {
 	kind grid.ImportKind
 	at   []int  // of each place of the sheet: its column, -1: none
 	set  uint64 // which columns the sheet has
+	bits map[string]uint64
+	says map[part]uint64 // which columns say something of a part, without keys
 
 	titles map[int]string // of a column, as the sheet writes it
 }
 
+func newLayout(all []column, kind grid.ImportKind) layout {
+	l := layout{all: all, kind: kind, titles: map[int]string{}, bits: make(map[string]uint64, len(all)), says: map[part]uint64{}}
+	for i := range all {
+		l.bits[all[i].key] = 1 << i
+	}
+	for _, p := range []part{ofPoint, ofDevice, ofInstallation, ofBuilding} {
+		l.says[p] = bitsOf(all, p)
+	}
+	return l
+}
+
 // readHeader finds the columns of a sheet by its header row.
 func readHeader(all []column, kind grid.ImportKind, cells []string) (layout, []grid.ImportProblem) {
-	l := layout{all: all, kind: kind, titles: map[int]string{}}
+	l := newLayout(all, kind)
 	var problems []grid.ImportProblem
 	wrong := func(cell string, w *grid.Text) {
 		problems = append(problems, grid.ImportProblem{Row: 1, Column: shown(cell), Value: shown(cell), Problem: *w})
@@ -249,14 +262,7 @@ func (l *layout) nearest(cell string) *column {
 // has tells whether the sheet has a column.
 func (l *layout) has(key string) bool { return l.set&l.bit(key) != 0 }
 
-func (l *layout) bit(key string) uint64 {
-	for i := range l.all {
-		if l.all[i].key == key {
-			return 1 << i
-		}
-	}
-	return 0
-}
+func (l *layout) bit(key string) uint64 { return l.bits[key] }
 
 // title is how the sheet writes a column, or how it would.
 func (l *layout) title(key string) string {

@@ -319,16 +319,17 @@ func identity(at func(*line) *grid.Identity) form {
 
 // system is a form of the coordinate system of a position.
 func system(at func(*line) *string) form {
+	known, signs := map[string]string{}, strings.NewReplacer("-", "", "_", "", " ", "")
+	for is, words := range systems {
+		for _, w := range words {
+			known[w] = is
+		}
+	}
 	return form{
 		read: func(l *line, s string) *grid.Text {
-			key := strings.NewReplacer("-", "", "_", "", " ", "").Replace(strings.ToUpper(narrow(s)))
-			for is, words := range systems {
-				for _, w := range words {
-					if key == w {
-						*at(l) = is
-						return nil
-					}
-				}
+			if is, ok := known[signs.Replace(strings.ToUpper(narrow(s)))]; ok {
+				*at(l) = is
+				return nil
 			}
 			return say("应为 WGS84、CGCS2000、GCJ02（高德、腾讯）或 BD09（百度）", "want WGS84, CGCS2000, GCJ02 (Amap, Tencent) or BD09 (Baidu)")
 		},

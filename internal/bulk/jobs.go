@@ -323,7 +323,7 @@ func (j *Jobs) sheetOf(m *grid.Import, now time.Time) (*checker, *rows, []grid.I
 	if err != nil {
 		return nil, nil, nil, err
 	}
-	known := layout{all: j.all, kind: m.Kind}
+	known := newLayout(j.all, m.Kind)
 	s, err := openSheet(f, m.Bytes, func(h string) bool { return bare(h) != "" && known.find(h) >= 0 })
 	if err != nil {
 		return nil, nil, nil, errors.Join(err, f.Close())
@@ -343,10 +343,10 @@ func (j *Jobs) sheetOf(m *grid.Import, now time.Time) (*checker, *rows, []grid.I
 	if l.set == 0 {
 		return nil, nil, nil, errors.Join(grid.Errorf(grid.Invalid, "no header of row %d is known, it begins with %q: want the first row to name the columns, see gridgate device import template", row, shown(first(cells))), r.close())
 	}
-	if m.Kind == grid.ImportAuto && l.set&bitsOf(j.all, ofBuilding) == 0 && l.set&(l.bit(keyPoint)|l.bit(keyDevice)) == 0 {
+	if m.Kind == grid.ImportAuto && l.set&l.says[ofBuilding] == 0 && l.set&(l.bit(keyPoint)|l.bit(keyDevice)) == 0 {
 		return nil, nil, nil, errors.Join(grid.Errorf(grid.Invalid, "sheet has neither a column of point ids nor of device identities: want one of them"), r.close())
 	}
-	c := &checker{registry: j.Store, profile: j.Profile, place: j.Place, layout: l, now: now, seen: map[string]seen{}}
+	c := &checker{registry: j.Store, profile: j.Profile, place: j.Place, layout: l, now: now, seen: map[place]seen{}}
 	r.c = c
 	return c, r, problems, nil
 }

@@ -20,7 +20,7 @@ import (
 
 // cellsOf reads all rows of a file, each with its number.
 func cellsOf(file []byte) (out []string, err error) {
-	all := layout{all: columns(), kind: grid.ImportAuto}
+	all := newLayout(columns(), grid.ImportAuto)
 	s, err := openSheet(bytes.NewReader(file), int64(len(file)), func(h string) bool { return all.find(h) >= 0 })
 	if err != nil {
 		return nil, err
@@ -164,7 +164,7 @@ func TestEveryHeaderMeansOneColumn(t *testing.T) {
 				continue
 			}
 			for _, head := range []string{all[i].key, all[i].zh, all[i].en, " " + strings.ToUpper(all[i].en) + " *", all[i].zh + "（必填）"} {
-				l := layout{all: all, kind: kind}
+				l := newLayout(all, kind)
 				if n := l.find(head); n != i {
 					t.Errorf("%s: header %q is column %d, want %s", kind, head, n, all[i].key)
 				}
@@ -242,7 +242,7 @@ func TestEveryCellThatIsWrittenReadsBackTheSame(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		c := &checker{layout: layout{all: all, titles: map[int]string{}}}
+		c := &checker{layout: newLayout(all, grid.ImportAuto)}
 		for i := range all {
 			c.layout.at = append(c.layout.at, i)
 		}
@@ -260,7 +260,7 @@ func TestEveryCellThatIsWrittenReadsBackTheSame(t *testing.T) {
 
 func TestWhatASpreadsheetHasSpoiledIsToldFromWhatIsWrong(t *testing.T) {
 	all := columns()
-	c := &checker{layout: layout{all: all, titles: map[int]string{}}}
+	c := &checker{layout: newLayout(all, grid.ImportAuto)}
 	for i := range all {
 		c.layout.at = append(c.layout.at, i)
 	}
@@ -302,7 +302,7 @@ func FuzzSheet(f *testing.F) {
 	if b, err := book.WriteToBuffer(); err == nil {
 		f.Add(b.Bytes())
 	}
-	c := &checker{layout: layout{all: columns(), titles: map[int]string{}}}
+	c := &checker{layout: newLayout(columns(), grid.ImportAuto)}
 	for i := range c.layout.all {
 		c.layout.at = append(c.layout.at, i)
 	}

@@ -156,12 +156,14 @@ var deviceTable = table[grid.Device]{
 
 var installationTable = table[grid.Installation]{
 	name: "installations", key: "device, channel, started",
-	cols: "device, channel, started, ended, point",
+	cols:   "device, channel, started, ended, point",
+	sets:   map[string]string{"district": "", "street": "", "community": "", "compound": "", "contractor": "", "cell": "", "mode": ""}, // settle sees to them
+	parent: "points", parentKey: "id", copies: allScope,
 	bind: func(a *args, in *grid.Installation) {
 		a.text(string(in.Device), in.Channel)
 		a.time(in.From)
 		a.time(in.To)
-		a.text(in.Point)
+		a.text(in.Point, in.Point)
 	},
 	scan: func(r *row) grid.Installation {
 		return grid.Installation{Device: grid.Identity(r.text()), Channel: r.text(), From: r.time(), To: r.time(), Point: r.text()}
