@@ -219,6 +219,13 @@ func (g *gateway) rss() float64 {
 	return kb * 1024
 }
 
+// peak is the most memory that the gateway has had, in bytes.
+func (g *gateway) peak() float64 {
+	var kb float64
+	fmt.Sscan(after(fmt.Sprintf("/proc/%d/status", g.pid), "VmHWM"), &kb)
+	return kb * 1024
+}
+
 // heap is what the last collection found live, in bytes: the next is due at twice that.
 func (g *gateway) heap() float64 { return g.metrics()["go_memstats_next_gc_bytes"] / 2 }
 
