@@ -58,6 +58,7 @@ export async function until(what, fn, within = patience) {
 class Over extends Error {}
 
 export const technicianToken = 'lift-token-0123456789abcdef0123'
+export const otherToken = 'pump-token-0123456789abcdef0123'
 
 /**
  * A contractor, four points in its hands and one that is not. The devices of door and cover
@@ -66,6 +67,7 @@ export const technicianToken = 'lift-token-0123456789abcdef0123'
 export const registry = {
   units: [
     { id: 'lift-1', name: '安捷维保', kind: 'maintenance', tier: 2, district: '310105', mode: 'live', connector: 'inbox', contractor: 'lift-1', token: technicianToken },
+    { id: 'pump-1', name: '恒流泵业', kind: 'maintenance', tier: 2, district: '310105', mode: 'live', connector: 'inbox', contractor: 'other', token: otherToken },
     { id: 'fire-1', name: '仙霞微型消防站', kind: 'micro_fire_station', tier: 2, district: '310105', mode: 'live', connector: 'inbox', token: 'fire-token-0123456789abcdef0123' },
     { id: 'desk-1', name: '运行中心', kind: 'operator', tier: 4, district: '310105', mode: 'live', connector: 'inbox', token: 'desk-token-0123456789abcdef0123' },
   ],

@@ -1,7 +1,7 @@
 // Sign-on, the screens of the shell in both languages and themes, and what sign-out does.
 import assert from 'node:assert/strict'
 import { after, before, test } from 'node:test'
-import { accessible, goTo, openBrowser, openPhone, queueIs, shoot, signOn, until, World } from './harness.mjs'
+import { accessible, goTo, openBrowser, openPhone, otherToken, queueIs, shoot, signOn, technicianToken, until, World } from './harness.mjs'
 
 let world, browser
 before(async () => {
@@ -73,6 +73,67 @@ test('Language and appearance are chosen, kept over a reload, and the page says 
   await page.getByRole('heading', { name: 'Me' }).waitFor()
   assert.equal(await page.locator('html').getAttribute('lang'), 'en')
   assert.equal(await page.locator('html').getAttribute('data-theme'), 'dark')
+  await phone.context.close()
+})
+
+/** signsOnAgain fills the form of another sign-on, up to its button. */
+async function signsOnAgain(phone, token, name) {
+  const { page } = phone
+  await goTo(phone, '#/signon')
+  await page.locator('#token').fill(token)
+  await page.locator('#name').fill(name)
+  await page.locator('form button.primary').click()
+}
+
+test('What is not sent never goes out under another unit: it waits for its own, or is dropped by who has read it', async () => {
+  const phone = await openPhone(browser, { url: world.url })
+  await signOn(phone)
+  const { page } = phone
+  const [ticket] = (await world.api('/tasks', { token: technicianToken })).items
+  const notes = async () => (await world.api(`/tickets/${ticket.id}/moves`)).items.filter((m) => m.verb === 'note').map((m) => m.reason)
+  const before = await notes()
+  const hold = (route) => (route.request().method() === 'POST' ? route.abort() : route.continue())
+  const note = async (text) => {
+    await page.route('**/api/v1/tickets/**', hold)
+    await goTo(phone, '#/tasks/' + ticket.id)
+    await page.getByRole('button', { name: '备注' }).click()
+    await page.locator('#reason').fill(text)
+    await page.locator('form button.primary').click()
+    await queueIs(phone, { waiting: 1 })
+  }
+  await note('底座松动')
+  await signsOnAgain(phone, otherToken, '赵工')
+  await page.getByText('本机有其他单位未上传的内容').waitFor()
+  await page.getByText('不会以其他单位的名义上传').waitFor()
+  await accessible(phone, 'other unit')
+  await shoot(phone, 'other-unit')
+  await page.unroute('**/api/v1/tickets/**', hold)
+  await page.getByRole('button', { name: '保留，并以“恒流泵业”登录' }).click()
+  await page.locator('[data-testid=queue-chip][data-others="1"][data-waiting="0"]').waitFor()
+  await goTo(phone, '#/queue')
+  await page.locator('[data-unit=lift-1]').waitFor()
+  await accessible(phone, 'queue of another unit')
+  await page.reload() // the app begins with a sync
+  await page.locator('[data-unit=lift-1]').waitFor()
+  await goTo(phone, '#/tasks')
+  await page.getByText('现在没有任务').waitFor()
+  assert.deepEqual(await notes(), before, 'nothing went out under the other unit')
+
+  await signsOnAgain(phone, technicianToken, '王工')
+  await page.locator('[data-testid=queue-chip][data-others="0"][data-waiting="0"]').waitFor()
+  assert.deepEqual(await notes(), [...before, '底座松动'])
+
+  await note('门牌缺失')
+  await signsOnAgain(phone, otherToken, '赵工')
+  await page.getByRole('button', { name: '全部丢弃' }).click()
+  await page.getByRole('dialog').getByText('备注').waitFor()
+  await accessible(phone, 'drop of another unit')
+  await shoot(phone, 'other-unit-drop')
+  await page.getByRole('button', { name: '确认丢弃 1 项' }).click()
+  await page.getByRole('button', { name: '以“恒流泵业”登录', exact: true }).click()
+  await page.locator('[data-testid=queue-chip][data-others="0"][data-waiting="0"]').waitFor()
+  assert.deepEqual(await notes(), [...before, '底座松动'])
+  assert.deepEqual(phone.errors, [])
   await phone.context.close()
 })
 

@@ -74,11 +74,19 @@ export async function setSetting(name: string, value: unknown): Promise<void> {
   await (await db()).put('settings', value, name)
 }
 
+/** changeHands forgets what another unit could see: points, answers, windows. The queue stays, each act with its unit. */
+export async function changeHands(): Promise<void> {
+  await erase(['session', 'settings', 'points', 'kept'])
+}
+
 /** eraseAll forgets the person and all that was theirs; language and appearance stay. */
 export async function eraseAll(): Promise<void> {
+  await erase(['session', 'settings', 'points', 'acts', 'photos', 'kept'])
+}
+
+async function erase(tables: ('session' | 'settings' | 'points' | 'acts' | 'photos' | 'kept')[]): Promise<void> {
   const d = await db()
   const stay = await Promise.all(['lang', 'theme'].map(async (name) => [name, await d.get('settings', name)] as const))
-  const tables = ['session', 'settings', 'points', 'acts', 'photos', 'kept'] as const
   const tx = d.transaction(tables, 'readwrite')
   for (const name of tables) void tx.objectStore(name).clear()
   for (const [name, value] of stay) if (value !== undefined) void tx.objectStore('settings').put(value, name)

@@ -22,6 +22,7 @@ export interface Act extends NewAct {
   n: number // order of doing
   key: string // Idempotency-Key, made once: sent again it changes nothing
   at: string // when it was done
+  unit?: Owner // under which it was done; an act from before this was kept has none until the app is opened
   state: ActState
   tries: number
   error?: string // why the last try brought no answer
@@ -29,6 +30,22 @@ export interface Act extends NewAct {
   taken?: boolean
   problem?: { status: number; code: string; detail: string }
   done?: string // when
+}
+
+/** The unit of a sign-on: its id is '' for the administrator. */
+export interface Owner {
+  id: string
+  name: string
+}
+
+/** ownerOf is the unit that a session acts for. */
+export function ownerOf(s: { unit: Owner | null }): Owner {
+  return { id: s.unit?.id ?? '', name: s.unit?.name ?? '' }
+}
+
+/** ofUnit says whether an act may go out under a unit: it does under no other than its own. */
+export function ofUnit(a: Act, unit: Owner | undefined): boolean {
+  return a.unit === undefined || a.unit.id === unit?.id
 }
 
 /** ref stands for a value of an earlier act's answer: its id unless another field is named. */

@@ -4,7 +4,8 @@ import App from './App.svelte'
 import { setting } from '../lib/db'
 import { phoneLang, setLang, type Lang } from '../lib/i18n.svelte'
 import { setTheme, type Theme } from './look.svelte'
-import { startNet } from './net.svelte'
+import { me, startNet } from './net.svelte'
+import { loadPack, packState } from './pack'
 import { startQueue } from './queue.svelte'
 import { startUpdates } from './update.svelte'
 
@@ -16,3 +17,4 @@ await startNet()
 await startQueue()
 mount(App, { target: document.getElementById('app')! })
 void startUpdates()
+if (me() && !(await packState())) void loadPack().catch(() => undefined) // Me shows how old it is

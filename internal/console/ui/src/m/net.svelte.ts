@@ -1,5 +1,6 @@
 import { onAnswer } from '../lib/api'
-import { db, session, type Session } from '../lib/db'
+import { changeHands, db, session, type Session } from '../lib/db'
+import { ownerOf } from './act'
 
 type Net = 'online' | 'offline' | 'unknown'
 
@@ -7,6 +8,7 @@ const now = $state<{ net: Net; session: Session | undefined; refusedToken: boole
 const backs: (() => void)[] = []
 let timer: ReturnType<typeof setTimeout> | undefined
 let wait = 0
+const channel = typeof BroadcastChannel === 'undefined' ? undefined : new BroadcastChannel('gridgate-session')
 
 /** net is what the last request found: the browser's own word is only a hint. */
 export const net = (): Net => now.net
@@ -29,11 +31,20 @@ export function by(): { name: string; role: string } {
   return { name: now.session?.name ?? '', role: now.session?.role ?? 'technician' }
 }
 
-export async function signOn(s: Session): Promise<void> {
+/** signOn begins with a session. At another unit than the one before it says so: the page must be loaded anew, with nothing of the other's in it. */
+export async function signOn(s: Session): Promise<boolean> {
+  const was = await session()
+  const other = Boolean(was) && ownerOf(was!).id !== ownerOf(s).id
+  if (other) await changeHands()
   await (await db()).put('session', $state.snapshot(s) as Session, 'me')
+  if (other) {
+    channel?.postMessage('changed')
+    return true
+  }
   now.session = s
   now.refusedToken = false
   for (const fn of backs) fn()
+  return false
 }
 
 export function signOff(): void {
@@ -44,6 +55,7 @@ export function signOff(): void {
 /** startNet watches the connection. Call it once. */
 export async function startNet(): Promise<void> {
   now.session = await session()
+  channel?.addEventListener('message', () => location.reload()) // another tab signed on for another unit
   onAnswer((answered) => set(answered ? 'online' : 'offline'))
   addEventListener('online', () => void probe())
   addEventListener('offline', () => set('offline'))

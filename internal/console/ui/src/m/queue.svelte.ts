@@ -1,16 +1,23 @@
-import { db, type Photo } from '../lib/db'
+import { db, session, type Photo } from '../lib/db'
 import { newId } from '../lib/id'
-import { refsOf, type Act, type NewAct } from './act'
-import { isOnline, onBack, probe, signedOff } from './net.svelte'
+import { ofUnit, ownerOf, refsOf, type Act, type NewAct } from './act'
+import { isOnline, me, onBack, probe, signedOff } from './net.svelte'
 import { scaled } from './photo'
 import { channelName, drain, type Ended } from './sender'
 
 const shown = $state<{ acts: Act[]; lowSpace: boolean }>({ acts: [], lowSpace: false })
 
-/** acts are all that the phone remembers, oldest first. */
-export const acts = (): Act[] => shown.acts
-export const openActs = (): Act[] => shown.acts.filter((a) => a.state !== 'done')
-export const actById = (id: string): Act | undefined => shown.acts.find((a) => a.id === id)
+const own = $derived.by(() => {
+  const s = me()
+  return shown.acts.filter((a) => ofUnit(a, s && ownerOf(s)))
+})
+
+/** acts are all that the phone remembers of this unit's, oldest first. What another unit's people did here is not laid over its screens. */
+export const acts = (): Act[] => own
+export const openActs = (): Act[] => own.filter((a) => a.state !== 'done')
+export const actById = (id: string): Act | undefined => own.find((a) => a.id === id)
+/** othersActs are what waits on this phone for another unit's sign-on than that of unit, oldest first. */
+export const othersActs = (unit = me() && ownerOf(me()!)): Act[] => shown.acts.filter((a) => a.state !== 'done' && !ofUnit(a, unit))
 /** lowSpace warns that the phone may soon not be able to keep pictures. */
 export const lowSpace = (): boolean => shown.lowSpace
 
@@ -20,8 +27,18 @@ const channel = typeof BroadcastChannel === 'undefined' ? undefined : new Broadc
 export async function startQueue(): Promise<void> {
   channel?.addEventListener('message', () => void refresh())
   onBack(() => void sync())
+  await claimOld()
   await refresh()
   void sync()
+}
+
+/** claimOld gives the acts from before the unit was kept to who is signed on: nobody else can have been. */
+async function claimOld(): Promise<void> {
+  const s = await session()
+  if (!s) return
+  const tx = (await db()).transaction('acts', 'readwrite')
+  for (const a of await tx.store.getAll()) if (!a.unit) await tx.store.put({ ...a, unit: ownerOf(s) })
+  await tx.done
 }
 
 /** forget shows the list as it is on disk, which sign-out has emptied. */
@@ -106,13 +123,15 @@ async function askLater(): Promise<void> {
  * disk: only then may the screen say that it is saved.
  */
 export async function enqueue(a: NewAct): Promise<Act> {
+  const signed = me()
+  if (!signed) throw new Error('nobody is signed on')
   const wish = $state.snapshot(a) as NewAct
   const d = await db()
   const tx = d.transaction('acts', 'readwrite', { durability: 'strict' })
   const last = await tx.store.index('n').openCursor(null, 'prev')
   const act: Act = {
     ...wish, after: [...new Set([...(wish.after ?? []), ...refsOf([wish.path, wish.body])])],
-    id: newId(), key: newId(), n: (last?.value.n ?? 0) + 1, at: new Date().toISOString(), state: 'waiting', tries: 0,
+    id: newId(), key: newId(), n: (last?.value.n ?? 0) + 1, at: new Date().toISOString(), unit: ownerOf(signed), state: 'waiting', tries: 0,
   }
   await tx.store.add(act)
   await tx.done
@@ -179,7 +198,11 @@ export async function retryAct(id: string): Promise<void> {
 
 /** dropAct forgets an act that was not done, and those that need it. */
 export async function dropAct(id: string): Promise<void> {
-  const gone = [id, ...dependents(id).map((a) => a.id)]
+  await dropActs([id, ...dependents(id).map((a) => a.id)])
+}
+
+/** dropActs forgets these acts, as far as they are not done. */
+export async function dropActs(gone: string[]): Promise<void> {
   const tx = (await db()).transaction(['acts', 'photos'], 'readwrite')
   for (const g of gone) {
     const a = await tx.objectStore('acts').get(g)

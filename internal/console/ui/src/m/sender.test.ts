@@ -1,6 +1,6 @@
 import 'fake-indexeddb/auto'
 import { beforeEach, expect, test, vi } from 'vitest'
-import { db, eraseAll, setSetting, setting } from '../lib/db'
+import { changeHands, db, eraseAll, setSetting, setting } from '../lib/db'
 import { now, ref, refsOf, type Act } from './act'
 import { drain } from './sender'
 
@@ -99,6 +99,58 @@ test('What needs a refused act stays, and what does not goes on', async () => {
   expect(asked.map((x) => x.path)).toEqual(['/points', '/other'])
   expect((await read(point))!.problem).toEqual({ status: 409, code: 'conflict', detail: 'it is so' })
   expect((await read(note))!.state).toBe('waiting')
+})
+
+/** signs puts a session on the phone, as a sign-on does. */
+const signs = async (unit: string) =>
+  (await db()).put('session', { token: 'token-' + unit, name: '王工', role: 'technician', unit: { id: unit, name: unit, kind: 'maintenance' }, signed: '' }, 'me')
+
+test('An act never goes out under another unit than its own, and goes when that unit signs on again', async () => {
+  const { asked } = server(() => ok({}))
+  const tokens: string[] = []
+  const send = globalThis.fetch
+  vi.stubGlobal('fetch', (url: string, init: RequestInit) => {
+    tokens.push((init.headers as Record<string, string>).Authorization ?? '')
+    return send(url, init)
+  })
+  const a = await add({ path: '/a', unit: { id: 'lift-1', name: '安捷' } })
+  const b = await add({ path: '/b', unit: { id: 'fire-1', name: '仙霞' } })
+  const admins = await add({ path: '/c', unit: { id: '', name: '' } })
+  await signs('fire-1')
+  expect(await drain(() => {})).toBe('idle')
+  expect(asked.map((x) => x.path)).toEqual(['/b'])
+  expect((await read(a))!.state).toBe('waiting')
+  await signs('lift-1')
+  await drain(() => {})
+  expect(asked.map((x) => [x.path, x.key])).toEqual([['/b', b.key], ['/a', a.key]])
+  expect(tokens).toEqual(['Bearer token-fire-1', 'Bearer token-lift-1'])
+  expect((await read(admins))!.state).toBe('waiting')
+})
+
+test('A sign-on in the midst of sending keeps what is left for its own unit', async () => {
+  const asked: string[] = []
+  vi.stubGlobal('fetch', async (url: string) => {
+    asked.push(url)
+    await signs('fire-1')
+    return ok({})
+  })
+  await signs('lift-1')
+  await add({ path: '/a', unit: { id: 'lift-1', name: '' } })
+  const left = await add({ path: '/b', unit: { id: 'lift-1', name: '' } })
+  await drain(() => {})
+  expect(asked).toEqual(['/api/v1/a'])
+  expect((await read(left))!.state).toBe('waiting')
+})
+
+test('Another unit gets nothing that the one before could see, but the queue stays', async () => {
+  await signs('lift-1')
+  const a = await add({ path: '/a', unit: { id: 'lift-1', name: '' } })
+  await (await db()).put('points', { id: 'p', name: 'x', kind: 'smoke' })
+  await (await db()).put('kept', { path: '/tasks', at: '', etag: '', body: {} })
+  await changeHands()
+  const d = await db()
+  expect([await d.count('points'), await d.count('kept'), await d.count('session')]).toEqual([0, 0, 0])
+  expect(await read(a)).toBeDefined()
 })
 
 test('A token that is not taken keeps everything', async () => {

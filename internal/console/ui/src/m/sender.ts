@@ -1,8 +1,8 @@
 // Sends the queue. It knows no screen, so that the service worker can run it too when the
 // app is closed (Background Sync).
 import { ask, passing, problemOf, Unreachable } from '../lib/api'
-import { db, type DB } from '../lib/db'
-import { fill, type Act } from './act'
+import { db, session, type DB, type Session } from '../lib/db'
+import { fill, ofUnit, ownerOf, type Act } from './act'
 
 /** Why a run ended: everything is sent or waits for a person; the server did not answer; it wants another token. */
 export type Ended = 'idle' | 'unreachable' | 'unauthorized'
@@ -29,8 +29,11 @@ async function run(told: () => void): Promise<Ended> {
   await prune(d)
   for (;;) {
     const all = await d.getAllFromIndex('acts', 'n')
+    // Read before each act, and its token goes with the act: at another sign-on the rest stays.
+    const who = await session()
+    const unit = who && ownerOf(who)
     // Whoever was sending has ended, or it would hold the lock: its answer is lost, the key is not.
-    const next = all.find((a) => (a.state === 'waiting' || a.state === 'sending') && ready(a, all))
+    const next = all.find((a) => (a.state === 'waiting' || a.state === 'sending') && ofUnit(a, unit) && ready(a, all))
     if (!next) return 'idle'
     const missing = (next.after ?? []).find((id) => !all.some((a) => a.id === id))
     if (missing) {
@@ -38,7 +41,7 @@ async function run(told: () => void): Promise<Ended> {
       continue
     }
     await change(d, next.id, next.key, { state: 'sending' }, told)
-    const ended = await send(d, next, all, told)
+    const ended = await send(d, next, all, who, told)
     if (ended) return ended
   }
 }
@@ -51,14 +54,14 @@ export function ready(a: Act, all: Act[]): boolean {
   })
 }
 
-async function send(d: DB, a: Act, all: Act[], told: () => void): Promise<Ended | undefined> {
+async function send(d: DB, a: Act, all: Act[], who: Session | undefined, told: () => void): Promise<Ended | undefined> {
   let res: Response, answer: unknown
   try {
     const answerOf = (id: string) => all.find((x) => x.id === id)?.answer
     const path = fill(a.path, (id) => answerOf(id))
     const body = a.photo ? (await d.get('photos', a.photo))?.blob : fill(a.body, answerOf)
     if (a.photo && !body) throw new Error('the picture is not on this phone any more')
-    res = await ask(path, { method: a.method, body, key: a.key, within: a.photo ? 90_000 : undefined })
+    res = await ask(path, { method: a.method, body, key: a.key, token: who?.token ?? '', within: a.photo ? 90_000 : undefined })
     if (res.ok) answer = await whole(res)
   } catch (err) {
     if (err instanceof Unreachable) {
