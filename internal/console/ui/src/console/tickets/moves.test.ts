@@ -1,6 +1,5 @@
-import { readFileSync } from 'node:fs'
-import { join } from 'node:path'
 import { expect, test } from 'vitest'
+import moves from '../../../../../ticket/testdata/moves.golden?raw'
 import type { Ticket } from '../types'
 import { bodyOf, missing, offers, table, type Offer, type Who } from './moves'
 
@@ -16,11 +15,10 @@ const free = (t: Ticket, who: Who, verb: string) => offers(t, who, now).some((o)
 
 /** What comes of each move, by verb, state and role, as the server's own test has written it down. */
 function golden(): { verb: string; state: string; operator: boolean; supervisor: boolean }[] {
-  const text = readFileSync(join(import.meta.dirname, '../../../../../ticket/testdata/moves.golden'), 'utf8')
   const out = []
   let verb = ''
   let columns: number[] = []
-  for (const line of text.split('\n')) {
+  for (const line of moves.split('\n')) {
     const head = line.match(/^([a-z_]+)( true| false| unable)? +unit +operator +supervisor +system/)
     if (head) {
       verb = head[1]!
