@@ -5,9 +5,9 @@ import (
 	"testing"
 )
 
-func TestARegistryWithoutCellsLeavesThemToTheGateway(t *testing.T) {
+func TestAFleetLeavesCellsToTheGateway(t *testing.T) {
 	var b strings.Builder
-	if err := NewFleet(40, 1).Registry(0).WithoutCells().Write(&b); err != nil {
+	if err := NewFleet(40, 1).Registry(0).Write(&b); err != nil {
 		t.Fatal(err)
 	}
 	if text := b.String(); strings.Contains(text, "cell:") || strings.Contains(text, "community:") || !strings.Contains(text, "street:") {

@@ -188,13 +188,12 @@ func TestTheSameSeedMakesTheSameFrames(t *testing.T) {
 	}
 }
 
-func TestCodesOfAPlaceHaveTheRightPrefixes(t *testing.T) {
+func TestPlacesOfAFleetLieInTheDistrict(t *testing.T) {
 	f := NewFleet(2000, 1)
 	seen := map[grid.Identity]bool{}
 	for i, p := range f.Points {
-		if len(p.Cell) != 15 || len(p.Community) != 12 || len(p.Street) != 9 ||
-			!strings.HasPrefix(p.Cell, p.Community) || !strings.HasPrefix(p.Community, p.Street) || !strings.HasPrefix(p.Street, p.District) {
-			t.Fatalf("point %s: cell %s, community %s, street %s", p.ID, p.Cell, p.Community, p.Street)
+		if len(p.Street) != 9 || !strings.HasPrefix(p.Street, p.District) {
+			t.Fatalf("point %s: street %s", p.ID, p.Street)
 		}
 		if p.Lon < 121.33 || p.Lon > 121.45 || p.Lat < 31.18 || p.Lat > 31.24 {
 			t.Fatalf("point %s is at %f %f, outside the district", p.ID, p.Lon, p.Lat)

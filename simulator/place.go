@@ -10,8 +10,9 @@ import (
 // district is Changning, Shanghai.
 const district = "310105"
 
-// street of the district, with a place within it in WGS84. Communities, cells, roads and
-// numbers below it are made up and look it.
+// street of the district, with a place within it in WGS84. Roads and numbers
+// below it are made up and look it; communities and cells are not said: the gateway's borders, if it
+// has any, know better.
 type street struct {
 	code     string
 	zh, en   string
@@ -45,16 +46,14 @@ func pointID(kind grid.Kind, n int) string { return fmt.Sprintf("sim-%s-%06d", k
 func pointAt(n int, kind grid.Kind, perBuilding int) grid.Point {
 	at, round := n/8%len(streets), n/8/len(streets)
 	st := streets[at]
-	community := fmt.Sprintf("%s%03d", st.code, 900+round/10%99) // no real committee has a number like it
 	building := n/perBuilding + 1
 	name := kindNames[kind]
 	p := grid.Point{
 		ID:   pointID(kind, n),
 		Name: fmt.Sprintf("演示%s %d / Demo %s %d", name[0], n, name[1], n),
 		Kind: kind,
-		Scope: grid.Scope{District: district, Street: st.code, Community: community,
+		Scope: grid.Scope{District: district, Street: st.code,
 			Compound: fmt.Sprintf("sim-compound-%d-%d", at+1, round/5+1)},
-		Cell:     fmt.Sprintf("%s%03d", community, round%999+1),
 		Building: fmt.Sprintf("sim-building-%d", building),
 		Address:  fmt.Sprintf("%s 演示路 %d 号 / Demo Road %d, %s", st.zh, building, building, st.en),
 		Lon:      micro(st.lon + float64(n%25-12)*0.0002),

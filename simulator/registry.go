@@ -21,23 +21,6 @@ type Registry struct {
 	Units   []grid.Unit
 }
 
-// WithoutCells is r with points that say their street and position, and leave the rest to
-// the gateway.
-func (r Registry) WithoutCells() Registry {
-	points := r.Points
-	if points != nil {
-		r.Points = func(yield func(grid.Point) bool) {
-			for p := range points {
-				p.Cell, p.Community = "", ""
-				if !yield(p) {
-					return
-				}
-			}
-		}
-	}
-	return r
-}
-
 // RegistryDevice is a device installed at a point. Interval zero is the profile's.
 type RegistryDevice struct {
 	Identity grid.Identity

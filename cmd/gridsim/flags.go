@@ -22,7 +22,6 @@ type common struct {
 	seed     uint64
 	registry string
 	dryRun   bool
-	noCells  bool
 	length   time.Duration
 }
 
@@ -37,7 +36,6 @@ func (c *common) worldFlags(cmd *cobra.Command) {
 	cmd.Flags().Uint64Var(&c.seed, "seed", 1, "the same seed makes the same world; unit secrets are random unless it is given")
 	cmd.Flags().StringVar(&c.registry, "registry", "", "write what the gateway must know to this file (YAML)")
 	cmd.Flags().BoolVar(&c.dryRun, "dry-run", false, "write --registry and stop")
-	cmd.Flags().BoolVar(&c.noCells, "no-cells", false, "write no cells and communities: the gateway's borders say where points lie")
 	cmd.Flags().DurationVar(&c.length, "for", 0, "stop after this time (default: on Ctrl-C)")
 }
 
@@ -48,9 +46,6 @@ func (c *common) write(r simulator.Registry) (done bool, err error) {
 			return true, usageError{errors.New("--dry-run writes the registry: want --registry FILE")}
 		}
 		return false, nil
-	}
-	if c.noCells {
-		r = r.WithoutCells()
 	}
 	if err := r.WriteFile(c.registry); err != nil {
 		return true, fmt.Errorf("registry: %w", err)

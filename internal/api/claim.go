@@ -7,6 +7,7 @@ import (
 
 	"github.com/danielgtaylor/huma/v2"
 
+	"gridgate/internal/geo"
 	"gridgate/internal/grid"
 	"gridgate/internal/label"
 )
@@ -77,6 +78,11 @@ func (s *Server) claim(ctx context.Context, by grid.Actor, in *claimInput) (*bod
 			return nil, grid.Errorf(grid.Invalid, "interval is %q: want a duration such as 20m", b.Interval)
 		}
 	}
+	if c.Point != nil {
+		if _, err := geo.Place(c.Point, s.regions(), false); err != nil {
+			return nil, err
+		}
+	}
 	secrets, err := s.shownCode(b, &c)
 	if err != nil {
 		return nil, err
@@ -93,6 +99,14 @@ func (s *Server) claim(ctx context.Context, by grid.Actor, in *claimInput) (*bod
 		out.Kept, err = s.keepSecret(ctx, &c, secrets)
 	}
 	return &body[Claimed]{out}, err
+}
+
+// regions is what positions are placed by; nil converts them only.
+func (s *Server) regions() *geo.Map {
+	if s.Regions == nil {
+		return nil
+	}
+	return s.Regions.Map()
 }
 
 // shownCode reads the code that was scanned: it has to be of this device.

@@ -293,11 +293,7 @@ func (s *Server) putPoint(ctx context.Context, by grid.Actor, reach grid.Scope, 
 	if err := n.onto(p); err != nil {
 		return nil, err
 	}
-	var m *geo.Map
-	if s.Regions != nil {
-		m = s.Regions.Map()
-	}
-	problems, err := geo.Place(p, m, false)
+	problems, err := geo.Place(p, s.regions(), false)
 	if err != nil {
 		return nil, err
 	}

@@ -21,7 +21,7 @@ func TestThePointsOfTheDemoLieInTheCellsOfItsDistrict(t *testing.T) {
 		t.Fatalf("the district has faults: %+v", faults[0])
 	}
 	var file strings.Builder
-	if err := simulator.NewFleet(2000, 1).Registry(0).WithoutCells().Write(&file); err != nil {
+	if err := simulator.NewFleet(2000, 1).Registry(0).Write(&file); err != nil {
 		t.Fatal(err)
 	}
 	reg, err := registry.ParseOn([]byte(file.String()), m)

@@ -2,6 +2,7 @@ package gatetest_test
 
 import (
 	"fmt"
+	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
@@ -59,6 +60,8 @@ func TestAreasComeInAndPointsGetTheirCells(t *testing.T) {
 		}
 	}
 
+	claimedInEachSystem(t, g, lon, lat, cell["before"])
+
 	// What disagrees is refused, and both are named.
 	_, err := g.api.Import(t.Context(), []byte(`points: [{id: wrong, kind: door, name: a door, lon: 121.4241, lat: 31.2206, crs: WGS84, cell: "310105001000001"}]`), false)
 	if err == nil || !strings.Contains(err.Error(), "310105001000001") || !strings.Contains(err.Error(), cell["before"]) {
@@ -89,5 +92,34 @@ func TestAreasComeInAndPointsGetTheirCells(t *testing.T) {
 	}
 	if out := g.gridgate(t, "grid", "convert", "--from", "WGS84", "--to", "GCJ02", "121.424100,31.220600"); strings.TrimSpace(out) != "121.428738,31.218750" {
 		t.Errorf("convert says %s", out)
+	}
+}
+
+// claimedInEachSystem: a point that is made with a claim is placed as every other.
+func claimedInEachSystem(t *testing.T, g *gateway, lon, lat float64, cell string) {
+	t.Helper()
+	claim := func(crs string, x, y float64, cell string) (int, grid.Point) {
+		t.Helper()
+		var done api.Claimed
+		id := "claimed-" + strings.ToLower(crs)
+		body := api.Claim{Profile: "gridgate/json", Mode: grid.Simulated, Point: &grid.Point{ID: id, Name: "a door", Kind: grid.Door, Mode: grid.Simulated, Lon: x, Lat: y, CRS: crs, Cell: cell}}
+		status := callAs(t, g, g.api.Token, http.MethodPost, "/devices/sn:"+id+"/claim", "", body, &done)
+		if done.Point == nil {
+			return status, grid.Point{}
+		}
+		return status, *done.Point
+	}
+	for _, crs := range geo.Systems {
+		x, y := geo.Convert(geo.WGS84, crs, lon, lat)
+		status, p := claim(string(crs), x, y, "")
+		if status != http.StatusOK || p.Cell != cell || p.Street != "310105002" || p.CRS != "WGS84" || geo.Metres(p.Lon, p.Lat, lon, lat) > 0.1 || p.Placed != grid.PlacedByRegion {
+			t.Errorf("claimed in %s: %d, %+v", crs, status, p)
+		}
+	}
+	if status, p := claim("WGS84", lon, lat, "310105001000001"); status != http.StatusBadRequest && status != http.StatusUnprocessableEntity {
+		t.Errorf("claimed in a cell that is not the position's: %d, %+v", status, p)
+	}
+	if status, p := claim("", lon, lat, ""); status != http.StatusBadRequest && status != http.StatusUnprocessableEntity {
+		t.Errorf("claimed at a position without a system: %d, %+v", status, p)
 	}
 }
