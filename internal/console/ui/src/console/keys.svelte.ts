@@ -1,3 +1,5 @@
+import { untrack } from 'svelte'
+
 /** One shortcut: a key ("a", "Escape"), or "g" and a key ("g a"). label is what the help calls it. */
 export interface Shortcut {
   key: string
@@ -13,7 +15,7 @@ let n = 0
 export function useKeys(all: () => Shortcut[]): void {
   $effect(() => {
     const mine = { n: ++n, all }
-    sets = [...sets, mine]
+    sets = [...untrack(() => sets), mine]
     return () => (sets = sets.filter((x) => x !== mine))
   })
 }
