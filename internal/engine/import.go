@@ -71,7 +71,8 @@ func (b *batch) overtaken(no uint64) error {
 
 func (b *batch) touchesRegistry() bool {
 	r := &b.rows
-	return len(r.Points)+len(r.Devices)+len(r.Installations)+len(r.Gone.Points)+len(r.Gone.Devices)+len(r.Gone.Installations) > 0
+	return len(r.Points)+len(r.Devices)+len(r.Installations)+len(r.Buildings)+
+		len(r.Gone.Points)+len(r.Gone.Devices)+len(r.Gone.Installations)+len(r.Gone.Buildings) > 0
 }
 
 // PutImported puts one piece of an import in force. The same piece again changes nothing.
