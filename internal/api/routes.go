@@ -35,6 +35,7 @@ func (s *Server) routes(api huma.API) {
 	s.alarmRoutes(api)
 	s.ticketRoutes(api)
 	s.peopleRoutes(api)
+	s.dutyRoutes(api)
 	s.evidenceRoutes(api)
 	s.taskRoutes(api)
 	s.roundRoutes(api)

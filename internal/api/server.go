@@ -22,6 +22,7 @@ import (
 	"gridgate/internal/alarm"
 	"gridgate/internal/commission"
 	"gridgate/internal/contractor"
+	"gridgate/internal/duty"
 	"gridgate/internal/figures"
 	"gridgate/internal/grid"
 	"gridgate/internal/label"
@@ -72,6 +73,9 @@ type Deps struct {
 	Credentials Credentials
 	// People is who can be called, and who is on duty. Optional.
 	People People
+	// Duty is of the operators' desk, DutyRules what it goes by. Optional.
+	Duty      Duty
+	DutyRules *duty.Rules
 	// Filer takes what people report, and Hazards gives the hazards among it. Optional.
 	Filer   Filer
 	Hazards Hazards

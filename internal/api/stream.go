@@ -33,6 +33,8 @@ type Change struct {
 	Windows    []grid.Window
 	Postures   []grid.Posture
 	Visits     []grid.Visit
+	Seats      []grid.Seat
+	Handovers  []grid.Handover
 	Strangers  []grid.Discovered // heard for the first time
 }
 
@@ -43,7 +45,7 @@ func (s *Server) Publish(c Change) { s.hub.publish(c) }
 // Message is one message of the stream.
 type Message struct {
 	ID   string          `json:"id,omitempty"` // of an event: resume after it
-	Name string          `json:"event"`        // event, alarm, ticket, move, delivery, downlink, window, posture, discovered, gap
+	Name string          `json:"event"`        // event, alarm, ticket, move, delivery, downlink, window, posture, seat, handover, discovered, gap
 	Data json.RawMessage `json:"data"`
 }
 
@@ -83,6 +85,13 @@ func (c Change) notes() []note {
 	}
 	for _, v := range c.Visits {
 		out = append(out, note{"", "visit", v})
+	}
+	for _, v := range c.Seats {
+		v.Session = ""
+		out = append(out, note{"", "seat", v})
+	}
+	for _, h := range c.Handovers {
+		out = append(out, note{"", "handover", h})
 	}
 	for _, d := range c.Strangers {
 		out = append(out, note{"", "discovered", d})
@@ -188,7 +197,7 @@ type streamInput struct {
 
 func (s *Server) streamRoute(api huma.API) {
 	op := get("/stream", "stream", "stream", "Server-sent events: what changes, as it is committed")
-	op.Description = "Messages are named event, alarm, ticket, move, delivery, downlink, window and posture, with the same bodies as the lists. " +
+	op.Description = "Messages are named event, alarm, ticket, move, delivery, downlink, window, posture, seat and handover, with the same bodies as the lists. " +
 		"Events carry ids: a reader that was cut (because it was slow, or the line broke) sends the last one as Last-Event-ID " +
 		"and misses no event; if that one is not kept any more, a message named gap says so. The other messages tell that a row " +
 		"has changed and are not repeated: after a break, read the lists."

@@ -86,8 +86,9 @@ func Streets(ctx context.Context, from SheetSource) (out []string, err error) {
 	return out, err
 }
 
-// NewSheet makes the sheet of a street ("": of all), or of one building of it.
-func NewSheet(ctx context.Context, from SheetSource, street, building string, at time.Time) (*Sheet, error) {
+// NewSheet makes the sheet of a street ("": of all), or of one building of it, of at most so many
+// points (0: of all that there are).
+func NewSheet(ctx context.Context, from SheetSource, street, building string, most int, at time.Time) (*Sheet, error) {
 	s := &Sheet{Made: at, Street: street, Posture: grid.PostureNormal}
 	scope := grid.Scope{Street: street}
 	names := map[string]string{}
@@ -110,8 +111,8 @@ func NewSheet(ctx context.Context, from SheetSource, street, building string, at
 		if p.State == grid.PointRetired {
 			return nil
 		}
-		if points = append(points, *p); len(points) > MaxSheetPoints {
-			return grid.Errorf(grid.Invalid, "sheet has more than %d points: want one street or building", MaxSheetPoints)
+		if points = append(points, *p); most > 0 && len(points) > most {
+			return grid.Errorf(grid.Invalid, "sheet has more than %d points: want one street or building", most)
 		}
 		return nil
 	})

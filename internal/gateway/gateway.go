@@ -35,6 +35,7 @@ import (
 	"gridgate/internal/contractor"
 	"gridgate/internal/dispatch"
 	"gridgate/internal/downlink"
+	"gridgate/internal/duty"
 	"gridgate/internal/engine"
 	"gridgate/internal/envelope"
 	"gridgate/internal/evidence"
@@ -80,6 +81,7 @@ type Gateway struct {
 	codes         *label.Reader
 	font          *pdf.Font
 	figures       *figures.Rules
+	duty          *duty.Rules
 	boards        chan struct{} // as many as may be worked out at a time
 	alarmRules    *alarm.Rules
 	files         *evidence.Files
@@ -145,6 +147,7 @@ func (g *Gateway) Run(ctx context.Context) (err error) {
 	run.start(ctx, "figures", g.runFigures)
 	run.start(ctx, "credentials", g.credentials.run)
 	run.start(ctx, "rosters", g.tellGaps)
+	run.start(ctx, "duty", g.runDuty)
 	if err := g.serve(ctx, run); err != nil {
 		cancel()
 		return errors.Join(err, run.wait())
@@ -280,6 +283,9 @@ func (g *Gateway) rules() (*alarm.Rules, *ticket.Plans, string, error) {
 	if err := g.readContractors(); err != nil {
 		return nil, nil, "", err
 	}
+	if err := g.readDuty(); err != nil {
+		return nil, nil, "", err
+	}
 	if g.routes, err = g.readRoutes(); err != nil {
 		return nil, nil, "", err
 	}
@@ -404,7 +410,7 @@ func trimmed(b []byte) []byte {
 
 func (g *Gateway) makeEngine(rules *alarm.Rules, plans *ticket.Plans, version string) (err error) {
 	c := engine.Config{
-		Dir: g.cfg.DataDir, Journal: g.journal, Store: g.store, Profiles: g.profiles, Rules: rules, Plans: plans, Hazards: g.hazards, Commission: g.commissioning, Contractors: g.contractors,
+		Dir: g.cfg.DataDir, Journal: g.journal, Store: g.store, Profiles: g.profiles, Rules: rules, Plans: plans, Hazards: g.hazards, Commission: g.commissioning, Contractors: g.contractors, Duty: g.duty,
 		Routes: g.routes, People: people.NewBook(g.calendars),
 		Body: g.body, Digest: g.digest, Calendars: g.calendars, Committed: g.committed, Discover: g.discovered, Unwritten: g.unwritten, CredentialsChanged: g.credentials.change, Decoders: g.cfg.Engine.Decoders, CheckpointEvery: g.cfg.Engine.CheckpointEvery, SessionSilent: g.cfg.Engine.SessionSilent,
 		ConfigVersion: version, SeriesLost: g.queueLost, Log: g.log,
@@ -438,7 +444,7 @@ func (g *Gateway) committed(rows *state.Batch) {
 	if len(rows.Points) > 0 {
 		g.tiles.changed()
 	}
-	g.api.Publish(api.Change{Events: rows.Events, Alarms: rows.Alarms, Tickets: rows.Tickets, Moves: rows.Moves, Deliveries: rows.Deliveries, Downlinks: rows.Downlinks, Windows: rows.Windows, Visits: rows.Visits, Postures: rows.Postures})
+	g.api.Publish(api.Change{Events: rows.Events, Alarms: rows.Alarms, Tickets: rows.Tickets, Moves: rows.Moves, Deliveries: rows.Deliveries, Downlinks: rows.Downlinks, Windows: rows.Windows, Visits: rows.Visits, Postures: rows.Postures, Seats: rows.Seats, Handovers: rows.Handovers})
 }
 
 // unwritten shows and sends what a smoke alarm calls for that the disk did not take.
@@ -533,6 +539,7 @@ func (g *Gateway) makeAPI() error {
 	if g.client != nil {
 		d.History = g.history
 	}
+	d.Duty, d.DutyRules = desk{g.engine, g}, g.duty
 	d.Codes, d.Font, d.GuessLabel = g.codes, g.font, g.guessLabel
 	d.Tiles, d.System, d.Effective = g.tiles, g.system, g.effective
 	g.api = api.New(d)
