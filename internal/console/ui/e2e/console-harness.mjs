@@ -1,0 +1,80 @@
+// What the browser tests of the operations console add to the harness: a desk, its look, and
+// the screenshots of all pages.
+import assert from 'node:assert/strict'
+import { mkdirSync, readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { freePort, openBrowser, registry, shots, until, World } from './harness.mjs'
+
+export { freePort, openBrowser, registry, until, World }
+
+const axeSource = readFileSync(join(import.meta.dirname, '../node_modules/axe-core/axe.min.js'), 'utf8')
+const patience = Number(process.env.PATIENCE ?? 30_000)
+
+/** The sizes of screens that are looked at: a laptop, a desk, a wall, a telephone. */
+export const sizes = [[1366, 768], [1920, 1080], [3840, 2160], [390, 844]]
+
+/** openDesk is a browser window of its own at the console's sign-on. What its page throws, or asks of another origin, stands in desk.errors. */
+export async function openDesk(browser, { url, width = 1366, height = 768, lang = 'zh', theme = 'dark', search = '' }) {
+  const context = await browser.newContext({ viewport: { width, height }, baseURL: url, locale: lang === 'zh' ? 'zh-CN' : 'en-GB', timezoneId: 'Asia/Shanghai', reducedMotion: 'reduce' })
+  context.setDefaultTimeout(patience)
+  await context.addInitScript(([l, t]) => {
+    localStorage['gridgate.lang'] ??= l
+    localStorage['gridgate.theme'] ??= t
+  }, [lang, theme])
+  const page = await context.newPage()
+  const errors = []
+  page.on('pageerror', (err) => errors.push(String(err)))
+  page.on('request', (r) => { if (!r.url().startsWith(url) && !/^(data|blob):/.test(r.url())) errors.push('asks of elsewhere: ' + r.url()) })
+  page.on('console', (m) => { if (m.type() === 'error' && /Content Security Policy/.test(m.text())) errors.push(m.text()) })
+  await page.goto('/' + search)
+  return { context, page, errors, lang, theme, width, height }
+}
+
+/** sitDown signs on as a person does, and waits until the desk is live. */
+export async function sitDown(desk, { token, name = '林', role = 'operator' }) {
+  const { page } = desk
+  await page.locator('#token').fill(token)
+  if (await page.locator('#name').count()) {
+    await page.locator('#name').fill(name)
+    await page.locator('#role').selectOption(role)
+  }
+  await page.locator('form button.primary').click()
+  await isLive(desk)
+}
+
+/** isLive waits until the desk says that what it shows is so. */
+export const isLive = (desk) => desk.page.locator('[data-testid=line][data-link=live]').waitFor()
+
+/** openPlace goes to a place of the console and waits for its heading. */
+export async function openPlace(desk, hash) {
+  await desk.page.evaluate((h) => (location.hash = h), hash)
+  await desk.page.locator('#main h1').first().waitFor({ state: 'attached' })
+}
+
+/** accessible fails on any violation that axe finds on the screen as it is, and on a page wider than its window. */
+export async function accessible(desk, what) {
+  await desk.page.evaluate(axeSource)
+  const found = await desk.page.evaluate(() => window.axe.run(document, { runOnly: ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa', 'best-practice'] }))
+  const said = found.violations.map((v) => `${v.id}: ${v.help}\n    ${v.nodes.slice(0, 6).map((n) => n.target.join(' ') + ' ' + (n.failureSummary ?? '').replace(/\s+/g, ' ')).join('\n    ')}`)
+  assert.deepEqual(said, [], `${what} (${desk.lang}, ${desk.theme})`)
+  const wide = await desk.page.evaluate(() => document.documentElement.scrollWidth - innerWidth)
+  assert.ok(wide <= 0, `${what} (${desk.lang}, ${desk.width}): ${wide} px wider than the window`)
+}
+
+/** shoot keeps a picture for a person to look at. */
+export async function shoot(desk, name) {
+  mkdirSync(shots, { recursive: true })
+  await desk.page.screenshot({ path: join(shots, `console-${name}-${desk.lang}-${desk.theme}-${desk.width}.png`) })
+}
+
+/** inAllLooks runs fn in both languages and themes. */
+export async function inAllLooks(desk, fn) {
+  for (const lang of ['zh', 'en']) {
+    for (const theme of ['dark', 'light']) {
+      await desk.page.evaluate(([l, t]) => { localStorage['gridgate.lang'] = l; localStorage['gridgate.theme'] = t }, [lang, theme])
+      await desk.page.reload()
+      Object.assign(desk, { lang, theme })
+      await fn(desk)
+    }
+  }
+}
