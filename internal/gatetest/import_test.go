@@ -212,3 +212,71 @@ points:
 		t.Errorf("devices after a restart are %v: want the one that was heard", devices)
 	}
 }
+
+// buildingSheet is one as the property desk keeps it.
+func buildingSheet(rows ...string) []byte {
+	return []byte("楼栋编号,楼栋名称,地址,出入口,钥匙保管,层数,经度,纬度,坐标系\n" + strings.Join(rows, "\n") + "\n")
+}
+
+func TestASheetOfBuildingsComesInGoesOutAndIsUndone(t *testing.T) {
+	g := newGateway(t)
+	g.start(t)
+	ofBuildings := grid.Import{Kind: grid.ImportBuildings}
+	first := g.imported(t, buildingSheet(
+		"ja-1,1号楼,示例路 7 弄 1 号,东门；地下车库,物业值班室,6,121.4321,31.2201,WGS84",
+		"ja-2,2号楼,示例路 7 弄 2 号,南门,门岗,18,121.4367,31.2182,GCJ02",
+		"ja-3,=3号楼,,,,,,,",
+	), ofBuildings)
+	if counted(first) != "applied: 3 rows, 3 added, 0 changed, 0 same, 0 bad" {
+		t.Fatalf("first: %s, %s, %v", counted(first), first.Error, first.Problems)
+	}
+	before := g.exported(t, "buildings.csv")
+	for _, want := range []string{"ja-1,1号楼", "东门; 地下车库", "物业值班室", "'=3号楼"} {
+		if !strings.Contains(before, want) {
+			t.Errorf("the export has no %q:\n%s", want, before)
+		}
+	}
+	for _, format := range []string{"csv", "xlsx"} {
+		for _, lang := range []string{"zh", "en"} {
+			var b bytes.Buffer
+			must(t, g.api.Sheet(t.Context(), "exports/buildings."+format, url.Values{"lang": {lang}}, &b))
+			if v := g.imported(t, b.Bytes(), ofBuildings); counted(v) != "applied: 3 rows, 0 added, 0 changed, 3 same, 0 bad" {
+				t.Errorf("exported as %s in %s: %s, %v", format, lang, counted(v), v.Problems)
+			}
+		}
+	}
+
+	wrong := g.imported(t, buildingSheet("ja-4,4号楼,,,,六层,,,", ",5号楼,,,,,,,", "ja-6,6号楼,,,,,121.43,31.22,", "ja-1,1号楼,,,,,,,", "ja-1,一号楼,,,,,,,"), ofBuildings)
+	said := map[int]string{}
+	for _, p := range wrong.Problems {
+		said[p.Row] += p.Column
+	}
+	if wrong.State != grid.ImportChecked || wrong.Bad != 4 || said[2] != "层数" || said[3] != "楼栋编号" || said[4] != "坐标系" || said[6] != "楼栋编号" {
+		t.Errorf("bad rows: %s, %v", counted(wrong), wrong.Problems)
+	}
+
+	second := g.imported(t, buildingSheet("ja-2,2号楼,,,,19,,,", "ja-9,9号楼,,,,,,,"), ofBuildings)
+	if counted(second) != "applied: 2 rows, 1 added, 1 changed, 0 same, 0 bad" {
+		t.Fatalf("second: %s, %v", counted(second), second.Problems)
+	}
+	_, err := g.api.UndoImport(t.Context(), second.ID)
+	must(t, err)
+	if v := g.done(t, second.ID); v.State != grid.ImportUndone || v.Kept != 0 {
+		t.Errorf("the second undone: %s, %d kept, %v", v.State, v.Kept, v.Problems)
+	}
+	if after := g.exported(t, "buildings.csv"); after != before {
+		t.Errorf("after the undo there is\n%s\nand there was\n%s", after, before)
+	}
+
+	if status := callAs(t, g, g.api.Token, "PUT", "/buildings/ja-2", "", map[string]any{"id": "ja-2", "name": "2号楼", "notes": "lift out of order"}, nil); status != 200 {
+		t.Fatalf("a change by hand: %d", status)
+	}
+	_, err = g.api.UndoImport(t.Context(), first.ID)
+	must(t, err)
+	if v := g.done(t, first.ID); v.State != grid.ImportUndone || v.Kept != 1 || len(v.Problems) != 1 || v.Problems[0].Value != "ja-2" {
+		t.Errorf("the first undone: %s, %d kept, %v: want ja-2 kept, it was changed by hand", v.State, v.Kept, v.Problems)
+	}
+	if left := g.exported(t, "buildings.csv"); !strings.Contains(left, "ja-2,") || strings.Contains(left, "ja-1,") || strings.Contains(left, "ja-3,") {
+		t.Errorf("left after the undo:\n%s", left)
+	}
+}
