@@ -1,10 +1,11 @@
 import { kept, read, type Read } from '../lib/kept'
 import { onBack } from './net.svelte'
+import { refusedOf, type Refused } from './refusal'
 
 /** What a screen shows of one path: what was kept at once, then what the server says. */
 export class Shown<T> {
   got = $state.raw<Read<T> | undefined>()
-  failed = $state('')
+  failed = $state.raw<Refused | undefined>()
   #path: string
 
   constructor(path: string) {
@@ -17,9 +18,9 @@ export class Shown<T> {
   async refresh(): Promise<void> {
     try {
       this.got = await read<T>(this.#path)
-      this.failed = ''
+      this.failed = undefined
     } catch (err) {
-      this.failed = String((err as Error).message)
+      this.failed = refusedOf(err)
     }
   }
 

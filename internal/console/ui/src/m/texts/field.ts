@@ -115,7 +115,6 @@ export const field = {
   'act.move.do': { zh: '移到这里', en: 'Move it here' },
   'act.saved': { zh: '已保存在本机，等待同步', en: 'Saved on this phone, waits to be sent' },
   'act.done': { zh: '已完成', en: 'Done' },
-  'act.refused': { zh: '服务器没有接受：{why}', en: 'The server did not take it: {why}' },
   'act.queue': { zh: '去待同步列表处理', en: 'Deal with it in the queue' },
 
   // Points

@@ -80,6 +80,7 @@ export const shell = {
   'refused.unauthorized': { zh: '登录已失效，请重新登录，内容不会丢失。', en: 'Your sign-on has ended: sign on again, nothing is lost.' },
   'refused.forbidden': { zh: '不在您的辖区或权限内。', en: 'It is outside your area or rights.' },
   'refused.internal': { zh: '服务器多次出错，请稍后再试。', en: 'The server failed at it several times: try again later.' },
+  'refused.unreachable': { zh: '服务器没有应答，请稍后重试。', en: 'The server did not answer: try again in a moment.' },
   'refused.needs': { zh: '前一项未完成或已丢弃，无法上传。', en: 'What it needs was not done or was dropped.' },
   'refused.large': { zh: '文件太大。', en: 'The file is too large.' },
   'refused.other': { zh: '服务器没有接受。', en: 'The server did not take it.' },
@@ -128,7 +129,6 @@ export const shell = {
   'pack.old': { zh: '资料超过一天，有网络时请更新。', en: 'Older than a day: refresh it when there is a network.' },
   'pack.load': { zh: '更新离线资料', en: 'Refresh field pack' },
   'pack.loading': { zh: '正在更新…已取 {n}', en: 'Refreshing… {n} so far' },
-  'pack.failed': { zh: '更新失败：{why}', en: 'Not refreshed: {why}' },
 
   'update.there': { zh: '有新版本', en: 'A new version is ready' },
   'update.take': { zh: '更新', en: 'Update' },
