@@ -169,15 +169,19 @@ type layout struct {
 	at   []int  // of each place of the sheet: its column, -1: none
 	set  uint64 // which columns the sheet has
 	bits map[string]uint64
-	says map[part]uint64 // which columns say something of a part, without keys
+	by   map[string][]int // columns by the names that are understood
+	says map[part]uint64  // which columns say something of a part, without keys
 
 	titles map[int]string // of a column, as the sheet writes it
 }
 
 func newLayout(all []column, kind grid.ImportKind) layout {
-	l := layout{all: all, kind: kind, titles: map[int]string{}, bits: make(map[string]uint64, len(all)), says: map[part]uint64{}}
+	l := layout{all: all, kind: kind, titles: map[int]string{}, bits: make(map[string]uint64, len(all)), by: map[string][]int{}, says: map[part]uint64{}}
 	for i := range all {
 		l.bits[all[i].key] = 1 << i
+		for _, n := range all[i].names() {
+			l.by[n] = append(l.by[n], i)
+		}
 	}
 	for _, p := range []part{ofPoint, ofDevice, ofInstallation, ofBuilding} {
 		l.says[p] = bitsOf(all, p)
@@ -191,6 +195,12 @@ func readHeader(all []column, kind grid.ImportKind, cells []string) (layout, []g
 	var problems []grid.ImportProblem
 	wrong := func(cell string, w *grid.Text) {
 		problems = append(problems, grid.ImportProblem{Row: 1, Column: shown(cell), Value: shown(cell), Problem: *w})
+	}
+	if len(cells) > maxColumns {
+		if extra := first(cells[maxColumns:]); extra != "" {
+			wrong(extra, say("超过 %d 列：多余的列不读取", "stands behind %d columns: want fewer, what is behind them is not read", maxColumns))
+		}
+		cells = cells[:maxColumns]
 	}
 	for _, cell := range cells {
 		l.at = append(l.at, -1)
@@ -218,31 +228,29 @@ func readHeader(all []column, kind grid.ImportKind, cells []string) (layout, []g
 }
 
 func (l *layout) find(cell string) int {
-	name, want := bare(cell), parts(l.kind)
-	for i := range l.all {
-		if l.all[i].of&want == 0 {
-			continue
-		}
-		for _, n := range l.all[i].names() {
-			if n == name && l.set&(1<<i) == 0 {
-				return i
-			}
-		}
-	}
-	for i := range l.all { // it may be there a second time
-		for _, n := range l.all[i].names() {
-			if n == name && l.all[i].of&want != 0 {
-				return i
-			}
+	again, want := -1, parts(l.kind)
+	for _, i := range l.by[bare(cell)] {
+		switch {
+		case l.all[i].of&want == 0:
+		case l.set&(1<<i) == 0:
+			return i
+		case again < 0:
+			again = i // it is there a second time
 		}
 	}
-	return -1
+	return again
 }
+
+// longestHeader is what may be a column's name with a mistake in it.
+const longestHeader = 60
 
 // nearest is the column whose name is most like it, if one is.
 func (l *layout) nearest(cell string) *column {
 	name := bare(cell)
 	length := len([]rune(name))
+	if length > longestHeader {
+		return nil // and it would be compared letter by letter, however long it is
+	}
 	var best *column
 	least := max(1, length/3) + 1
 	for i := range l.all {

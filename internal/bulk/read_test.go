@@ -187,6 +187,21 @@ func TestAHeaderWithASlipIsProposedTheNearestName(t *testing.T) {
 	}
 }
 
+func TestWhatStandsBehindTheLastColumnIsToldOnceAndNotRead(t *testing.T) {
+	wide := make([]string, 100_000) // as a spreadsheet with a formatted row has it
+	wide[0] = "点位编号"
+	l, problems := readHeader(columns(), grid.ImportAuto, wide)
+	if len(problems) != 0 || len(l.at) != maxColumns || !l.has(keyPoint) {
+		t.Errorf("empty cells: %v, %d columns", problems, len(l.at))
+	}
+	for i := maxColumns; i < len(wide); i++ {
+		wide[i] = fmt.Sprint("x", i)
+	}
+	if _, problems = readHeader(columns(), grid.ImportAuto, wide); len(problems) != 1 || problems[0].Column != "x200" {
+		t.Errorf("%d problems: want one, of the first column that is too many", len(problems))
+	}
+}
+
 func TestEveryCellThatIsWrittenReadsBackTheSame(t *testing.T) {
 	at := time.Date(2026, 3, 1, 8, 0, 0, 123456789, time.UTC)
 	full := line{
