@@ -112,7 +112,7 @@ func (a *app) visitLines(v *grid.Visit) {
 		if s.State == grid.StepWaiting && s.WaitS > 0 {
 			wait = fmt.Sprintf("up to %s", time.Duration(s.WaitS)*time.Second)
 		}
-		rows = append(rows, []string{s.ID, string(s.State), s.Needs, mustWord(s.Must), s.Title.EN, strings.TrimPrefix(s.Value+", "+first(s.Detail.EN, wait), ", ")})
+		rows = append(rows, []string{s.ID, string(s.State), s.Needs, mustWord(s.Must), s.Title.EN, strings.Trim(s.Value+", "+first(s.Detail.EN, wait), ", ")})
 	}
 	a.table("no steps", []string{"STEP", "STATE", "BY", "", "WHAT", ""}, rows)
 	for _, r := range v.Reasons {

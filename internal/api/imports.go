@@ -128,7 +128,9 @@ type importPageInput struct {
 }
 
 type importRowsInput struct {
-	importPageInput
+	ID     string `path:"id"`
+	Cursor string `query:"cursor"`
+	Limit  int    `query:"limit" minimum:"1" maximum:"1000" default:"100"`
 	Result string `query:"result" enum:"added,changed,same,bad" doc:"Only these rows."`
 }
 

@@ -166,6 +166,9 @@ func (m *PointMoves) add(p grid.Point, next *geo.Map) {
 		move.Why = "by_hand"
 	case !geo.Replace(&p, next):
 		return
+	case p.Placed == grid.PlacedByHand: // a street was said, and it is another
+		m.ByHand++
+		move.Why = "by_hand"
 	default:
 		m.Moved++
 		move.Why, move.To = "moved", smallest(&p)

@@ -143,6 +143,39 @@ func TestAPointThatAFileGaveIntoHandsStaysThereWithoutAContract(t *testing.T) {
 	}
 }
 
+// A point that says only its building lies where that does, and is in the hands in which the place
+// is: however it is registered.
+func TestAPointOfABuildingIsInItsPlaceAndInItsHands(t *testing.T) {
+	r := newRig(t)
+	r.crews()
+	r.assign("wb-1", grid.Scope{Street: rigScope.Street}, false)
+	act := grid.Act{By: desk()}
+	building := grid.Building{ID: "b-7", Name: "7", Scope: grid.Scope{District: rigScope.District, Street: rigScope.Street, Compound: "c-9"}, Mode: grid.Simulated}
+	must[grid.Building](t)(r.engine.PutBuilding(t.Context(), building, act))
+	made := grid.Point{ID: "made", Name: "made", Kind: grid.Door, Building: "b-7", Mode: grid.Simulated}
+	must[grid.Point](t)(r.engine.CreatePoint(t.Context(), made, act))
+	claimed := made
+	claimed.ID = "claimed"
+	must[grid.Claimed](t)(r.engine.ClaimWith(t.Context(), grid.Claim{
+		Device: grid.Device{Identity: "sn:c", Profile: "gridgate/json", Mode: grid.Simulated}, Point: &claimed, Installations: []grid.Installation{{Device: "sn:c", Point: "claimed"}}, Act: act,
+	}))
+	for range 2 {
+		for _, id := range []string{"made", "claimed"} {
+			p := must[grid.Point](t)(r.store.Point(t.Context(), id))
+			if got := r.hands(id); got != "wb-1" || p.Street != rigScope.Street || p.Compound != "c-9" {
+				t.Errorf("%s is in the hands of %q, at %+v", id, got, p.Scope)
+			}
+		}
+		r.restart()
+	}
+	free := must[grid.Point](t)(r.store.Point(t.Context(), "made"))
+	free.Contractor = "" // the desk's word
+	must[grid.Point](t)(r.engine.ChangePoint(t.Context(), free, act))
+	if got := r.hands("made"); got != "" {
+		t.Errorf("taken out of all hands by the desk it is in those of %q", got)
+	}
+}
+
 func TestAnUnknownContractorGetsNothing(t *testing.T) {
 	r := newRig(t)
 	r.crews()

@@ -153,10 +153,13 @@ func (b *batch) writePoint(p grid.Point) (grid.Point, error) {
 	}
 	p.Privacy = cmp.Or(p.Privacy, registry.PrivacyOf(&p))
 	b.followBorders(&p)
-	b.rows.Points = append(b.rows.Points, p)
 	points := []grid.Point{p}
+	if _, known := e.memory.Point(p.ID); !known {
+		b.intoHands(points)
+	}
+	b.rows.Points = append(b.rows.Points, points...)
 	b.after = append(b.after, func() { e.remember(points, nil, nil, nil) })
-	return p, nil
+	return points[0], nil
 }
 
 // referred checks what a point refers to, as far as it is registered.
@@ -172,11 +175,11 @@ func (b *batch) referred(p *grid.Point) error {
 			return grid.Errorf(grid.Conflict, "point %s: building %s is retired", p.ID, x.ID)
 		case !within(&p.Scope, &x.Scope):
 			return grid.Errorf(grid.Invalid, "point %s: building %s is in %s: want the point there too", p.ID, x.ID, scopeText(&x.Scope))
-		case p.Site == "":
-			p.Site = x.Site
-		case x.Site != "" && x.Site != p.Site:
+		case p.Site != "" && x.Site != "" && x.Site != p.Site:
 			return grid.Errorf(grid.Invalid, "point %s: building %s is on site %s, not %s", p.ID, x.ID, x.Site, p.Site)
 		}
+		p.Site = cmp.Or(p.Site, x.Site)
+		standsIn(&p.Scope, &x.Scope)
 	}
 	if p.Site != "" {
 		s, err := b.e.store.Site(ctx, p.Site)
@@ -191,6 +194,16 @@ func (b *batch) referred(p *grid.Point) error {
 		}
 	}
 	return nil
+}
+
+// standsIn fills in what a point does not say of the place in which its building is: units and
+// contractors find it by that.
+func standsIn(p, building *grid.Scope) {
+	for _, f := range []struct{ to, is *string }{
+		{&p.District, &building.District}, {&p.Street, &building.Street}, {&p.Community, &building.Community}, {&p.Compound, &building.Compound},
+	} {
+		*f.to = cmp.Or(*f.to, *f.is)
+	}
 }
 
 // within reports whether a place agrees with the codes of another that both say.
