@@ -1,6 +1,5 @@
-import { locale, words, type Both } from '../../lib/words.svelte'
-import { say } from '../../lib/words.svelte'
-import type { Cover, Mode } from '../types'
+import { locale, words } from '../../lib/words.svelte'
+import { name } from './names'
 
 /** Alarms: the queue, what a person does with it, and the sound. */
 export const texts = {
@@ -49,17 +48,6 @@ export const texts = {
   'together': { zh: '同一事件', en: 'Same incident' },
   'overdue': { zh: '工单超时', en: 'Ticket overdue' },
 
-  'mode.live': { zh: '实战', en: 'Live' },
-  'mode.test': { zh: '测试', en: 'Test' },
-  'mode.exercise': { zh: '演练', en: 'Exercise' },
-  'mode.simulated': { zh: '模拟', en: 'Simulated' },
-
-  'kind.commissioning': { zh: '调试', en: 'Commissioning' },
-  'kind.maintenance': { zh: '维保', en: 'Maintenance' },
-  'kind.permit': { zh: '作业许可', en: 'Permit' },
-  'kind.shelved': { zh: '已搁置', en: 'Shelved' },
-  'kind.out_of_service': { zh: '停用', en: 'Out of service' },
-  'kind.exercise': { zh: '演练', en: 'Exercise' },
 
   'group.of': { zh: '{n} 条', en: '{n} ×' },
   'group.unacked': { zh: '{n} 条未确认', en: '{n} not acknowledged' },
@@ -83,7 +71,6 @@ export const texts = {
   'do.end': { zh: '立即结束', en: 'End now' },
   'do.select': { zh: '选择 {what}', en: 'Select {what}' },
   'do.clear': { zh: '取消选择', en: 'Clear selection' },
-  'do.keys': { zh: '快捷键', en: 'Keys' },
   'selected': { zh: '已选 {n} 条', en: '{n} selected' },
 
   'said.acked': { zh: '已确认 {n} 条告警', en: '{n} acknowledged' },
@@ -174,9 +161,8 @@ export const texts = {
   'health.stale': { zh: '长期未恢复：超过 24 小时', en: 'Stale: active for more than 24 h' },
   'health.none': { zh: '过去一天没有', en: 'None in the last day' },
 
-  'keys.title': { zh: '键盘操作', en: 'By keyboard' },
-  'keys.move': { zh: '下一条 / 上一条', en: 'Next / previous' },
-  'keys.open': { zh: '打开详情或展开分组', en: 'Open, or open a group' },
+  'keys.next': { zh: '下一条', en: 'Next' },
+  'keys.previous': { zh: '上一条', en: 'Previous' },
   'keys.select': { zh: '选择', en: 'Select' },
   'keys.all': { zh: '全选列出的', en: 'Select all that are listed' },
   'keys.ack': { zh: '确认所选或当前', en: 'Acknowledge' },
@@ -185,7 +171,6 @@ export const texts = {
   'keys.comment': { zh: '备注', en: 'Comment' },
   'keys.ticket': { zh: '打开工单', en: 'Open its ticket' },
   'keys.close': { zh: '关闭面板', en: 'Close the panel' },
-  'keys.help': { zh: '显示此列表', en: 'This list' },
 
   'sound.arm': { zh: '启用声音', en: 'Arm the sound' },
   'sound.armed': { zh: '声音已启用', en: 'Sound armed' },
@@ -201,40 +186,8 @@ export const texts = {
 
 export const t = words(texts)
 
-const types: Record<string, Both> = {
-  'smoke.alarm': { zh: '烟感报警', en: 'Smoke alarm' },
-  'smoke.confirmed': { zh: '火情确认', en: 'Smoke confirmed' },
-  'smoke.late': { zh: '迟到的烟感报警', en: 'Late smoke alarm' },
-  'safety.unreadable': { zh: '烟感报文无法解析', en: 'Smoke detector cannot be read' },
-  'smoke.suspect': { zh: '烟感频繁误报', en: 'Smoke detector suspect' },
-  'smoke.fault': { zh: '烟感故障', en: 'Smoke detector fault' },
-  'manhole.open': { zh: '井盖开启或缺失', en: 'Manhole cover open' },
-  'manhole.tilted': { zh: '井盖倾斜', en: 'Manhole cover tilted' },
-  'manhole.flooded': { zh: '井内水位过高', en: 'Water high in manhole' },
-  'parking.overstay': { zh: '车辆超时停放', en: 'Vehicle overstays' },
-  'parking.fire_lane_blocked': { zh: '消防通道被占', en: 'Fire lane blocked' },
-  'door.held_open': { zh: '门长时间未关', en: 'Door held open' },
-  'door.forced': { zh: '门被强开', en: 'Door forced' },
-  'fire_door.open': { zh: '防火门未关闭', en: 'Fire door open' },
-  'device.tamper': { zh: '设备被拆动', en: 'Device tampered with' },
-  'device.stolen': { zh: '设备疑似被盗', en: 'Device probably stolen' },
-  'device.barred': { zh: '已停用设备仍在上报', en: 'Barred device still speaks' },
-  'device.offline': { zh: '设备离线', en: 'Device offline' },
-  'device.battery_low': { zh: '电池电量低', en: 'Battery low' },
-  'gateway.silent': { zh: '网关失联', en: 'Gateway silent' },
-  'protection.lost': { zh: '楼栋失去保护', en: 'Protection lost' },
-  'unit.unreachable': { zh: '单位联系不上', en: 'Unit unreachable' },
-  'influx.gap': { zh: '历史数据缺口', en: 'Gap in history' },
-  'hotspot.listed': { zh: '列为热点', en: 'Hot-spot listed' },
-  'commissioning.pending': { zh: '调试未完成', en: 'Commissioning pending' },
-  test: { zh: '测试', en: 'Test' },
-}
-
 /** typeWord is an event type in words; one that is not known stays what it is. */
-export function typeWord(type: string): string {
-  const both = types[type]
-  return both ? say(both) : type
-}
+export const typeWord = (type: string): string => name('type', type)
 
 /** causeWord is what a group has in common: the name of an incident, or an event type. */
 export function causeWord(cause: string): string {
@@ -242,15 +195,10 @@ export function causeWord(cause: string): string {
   return key in texts ? t(key as 'cause.fire') : typeWord(cause)
 }
 
-export function modeWord(mode: Mode): string {
-  return t(`mode.${mode}`)
-}
+export const modeWord = (mode: string): string => name('mode', mode)
 
 /** windowWord is the kind of a window; a new one stays what it is. */
-export function windowWord(kind: Cover['kind']): string {
-  const key = ('kind.' + kind) as keyof typeof texts
-  return key in texts ? t(key as 'kind.permit') : kind
-}
+export const windowWord = (kind: string): string => name('window', kind)
 
 /** actWord is a line of an alarm's history. */
 export function actWord(action: string): string {
