@@ -376,3 +376,52 @@ func TestAHandoverIsSignedByTwoAndThenFixed(t *testing.T) {
 		t.Fatalf("stored: %+v", stored)
 	}
 }
+
+func TestWhoTakesATicketHasAllItsAlarmsAndThoseThatJoinIt(t *testing.T) {
+	r := withDuty(t)
+	r.detectors(3, "s", 0, 0)
+	s := r.sit("desk-1", "op-a")
+	r.smoke("sn:s0", 1, true)
+	r.after(5 * time.Second)
+	r.smoke("sn:s1", 1, true)
+	must[grid.Alarm](t)(r.engine.Take(t.Context(), r.alarmAt("s0").ID, "desk-1", operator(""), false))
+	r.after(5 * time.Second)
+	r.smoke("sn:s2", 1, true)
+	if tk := r.theTicket(); len(tk.Members) != 2 {
+		t.Fatalf("members are %+v, want the other two", tk.Members)
+	}
+	for _, point := range []string{"s0", "s1", "s2"} {
+		if a := r.alarmAt(point); a.Taken == nil || a.Taken.By != "op-a" || a.Untaken != nil {
+			t.Errorf("alarm at %s: taken %+v, untaken %+v", point, a.Taken, a.Untaken)
+		}
+	}
+	r.beats(2*time.Minute, s)
+	r.wantCalls("seat:duty-lead")
+	must[grid.Alarm](t)(r.engine.GiveBack(t.Context(), r.alarmAt("s2").ID, "desk-1", "", operator("op-a")))
+	r.beats(31*time.Second, s)
+	for _, point := range []string{"s0", "s1", "s2"} {
+		r.wantUntaken(point, true, false)
+	}
+	r.onCall("lead-a")
+	r.beats(31*time.Second, s)
+	r.wantCalls("seat:duty-lead", "c-person-lead-a-duty_phone") // once for the ticket
+}
+
+func TestALiveAlarmIsForLiveSeatsAlone(t *testing.T) {
+	calendars := must[*calendar.Calendars](t)(calendar.Parse("calendars.yaml", must[[]byte](t)(configs.FS.ReadFile("calendars.yaml"))))
+	text := strings.Replace(string(must[[]byte](t)(configs.FS.ReadFile("duty.yaml"))), "{id: desk-1,", "{id: desk-1, mode: simulated,", 1)
+	rules := must[*duty.Rules](t)(duty.Parse("duty.yaml", []byte(text), calendars))
+	r := newRig(t, func(c *Config) { c.Duty = rules })
+	reg := placed(grid.Smoke, "p1", "sn:s1", r.now())
+	reg.Points[0].Mode, reg.Devices[0].Mode = grid.Live, grid.Live
+	r.put(reg)
+	r.sit("desk-1", "trainee")
+	a := r.burns("1")
+	if a.Mode != grid.Live {
+		t.Fatalf("alarm is %s, want it live", a.Mode)
+	}
+	r.wantUntaken("p1", false, true)
+	if _, err := r.engine.Take(t.Context(), a.ID, "desk-1", operator(""), false); grid.CodeOf(err) != grid.Conflict || !strings.Contains(err.Error(), "live seat") {
+		t.Fatalf("a seat of practice takes a live alarm: %v", err)
+	}
+}
