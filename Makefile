@@ -9,6 +9,7 @@
 #   make web                     the web pages from their source (Node 20 or newer)
 #   make web-check               the committed pages are those of the source; types; unit tests
 #   make web-test                the web app in a real browser against a real gateway
+#   make web-shots               pictures of every page of the console in every size, in internal/console/ui/shots
 #   make build | influxd | clean
 
 SHELL     := /bin/bash
@@ -20,7 +21,7 @@ TESTFLAGS ?= -shuffle=on -timeout 15m
 TOOLS     := $(CURDIR)/.tools/bin
 INFLUXD   := $(TOOLS)/influxd
 
-.PHONY: demo test check lint race bench chaos build influxd clean help web web-check web-test
+.PHONY: demo test check lint race bench chaos build influxd clean help web web-check web-test web-shots
 
 help:
 	@sed -n '/^#   make/s/^#  //p' Makefile
@@ -83,6 +84,9 @@ web-check: $(UI)/node_modules/.package-lock.json
 
 web-test: $(UI)/node_modules/.package-lock.json
 	@cd $(UI) && npm run --silent e2e
+
+web-shots: $(UI)/node_modules/.package-lock.json
+	@cd $(UI) && SHOTS=1 npm run --silent e2e -- console.test
 
 clean:
 	rm -rf bin .demo

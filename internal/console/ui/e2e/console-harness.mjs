@@ -78,3 +78,18 @@ export async function inAllLooks(desk, fn) {
     }
   }
 }
+
+/** settled waits until the page has drawn the same for ten pictures in a row, or for two seconds: maps and charts draw late. */
+export async function settled(desk) {
+  await desk.page.evaluate(async () => {
+    const end = performance.now() + 2_000
+    let same = 0
+    let before = -1
+    while (same < 10 && performance.now() < end) {
+      await new Promise((go) => requestAnimationFrame(go))
+      const now = document.querySelectorAll('#main *').length
+      same = now === before ? same + 1 : 0
+      before = now
+    }
+  })
+}

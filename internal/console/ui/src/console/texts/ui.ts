@@ -11,7 +11,7 @@ export const texts = {
   loading: { zh: '正在读取…', en: 'Loading…' },
   retry: { zh: '重试', en: 'Try again' },
   stale: { zh: '数据可能已过时', en: 'May be out of date' },
-  'stale.since': { zh: '{age}的数据', en: 'As of {age}' },
+  'stale.since': { zh: '{at} 的数据', en: 'As of {at}' },
   'table.rows': { zh: '共 {n} 行', en: '{n} rows' },
   notices: { zh: '提示', en: 'Notices' },
 } as const
