@@ -52,6 +52,8 @@ lint:
 	@echo "go vet";      $(GO) vet ./...
 	@echo "staticcheck"; $(GO) tool staticcheck ./...
 	@echo "go mod tidy"; $(GO) mod tidy -diff
+	@if [ -d $(UI)/node_modules ]; then cd $(UI) && echo "svelte-check" && npm run --silent check && echo "vitest" && npm run --silent test; \
+	  else echo "svelte-check, vitest: skipped, make web installs what they need"; fi
 	@echo "govulncheck"; if timeout 20 $(GO) tool govulncheck -version 2>/dev/null | grep -q 'DB updated'; \
 	  then $(GO) tool govulncheck ./...; else echo "  skipped: its database is not reachable from here"; fi
 
