@@ -371,7 +371,7 @@ func (c *checker) differences(a, b *line, of part) (out []string) {
 func (c *checker) point(p *parsed, s *stock, v *verdict) {
 	id := p.point.ID
 	if id == "" {
-		if p.set&c.layout.says[ofPoint] != 0 {
+		if p.set&c.layout.says[ofPoint] != 0 && !v.has(c.header(keyPoint)) {
 			v.wrong(c.header(keyPoint), "", say("没有点位编号：请填写", "point id is empty: want one"))
 		}
 		return
