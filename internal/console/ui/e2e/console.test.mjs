@@ -112,6 +112,7 @@ test('The palette finds a screen, a point and a device, by the keyboard alone', 
   await page.keyboard.press('Enter')
   await until('the point is the place', () => page.evaluate(() => location.hash === '#/points/p-new'))
   await page.keyboard.press('Control+k')
+  await page.getByRole('combobox', { name: '查找与跳转' }).waitFor()
   await page.keyboard.type('sn:door')
   await page.getByRole('option', { name: /sn:door-1/ }).waitFor()
   await page.keyboard.press('Escape')
