@@ -176,6 +176,23 @@ func TestAPointOfABuildingIsInItsPlaceAndInItsHands(t *testing.T) {
 	}
 }
 
+// The rows of a sheet were compared before the point changed hands: they would give it back.
+func TestAnImportThatAContractOvertookIsWorkedOutAnew(t *testing.T) {
+	r := newRig(t)
+	r.crews()
+	r.doors(1)
+	m := must[grid.Import](t)(r.engine.AddImport(t.Context(), grid.Import{Kind: grid.ImportPoints, State: grid.ImportApplying, By: desk(), Rows: 1}, ""))
+	row := must[grid.Point](t)(r.store.Point(t.Context(), "d-0"))
+	piece := grid.ImportPiece{Import: m.ID, To: 1, By: desk(), Registry: r.engine.RegistryNo(), Points: []grid.Point{row}, Was: []byte("x"), Changed: 1, Last: true}
+	r.assign("wb-1", grid.Scope{Street: rigScope.Street}, false)
+	if _, err := r.engine.PutImported(t.Context(), piece); grid.CodeOf(err) != grid.Conflict {
+		t.Errorf("the piece is put: %v", err)
+	}
+	if got := r.hands("d-0"); got != "wb-1" {
+		t.Errorf("the door is in the hands of %q", got)
+	}
+}
+
 func TestAnUnknownContractorGetsNothing(t *testing.T) {
 	r := newRig(t)
 	r.crews()

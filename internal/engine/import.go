@@ -71,7 +71,7 @@ func (b *batch) overtaken(no uint64) error {
 
 func (b *batch) touchesRegistry() bool {
 	r := &b.rows
-	return len(r.Points)+len(r.Devices)+len(r.Installations)+len(r.Buildings)+
+	return len(r.Points)+len(r.Devices)+len(r.Installations)+len(r.Buildings)+len(r.Handed)+
 		len(r.Gone.Points)+len(r.Gone.Devices)+len(r.Gone.Installations)+len(r.Gone.Buildings) > 0
 }
 

@@ -9,6 +9,7 @@ import (
 
 	"gridgate/internal/grid"
 	"gridgate/internal/state"
+	"gridgate/internal/ticket"
 )
 
 const crew = "u-maintenance"
@@ -310,6 +311,32 @@ func TestWhatIsMoreThanP4WaitsForNoRound(t *testing.T) {
 	}
 	if p := r.plan(grid.RoundAsk{Days: 9}); len(p.Rounds) != 0 || len(p.Left) != 0 {
 		t.Errorf("planned %+v, want nothing", p)
+	}
+}
+
+func TestWhatIsRaisedLeavesItsRoundAtOnce(t *testing.T) {
+	r := newRig(t)
+	r.units()
+	r.lowBatteries("b-1", "b-2")
+	round := r.theRound(grid.RoundAsk{})
+	id := round.Stops[0].Jobs[0].Ticket
+	must[any](t)(r.engine.do(t.Context(), &command{name: "raise", do: func(b *batch) (any, error) {
+		e := b.e
+		plan, err := e.Plans.For(e.tickets[id].Type)
+		if err != nil {
+			return nil, err
+		}
+		row := b.changeTicket(id)
+		b.ticketChanged(row, ticket.Raise(row, plan, 3, "it is worse", b.now, e.context(row)))
+		return nil, nil
+	}}))
+	r.settle()
+	for range 2 {
+		got := r.round(round.ID)
+		if j := got.Stops[0].Jobs[0]; j.State != grid.JobLeft || !strings.Contains(j.Why, "waits for no round") || got.Stops[0].State != grid.StopDropped || got.Stops[1].State != grid.StopOpen {
+			t.Errorf("its job is %+v of a stop that is %s, the other stop %s", j, got.Stops[0].State, got.Stops[1].State)
+		}
+		r.restart()
 	}
 }
 
