@@ -425,3 +425,21 @@ func TestALiveAlarmIsForLiveSeatsAlone(t *testing.T) {
 		t.Fatalf("a seat of practice takes a live alarm: %v", err)
 	}
 }
+
+func TestASeatThatTheRulesHaveNoMoreHasNothing(t *testing.T) {
+	r := withDuty(t)
+	r.sit("desk-1", "op-a")
+	a := r.burns("1")
+	must[grid.Alarm](t)(r.engine.Take(t.Context(), a.ID, "desk-1", operator(""), false))
+	r.close()
+	calendars := must[*calendar.Calendars](t)(calendar.Parse("calendars.yaml", must[[]byte](t)(configs.FS.ReadFile("calendars.yaml"))))
+	text := strings.Replace(string(must[[]byte](t)(configs.FS.ReadFile("duty.yaml"))), "{id: desk-1,", "{id: desk-9,", 1)
+	rules := must[*duty.Rules](t)(duty.Parse("duty.yaml", []byte(text), calendars))
+	before := r.change
+	r.change = func(c *Config) { before(c); c.Duty = rules }
+	r.open()
+	r.settle()
+	if a := r.alarmAt("p1"); a.Taken != nil || a.Untaken == nil || a.Untaken.Lead.IsZero() {
+		t.Fatalf("taken %+v, untaken %+v: want it untaken, and the lead called", a.Taken, a.Untaken)
+	}
+}
