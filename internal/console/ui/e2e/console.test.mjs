@@ -117,6 +117,7 @@ test('The palette finds a screen, a point and a device, by the keyboard alone', 
   await page.getByRole('option', { name: /sn:door-1/ }).waitFor()
   await page.keyboard.press('Escape')
   await page.getByRole('combobox', { name: '查找与跳转' }).waitFor({ state: 'detached' })
+  await page.evaluate(() => document.activeElement?.blur()) // a screen may have given its field the focus, and there g is a letter
   await page.keyboard.press('g')
   await page.keyboard.press('y')
   await page.getByRole('heading', { level: 1, name: '系统' }).waitFor()
