@@ -157,6 +157,7 @@ export const texts = {
   'quar.none': { zh: '隔离区是空的', en: 'Nothing waits in quarantine' },
   'quar.none.more': { zh: '读不懂的报文在此等候，不丢失：补上配置或登记后重放。', en: 'Frames that cannot be read wait here and are not lost: mend the profile or register the device, then replay them.' },
   'quar.detail': { zh: '详情', en: 'Detail' },
+  'quar.pick': { zh: '选', en: 'Pick' },
   'quar.select': { zh: '选择 {id}', en: 'Select {id}' },
   'quar.all': { zh: '选择全部已读的行', en: 'Select all rows that are read' },
   'quar.chosen': { zh: '已选 {n}', en: '{n} selected' },
