@@ -8,7 +8,7 @@ const fireToken = 'fire-token-0123456789abcdef0123'
 const units = [...registry.units, { id: 'prop-1', name: '仙霞物业', kind: 'property', tier: 2, district: '310105', mode: 'live', connector: 'inbox', token: 'prop-token-0123456789abcdef0123' }]
 
 /** Many doors, for the flood. */
-const flood = Array.from({ length: 125 }, (_, i) => i)
+const flood = Array.from({ length: 500 }, (_, i) => i)
 const seed = {
   ...registry, units,
   points: [...registry.points, ...flood.map((i) => ({ ...registry.points[1], id: 'f-' + i, name: `${i} 号门`, cell: '31010500500100' + (i % 5), building: 'b-' + (i % 20) }))],
@@ -168,11 +168,7 @@ test('Five hundred alarms in a minute leave the desk usable, and the first smoke
   })
   const begun = Date.now()
   const pump = (async () => {
-    // Four kinds of alarm of each of 125 doors are 500 alarms.
-    for (let round = 0; round < 4; round++) {
-      const reading = [{ tamper: true }, { 'door.forced': true }, { fault: true }, { 'battery.level': 3 }][round]
-      for (let i = 0; i < flood.length; i += 5) await Promise.all(flood.slice(i, i + 5).map((n) => world.say('sn:f-' + n, { ...reading, seq: round * 10 + 1 })))
-    }
+    for (let i = 0; i < flood.length; i += 5) await Promise.all(flood.slice(i, i + 5).map((n) => world.say('sn:f-' + n, { tamper: true, seq: 1 })))
     await world.say('sn:smoke-1', { 'smoke.alarm': true, seq: 50 })
   })()
   let keys = 0
@@ -197,7 +193,7 @@ test('Five hundred alarms in a minute leave the desk usable, and the first smoke
   const worst = Math.max(0, ...waits)
   const late = Math.max(0, ...seen.delays.filter((d) => d.name === 'keydown').map((d) => d.whole))
   console.log(`flood: ${q.alarms} alarms in the queue, ${took.toFixed(0)} s of frames, ${seen.keys} keys; worst wait of a key before it is handled ${worst.toFixed(0)} ms, until it is painted ${late.toFixed(0)} ms, longest task ${seen.longest.toFixed(0)} ms, ${seen.rows} lines in the document`)
-  assert.ok(q.alarms >= 250, `${q.alarms} alarms`)
+  assert.ok(q.alarms >= 500, `${q.alarms} alarms`)
   assert.ok(seen.rows < 80, 'only what is in sight is in the document')
   assert.ok(worst < 1_000, `a key waited ${worst} ms`)
   await shoot(desk, 'flood')
