@@ -71,6 +71,10 @@ export const registry = {
     { id: 'fire-1', name: '仙霞微型消防站', kind: 'micro_fire_station', tier: 2, district: '310105', mode: 'live', connector: 'inbox', token: 'fire-token-0123456789abcdef0123' },
     { id: 'desk-1', name: '运行中心', kind: 'operator', tier: 4, district: '310105', mode: 'live', connector: 'inbox', token: 'desk-token-0123456789abcdef0123' },
   ],
+  buildings: [
+    { id: 'b-3', name: '3号楼', district: '310105', street: '310105005', contractor: 'lift-1', mode: 'live' },
+    { id: 'b-5', name: '5号楼', district: '310105', street: '310105005', contractor: 'lift-1', mode: 'live' },
+  ],
   points: [
     point('p-smoke', '3号楼 B1 配电间烟感', 'smoke', { building: 'b-3', floor: 'B1', room: '配电间' }),
     point('p-door', '3号楼 1F 防火门', 'door', { building: 'b-3', floor: '1F' }),
@@ -172,13 +176,24 @@ export class Line {
     const l = new Line()
     l.lose = () => false
     l.lost = 0
+    l.change = undefined // (req, text) => text: what is served in its place
     l.server = createServer((req, res) => {
-      const on = request({ host: '127.0.0.1', port: world.http, path: req.url, method: req.method, headers: req.headers }, (answer) => {
+      const on = request({ host: '127.0.0.1', port: world.http, path: req.url, method: req.method, headers: l.change ? { ...req.headers, 'accept-encoding': 'identity', 'if-none-match': '' } : req.headers }, (answer) => {
         if (l.lose(req)) {
           answer.resume()
           answer.on('end', () => {
             l.lost++
             res.destroy()
+          })
+          return
+        }
+        if (l.change && req.url.endsWith('.js')) {
+          const parts = []
+          answer.on('data', (p) => parts.push(p))
+          answer.on('end', () => {
+            const { 'content-length': _, etag: __, ...headers } = answer.headers
+            res.writeHead(answer.statusCode, headers)
+            res.end(l.change(req, Buffer.concat(parts).toString()))
           })
           return
         }

@@ -1,5 +1,6 @@
 // Tickets and rounds as the server gives them, as far as the screens read them.
 import type { Both, Key } from '../lib/i18n.svelte'
+import { buildingName } from './buildings.svelte'
 import { texts } from './texts'
 
 export interface Ticket {
@@ -69,6 +70,18 @@ export interface Items<T> {
 /** keyOr is a key of the dictionary if it has it: a new type of event is shown by its own name. */
 export function keyOr(key: string): Key | undefined {
   return key in texts ? (key as Key) : undefined
+}
+
+/** where are the words of a ticket's place: the point's name, and below it what that does not say. */
+export function where(x: Pick<Ticket, 'name' | 'place' | 'title' | 'building' | 'floor' | 'room'>): [string, string] {
+  if (!x.name) return [x.place || x.title, '']
+  return [x.name, [x.building && buildingName(x.building), x.floor, x.room].filter((w) => w && !x.name!.includes(w)).join(' · ')]
+}
+
+/** stopPlace is where a stop is, its building by name. */
+export function stopPlace(s: Pick<Stop, 'place' | 'building'>): string {
+  const name = s.building && buildingName(s.building)
+  return name ? s.place.replace(s.building!, name) : s.place
 }
 
 /** movesOf are what a technician may do with a ticket now. */

@@ -1,6 +1,7 @@
 // What this phone knows of points and devices: the field pack, and over it what was done here and
 // has not arrived yet. A point made in a cellar is in the list of that cellar at once.
 import type { Act } from '../act'
+import { buildingName } from '../buildings.svelte'
 import type { PackPoint } from '../pack'
 
 export interface KnownPoint extends PackPoint {
@@ -57,5 +58,5 @@ export function search<P extends KnownPoint>(points: P[], words: string): P[] {
 
 /** Where a point is, in words: what is known of it, the narrowest last. */
 export function placeWords(p: { address?: string; building?: string; floor?: string; room?: string }): string {
-  return [p.address, p.building, p.floor, p.room].filter(Boolean).join(' · ')
+  return [p.address, p.building && buildingName(p.building), p.floor, p.room].filter(Boolean).join(' · ')
 }

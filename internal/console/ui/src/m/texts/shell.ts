@@ -3,6 +3,7 @@ export const shell = {
   'app.name': { zh: '网格现场', en: 'Gridgate' },
   'app.failed': { zh: '此页面出错', en: 'This screen failed' },
   'nav.main': { zh: '主导航', en: 'Main' },
+  'nav.notices': { zh: '提示', en: 'Notices' },
   'nav.skip': { zh: '跳到内容', en: 'Skip to content' },
   'nav.scan': { zh: '扫码', en: 'Scan' },
   'nav.points': { zh: '点位', en: 'Points' },
