@@ -97,6 +97,7 @@ func (r *rig) wantUntaken(point string, seats, lead bool) {
 	u := r.alarmAt(point).Untaken
 	if u == nil {
 		r.t.Fatalf("alarm at %s is not marked untaken", point)
+		return
 	}
 	if seats == u.Seats.IsZero() || lead == u.Lead.IsZero() {
 		r.t.Fatalf("alarm at %s: %+v, want seats told %t, lead called %t", point, *u, seats, lead)

@@ -43,7 +43,6 @@ units:
 type operation struct {
 	method, path, access string
 	body                 any // an example with every field, or nil
-	query                []string
 }
 
 func (o operation) String() string { return o.method + " " + o.path }
