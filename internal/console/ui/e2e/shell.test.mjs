@@ -107,9 +107,9 @@ test('What is not sent never goes out under another unit: it waits for its own, 
   await page.getByText('不会以其他单位的名义上传').waitFor()
   await accessible(phone, 'other unit')
   await shoot(phone, 'other-unit')
-  await page.unroute('**/api/v1/tickets/**', hold)
   await page.getByRole('button', { name: '保留，并以“恒流泵业”登录' }).click()
   await page.locator('[data-testid=queue-chip][data-others="1"][data-waiting="0"]').waitFor()
+  await page.unroute('**/api/v1/tickets/**', hold) // not before: until then its own unit may send it
   await goTo(phone, '#/queue')
   await page.locator('[data-unit=lift-1]').waitFor()
   await accessible(phone, 'queue of another unit')
