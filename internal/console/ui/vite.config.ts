@@ -82,7 +82,7 @@ function licences(): Plugin {
   }
 }
 
-// The entries are pages: console is served at /, m (the technician's app) at /m/, u (the unit's inbox) at /u/.
+// The entries are pages: console is served at /, m (the technician's app) at /m/.
 export default defineConfig({
   plugins: [svelte(), licences(), serviceWorker()],
   base: '/',
@@ -92,7 +92,7 @@ export default defineConfig({
     target: 'es2022',
     assetsInlineLimit: 0,
     modulePreload: { polyfill: false },
-    rollupOptions: { input: { console: 'console/index.html', m: 'm/index.html', u: 'u/index.html' } },
+    rollupOptions: { input: { console: 'console/index.html', m: 'm/index.html' } },
   },
   test: { include: ['src/**/*.test.ts'], environment: 'node' },
 } as Parameters<typeof defineConfig>[0])

@@ -5,8 +5,5 @@ export const nav = [
   { id: 'tickets', key: 't' },
   { id: 'points', key: 'p' },
   { id: 'devices', key: 'd' },
-  { id: 'units', key: 'u' },
-  { id: 'figures', key: 'f' },
-  { id: 'duty', key: 'w' },
   { id: 'system', key: 'y' },
 ] as const

@@ -19,9 +19,6 @@ const screens: Record<string, Load> = {
   'devices/frames': () => import('./devices/Frames.svelte'),
   'devices/profiles': () => import('./devices/Profiles.svelte'),
   'devices/imports': () => import('./devices/Imports.svelte'),
-  units: () => import('./units/Units.svelte'),
-  figures: () => import('./figures/Figures.svelte'),
-  duty: () => import('./duty/Duty.svelte'),
   system: () => import('./system/System.svelte'),
 }
 

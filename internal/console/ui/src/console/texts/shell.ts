@@ -12,9 +12,6 @@ export const texts = {
   'nav.tickets': { zh: '工单', en: 'Tickets' },
   'nav.points': { zh: '点位', en: 'Points' },
   'nav.devices': { zh: '设备', en: 'Devices' },
-  'nav.units': { zh: '单位', en: 'Units' },
-  'nav.figures': { zh: '指标', en: 'Figures' },
-  'nav.duty': { zh: '值守', en: 'Duty' },
   'nav.system': { zh: '系统', en: 'System' },
   'nav.unacked': { zh: '{n} 条未确认', en: '{n} unacknowledged' },
   'nav.overdue': { zh: '{n} 张超时', en: '{n} overdue' },
@@ -56,8 +53,7 @@ export const texts = {
   'sign.role': { zh: '岗位', en: 'Role' },
   'sign.keep': { zh: '在此计算机上保持登录', en: 'Stay signed on at this computer' },
   'sign.on': { zh: '登录', en: 'Sign on' },
-  'sign.unit': { zh: '这是处置单位的令牌，请使用收件箱。', en: "This is a unit's token: use the inbox." },
-  'sign.tounit': { zh: '打开收件箱', en: 'Open the inbox' },
+  'sign.unit': { zh: '这是处置单位的令牌。此处由城运中心使用；维保单位请打开 /m/。', en: "This is a unit's token. These pages are the operations centre's; a maintenance unit works at /m/." },
   'sign.bad': { zh: '令牌无效，请核对后重试。', en: 'The token is not known. Look at it again.' },
   'sign.none': { zh: '联系不上服务器，请检查网络。', en: 'The server gives no answer. Look at the network.' },
   'sign.need': { zh: '请填写', en: 'Please fill in' },
@@ -90,7 +86,6 @@ export const texts = {
   'help.help': { zh: '显示本帮助', en: 'Show this help' },
   'help.close': { zh: '关闭侧栏或对话框', en: 'Close a drawer or dialog' },
   'help.rows': { zh: '在列表中移动，回车打开', en: 'Move in a list, Enter opens' },
-  'help.n': { zh: '登记来电或巡查事件', en: 'File an event from a call or a patrol' },
 } as const
 
 export const t = words(texts)
