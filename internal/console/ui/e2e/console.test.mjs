@@ -32,7 +32,7 @@ async function done(d) {
   await d.context.close()
 }
 
-test('A wrong token is refused in words, a unit's is not the desk's, and the right one signs on', async () => {
+test('A wrong token is refused in words, that of a unit is not for the desk, and the right one signs on', async () => {
   const d = await openDesk(browser, { url: world.url, search: '#/system' })
   const { page } = d
   await accessible(d, 'sign-on')

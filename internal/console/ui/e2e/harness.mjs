@@ -130,7 +130,7 @@ export class World {
     this.ended = new Promise((say) => this.child.once('exit', say))
     await until('the gateway is ready', async () => {
       if (this.child.exitCode !== null) throw new Over('it ended:\n' + this.log())
-      return (await fetch(this.url + '/readyz')).ok
+      return (await fetch(this.url + '/readyz', { signal: AbortSignal.timeout(5_000) })).ok
     }).catch((err) => {
       throw new Error(err.message + '\n' + this.log())
     })
@@ -157,7 +157,7 @@ export class World {
     const headers = { Authorization: 'Bearer ' + token }
     if (body !== undefined) headers['Content-Type'] = 'application/json'
     if (key) headers['Idempotency-Key'] = key
-    const res = await fetch(this.url + '/api/v1' + path, { method, headers, body: body === undefined ? undefined : JSON.stringify(body) })
+    const res = await fetch(this.url + '/api/v1' + path, { method, headers, body: body === undefined ? undefined : JSON.stringify(body), signal: AbortSignal.timeout(60_000) })
     const text = await res.text()
     if (!res.ok) throw new Error(`${method} ${path}: ${res.status} ${text}`)
     return text ? JSON.parse(text) : undefined

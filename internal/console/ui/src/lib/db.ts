@@ -79,16 +79,14 @@ export async function changeHands(): Promise<void> {
   await erase(['session', 'settings', 'points', 'kept'])
 }
 
-/** eraseAll forgets the person and all that was theirs; language and appearance stay. */
+/** eraseAll forgets the person and all that was theirs; language and appearance, which are not here, stay. */
 export async function eraseAll(): Promise<void> {
   await erase(['session', 'settings', 'points', 'acts', 'photos', 'kept'])
 }
 
 async function erase(tables: ('session' | 'settings' | 'points' | 'acts' | 'photos' | 'kept')[]): Promise<void> {
   const d = await db()
-  const stay = await Promise.all(['lang', 'theme'].map(async (name) => [name, await d.get('settings', name)] as const))
   const tx = d.transaction(tables, 'readwrite')
   for (const name of tables) void tx.objectStore(name).clear()
-  for (const [name, value] of stay) if (value !== undefined) void tx.objectStore('settings').put(value, name)
   await tx.done
 }

@@ -1,4 +1,3 @@
-import { setSetting } from '../lib/db'
 import { setLang, type Lang } from '../lib/i18n.svelte'
 
 export type Theme = 'auto' | 'light' | 'dark'
@@ -15,10 +14,27 @@ export function setTheme(theme: Theme): void {
 
 export function chooseTheme(theme: Theme): void {
   setTheme(theme)
-  void setSetting('theme', theme)
+  remember('theme', theme)
 }
 
 export function chooseLang(lang: Lang): void {
   setLang(lang)
-  void setSetting('lang', lang)
+  remember('lang', lang)
+}
+
+/** Language and appearance are written at once, so that a page that is loaded again in the same moment has them. */
+function remember(name: 'lang' | 'theme', value: string): void {
+  try {
+    localStorage.setItem('gridgate.m.' + name, value)
+  } catch {
+    // a browser that keeps nothing: they hold until the page is closed
+  }
+}
+
+export function remembered<T extends string>(name: 'lang' | 'theme'): T | undefined {
+  try {
+    return (localStorage.getItem('gridgate.m.' + name) ?? undefined) as T | undefined
+  } catch {
+    return undefined
+  }
 }
