@@ -14,8 +14,8 @@ import (
 // for help in a fire. They are sent from memory, a few times, and nothing of it is kept.
 
 const (
-	unrecordedQueue   = 1024 // deliveries that wait; what does not fit is not sent, and said
-	unrecordedAtOnce  = 16
+	unrecordedQueue  = 1024 // deliveries that wait; what does not fit is not sent, and said
+	unrecordedAtOnce = 16
 )
 
 // unrecordedPauses lie before each attempt: STANDARDS, section 4.3, for P1.
