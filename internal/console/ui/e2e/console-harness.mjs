@@ -53,6 +53,7 @@ export async function openPlace(desk, hash) {
 
 /** accessible fails on any violation that axe finds on the screen as it is, and on a page wider than its window. */
 export async function accessible(desk, what) {
+  await desk.page.locator('h1').first().waitFor({ state: 'attached' }) // a page that is not drawn yet is not judged
   await desk.page.evaluate(axeSource)
   const found = await desk.page.evaluate(() => window.axe.run(document, { runOnly: ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa', 'best-practice'] }))
   const said = found.violations.map((v) => `${v.id}: ${v.help}\n    ${v.nodes.slice(0, 6).map((n) => n.target.join(' ') + ' ' + (n.failureSummary ?? '').replace(/\s+/g, ' ')).join('\n    ')}`)

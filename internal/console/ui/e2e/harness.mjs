@@ -245,11 +245,7 @@ export async function signOn(phone, { token = technicianToken, name = '王工' }
   await page.locator('#name').fill(name)
   await page.locator('form button.primary').click()
   await page.locator('nav a').first().waitFor()
-  await page.evaluate(async () => {
-    const reg = await navigator.serviceWorker.ready
-    if (!navigator.serviceWorker.controller) await new Promise((go) => navigator.serviceWorker.addEventListener('controllerchange', go, { once: true }))
-    return reg.active?.state
-  })
+  await page.waitForFunction(() => navigator.serviceWorker.controller !== null)
 }
 
 /** goTo opens a place in the app and waits for its heading. */
@@ -265,6 +261,7 @@ export async function queueIs(phone, { waiting = 0, refused = 0 }) {
 
 /** accessible fails on any violation that axe finds on the screen as it is. */
 export async function accessible(phone, what) {
+  await phone.page.locator('h1').first().waitFor({ state: 'attached' }) // a page that is not drawn yet is not judged
   await phone.page.evaluate(axeSource)
   const found = await phone.page.evaluate(() =>
     window.axe.run(document, { runOnly: ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa', 'best-practice'] }),
