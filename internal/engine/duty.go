@@ -89,12 +89,7 @@ func (b *batch) changeSeat(id string) *grid.Seat {
 	return change(b, b.e.seats.all, id)
 }
 
-func (b *batch) wakeDuty(key string, at time.Time) {
-	w := &b.e.seats
-	old := w.due.at[key]
-	w.due.set(key, at)
-	b.undo = append(b.undo, func() { w.due.set(key, old) })
-}
+func (b *batch) wakeDuty(key string, at time.Time) { b.wake(&b.e.seats.due, key, at) }
 
 // SignOn seats a person. Who sat there and watched gives the seat up only if it is said so. key
 // makes it idempotent.
@@ -447,24 +442,7 @@ func (b *batch) wakeUntaken(a *grid.Alarm) {
 
 // dutyClocks does what has come due, in real time: at once when overdue.
 func (b *batch) dutyClocks(wall time.Time) {
-	e := b.e
-	for n := 0; n < maxCommands; n++ {
-		key, ok := e.seats.due.due(wall)
-		if !ok {
-			return
-		}
-		b.undo = append(b.undo, func() { e.seats.due.set(key, wall) })
-		if !b.careful {
-			b.dutyClock(key, wall)
-			continue
-		}
-		m := b.mark()
-		if culprit := b.safely(func() { b.dutyClock(key, wall) }); culprit != "" {
-			b.rollback(m)
-			e.log.Error("engine failed on a seat or an untaken alarm, it is tried later", "err", culprit, "in", tryAgain)
-			b.wakeDuty(key, wall.Add(tryAgain))
-		}
-	}
+	b.comeDue(&b.e.seats.due, "a seat or an untaken alarm", wall, b.dutyClock)
 }
 
 func (b *batch) dutyClock(key string, wall time.Time) {

@@ -155,3 +155,32 @@ func (h *deadlineHeap) Pop() any {
 	*h = old[:len(old)-1]
 	return x
 }
+
+// wake sets when a key comes due; no time at all is never.
+func (b *batch) wake(of *deadlines, key string, at time.Time) {
+	old := of.at[key]
+	of.set(key, at)
+	b.undo = append(b.undo, func() { of.set(key, old) })
+}
+
+// comeDue does what has come due in real time, at once when overdue. One that panics where
+// care is taken is tried later and harms no other.
+func (b *batch) comeDue(of *deadlines, what string, wall time.Time, do func(key string, wall time.Time)) {
+	for n := 0; n < maxCommands; n++ {
+		key, ok := of.due(wall)
+		if !ok {
+			return
+		}
+		b.undo = append(b.undo, func() { of.set(key, wall) })
+		if !b.careful {
+			do(key, wall)
+			continue
+		}
+		m := b.mark()
+		if culprit := b.safely(func() { do(key, wall) }); culprit != "" {
+			b.rollback(m)
+			b.e.log.Error("engine failed on what came due, it is tried later", "of", what, "err", culprit, "in", tryAgain)
+			b.wake(of, key, wall.Add(tryAgain))
+		}
+	}
+}

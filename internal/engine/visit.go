@@ -44,12 +44,7 @@ func (b *batch) changeVisit(id string) *grid.Visit {
 	return change(b, b.e.visits.all, id)
 }
 
-func (b *batch) wakeVisit(key string, at time.Time) {
-	v := &b.e.visits
-	old := v.due.at[key]
-	v.due.set(key, at)
-	b.undo = append(b.undo, func() { v.due.set(key, old) })
-}
+func (b *batch) wakeVisit(key string, at time.Time) { b.wake(&b.e.visits.due, key, at) }
 
 // visit finds a visit, decided ones too.
 func (b *batch) visit(id string) (grid.Visit, error) {
@@ -584,24 +579,7 @@ func sameQuestion(a, b *grid.VisitQuestion) bool {
 
 // visitClocks judges again what has come due.
 func (b *batch) visitClocks(wall time.Time) {
-	e := b.e
-	for n := 0; n < maxCommands; n++ {
-		key, ok := e.visits.due.due(wall)
-		if !ok {
-			return
-		}
-		b.undo = append(b.undo, func() { e.visits.due.set(key, wall) })
-		if !b.careful {
-			b.visitClock(key, wall)
-			continue
-		}
-		m := b.mark()
-		if culprit := b.safely(func() { b.visitClock(key, wall) }); culprit != "" {
-			b.rollback(m)
-			e.log.Error("engine failed on the clock of a visit, it is tried later", "err", culprit, "in", tryAgain)
-			b.wakeVisit(key, wall.Add(tryAgain))
-		}
-	}
+	b.comeDue(&b.e.visits.due, "the clock of a visit", wall, b.visitClock)
 }
 
 func (b *batch) visitClock(key string, wall time.Time) {

@@ -47,12 +47,7 @@ func (b *batch) changeWindow(id string) *grid.Window {
 	return change(b, b.e.windows.all, id)
 }
 
-func (b *batch) wakeWindow(key string, at time.Time) {
-	w := &b.e.windows
-	old := w.due.at[key]
-	w.due.set(key, at)
-	b.undo = append(b.undo, func() { w.due.set(key, old) })
-}
+func (b *batch) wakeWindow(key string, at time.Time) { b.wake(&b.e.windows.due, key, at) }
 
 // OpenWindow opens a window. The same ID again gives what has become of it.
 func (e *Engine) OpenWindow(ctx context.Context, w grid.Window) (grid.Window, error) {
@@ -307,24 +302,7 @@ func (b *batch) auditWindow(action string, w *grid.Window, by grid.Actor, reason
 
 // windowClocks ends what has come due: windows, questions, lines of a script, the posture.
 func (b *batch) windowClocks(wall time.Time) {
-	e := b.e
-	for n := 0; n < maxCommands; n++ {
-		key, ok := e.windows.due.due(wall)
-		if !ok {
-			return
-		}
-		b.undo = append(b.undo, func() { e.windows.due.set(key, wall) })
-		if !b.careful {
-			b.windowClock(key, wall)
-			continue
-		}
-		m := b.mark()
-		if culprit := b.safely(func() { b.windowClock(key, wall) }); culprit != "" {
-			b.rollback(m)
-			e.log.Error("engine failed on the end of a window, it is tried later", "err", culprit, "in", tryAgain)
-			b.wakeWindow(key, wall.Add(tryAgain))
-		}
-	}
+	b.comeDue(&b.e.windows.due, "the end of a window", wall, b.windowClock)
 }
 
 func (b *batch) windowClock(key string, wall time.Time) {
