@@ -5,5 +5,6 @@ export const nav = [
   { id: 'tickets', key: 't' },
   { id: 'points', key: 'p' },
   { id: 'devices', key: 'd' },
+  { id: 'duty', key: 'o' },
   { id: 'system', key: 'y' },
 ] as const

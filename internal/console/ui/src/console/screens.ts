@@ -19,6 +19,7 @@ const screens: Record<string, Load> = {
   'devices/frames': () => import('./devices/Frames.svelte'),
   'devices/profiles': () => import('./devices/Profiles.svelte'),
   'devices/imports': () => import('./devices/Imports.svelte'),
+  duty: () => import('./duty/Duty.svelte'),
   system: () => import('./system/System.svelte'),
 }
 

@@ -12,6 +12,7 @@ export const texts = {
   'nav.tickets': { zh: '工单', en: 'Tickets' },
   'nav.points': { zh: '点位', en: 'Points' },
   'nav.devices': { zh: '设备', en: 'Devices' },
+  'nav.duty': { zh: '值守', en: 'Duty' },
   'nav.system': { zh: '系统', en: 'System' },
   'nav.unacked': { zh: '{n} 条未确认', en: '{n} unacknowledged' },
   'nav.overdue': { zh: '{n} 张超时', en: '{n} overdue' },

@@ -1,0 +1,9 @@
+import type { Both } from '../../lib/words.svelte'
+
+/** The places of the duty desk, in the order of their tabs. Each is `#/` and its place. */
+export const tabs: { place: string; label: Both }[] = [
+  { place: 'duty', label: { zh: '席位', en: 'Seats' } },
+  { place: 'duty/roster', label: { zh: '排班', en: 'Roster' } },
+  { place: 'duty/handover', label: { zh: '交接班', en: 'Handover' } },
+  { place: 'duty/sheets', label: { zh: '纸质值守表', en: 'Paper sheets' } },
+]
