@@ -33,6 +33,8 @@ type Duty interface {
 	SignHandover(ctx context.Context, id, part string, by grid.Actor, note string) (grid.Handover, error)
 
 	DutySheet(ctx context.Context, street, building string) (*duty.Sheet, error)
+
+	DutyDesk
 }
 
 // SeatView is a seat with its name, and how often it wants to be heard.

@@ -36,6 +36,7 @@ func (s *Server) routes(api huma.API) {
 	s.ticketRoutes(api)
 	s.peopleRoutes(api)
 	s.dutyRoutes(api)
+	s.dutyDeskRoutes(api)
 	s.evidenceRoutes(api)
 	s.taskRoutes(api)
 	s.roundRoutes(api)

@@ -206,6 +206,8 @@ func (g *Gateway) nights() ([]string, error) {
 // nightlySheet writes the sheets of a night: one of each street, into a folder that takes its name
 // when it is whole. Then the oldest nights go.
 func (g *Gateway) nightlySheet(ctx context.Context, now time.Time) error {
+	g.nightly.Lock()
+	defer g.nightly.Unlock()
 	streets, err := duty.Streets(ctx, g.store)
 	if err != nil {
 		return err
@@ -238,10 +240,6 @@ func (g *Gateway) nightlySheet(ctx context.Context, now time.Time) error {
 }
 
 func (g *Gateway) writeSheet(ctx context.Context, dir, street string, now time.Time) error {
-	name := "street-" + street
-	if street == "" {
-		name = "no-street"
-	}
 	sheet, err := duty.NewSheet(ctx, g.store, street, "", 0, now)
 	if err != nil {
 		return err
@@ -250,7 +248,7 @@ func (g *Gateway) writeSheet(ctx context.Context, dir, street string, now time.T
 	if err != nil {
 		return err
 	}
-	if err := os.WriteFile(filepath.Join(dir, filepath.Base(name)+".pdf"), file, 0o600); err != nil {
+	if err := os.WriteFile(filepath.Join(dir, filepath.Base(sheetFile(street))), file, 0o600); err != nil {
 		return fmt.Errorf("duty sheet: %w", err)
 	}
 	return nil

@@ -82,6 +82,7 @@ type Gateway struct {
 	font          *pdf.Font
 	figures       *figures.Rules
 	duty          *duty.Rules
+	nightly       sync.Mutex    // held while sheets of a night are written
 	boards        chan struct{} // as many as may be worked out at a time
 	alarmRules    *alarm.Rules
 	files         *evidence.Files
