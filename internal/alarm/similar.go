@@ -43,8 +43,8 @@ func Similar(c Case, open []Case) []grid.Suggestion {
 		if o.Ticket == c.Ticket || o.Live != c.Live {
 			continue
 		}
-		if score, why := alike(&c, o); score > 0 {
-			out = append(out, grid.Suggestion{Ticket: o.Ticket, Type: o.Type, Place: o.Place, Opened: o.Opened, Score: score, Reason: why})
+		if l := alike(&c, o); l.score > 0 {
+			out = append(out, grid.Suggestion{Ticket: o.Ticket, Type: o.Type, Place: o.Place, Opened: o.Opened, Score: l.score, Reason: l.reason, Why: l.why, Metres: l.metres})
 		}
 	}
 	slices.SortFunc(out, func(a, b grid.Suggestion) int {
@@ -53,31 +53,39 @@ func Similar(c Case, open []Case) []grid.Suggestion {
 	return out[:min(len(out), maxSuggestions)]
 }
 
-// alike scores two cases: 0 says that nothing speaks for it.
-func alike(c, o *Case) (score int, why string) {
+// likeness is what speaks for it that two cases are one.
+type likeness struct {
+	score  int // 0: nothing
+	why    string
+	reason string
+	metres int
+}
+
+// alike scores two cases.
+func alike(c, o *Case) likeness {
 	apart := c.Opened.Sub(o.Opened).Abs()
 	soon := apart <= SimilarWithin
 	when := fmt.Sprintf("%s apart", apart.Round(time.Minute))
 	switch {
 	case c.Point != "" && c.Point == o.Point && c.Type == o.Type:
-		return 95, "same point and same event"
+		return likeness{score: 95, why: "point", reason: "same point and same event"}
 	case c.Point != "" && c.Point == o.Point:
-		return 60, fmt.Sprintf("same point, but %s", o.Type)
+		return likeness{score: 60, why: "other_event", reason: fmt.Sprintf("same point, but %s", o.Type)}
 	case c.Type != o.Type || !soon:
-		return 0, ""
+		return likeness{}
 	case c.Building != "" && c.Building == o.Building:
-		return 85, "same event in the same building, " + when
+		return likeness{score: 85, why: "building", reason: "same event in the same building, " + when}
 	}
 	if m, known := apartMetres(c, o); known {
 		if m > similarMetres {
-			return 0, "" // where both are known to the metre, the cell says less
+			return likeness{} // where both are known to the metre, the cell says less
 		}
-		return 90 - int(m*30/similarMetres), fmt.Sprintf("same event %.0f m away, %s", m, when)
+		return likeness{score: 90 - int(m*30/similarMetres), why: "distance", reason: fmt.Sprintf("same event %.0f m away, %s", m, when), metres: int(math.Round(m))}
 	}
 	if c.Cell != "" && c.Cell == o.Cell {
-		return 50, "same event in the same cell, " + when
+		return likeness{score: 50, why: "cell", reason: "same event in the same cell, " + when}
 	}
-	return 0, ""
+	return likeness{}
 }
 
 func apartMetres(a, b *Case) (float64, bool) {

@@ -20,6 +20,7 @@ type Filer interface {
 	FileHazard(ctx context.Context, f grid.HazardFiling) (grid.HazardFiled, error)
 	MoveHazard(ctx context.Context, m grid.HazardMove) (grid.Hazard, error)
 	Similar(ctx context.Context, ticket string) ([]grid.Suggestion, error)
+	Reporter
 }
 
 // Hazards is where hazards are read.
@@ -39,6 +40,7 @@ func (s *Server) filingRoutes(api huma.API) {
 		"duplicates are open tickets that may be about the same: nothing is merged unless somebody does (POST /tickets/{id}/moves, merge)."
 	file.DefaultStatus = http.StatusCreated
 	route(s, api, adminOnly, answerWithin, file, s.fileEvent)
+	s.reportableRoutes(api)
 	route(s, api, adminOnly, answerWithin, get("/tickets/{id}/similar", "list-similar", "tickets", "Open tickets that may be about the same, best first"), s.similar)
 
 	list(s, api, unitsToo, get("/hazards", "list-hazards", "hazards", "Hazards, newest first; state open, ended or overdue stands for all such, type is the level; a unit sees its own"), s.Hazards.ListHazards)
@@ -85,6 +87,7 @@ type NewFiling struct {
 // NewEvent is an event as a person reports it.
 type NewEvent struct {
 	Type grid.EventType `json:"type" doc:"One of the events of the rules that people can see, for example manhole.open."`
+	Into string         `json:"into,omitempty" doc:"An open ticket that is about the same: the report is filed and merged into it at once, or refused."`
 	NewFiling
 }
 
@@ -135,6 +138,10 @@ func (s *Server) fileEvent(ctx context.Context, by grid.Actor, in *body[NewEvent
 	}
 	f.Type = in.Body.Type
 	s.findCell(&f)
+	if in.Body.Into != "" {
+		out, err := s.Filer.FileInto(ctx, f, in.Body.Into)
+		return &body[grid.Filed]{out}, err
+	}
 	out, err := s.Filer.FileEvent(ctx, f)
 	return &body[grid.Filed]{out}, err
 }

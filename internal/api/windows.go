@@ -51,6 +51,8 @@ func (s *Server) windowRoutes(api huma.API) {
 	op.Description = "A window over smoke points ends when its session was silent for two minutes: the technician's app calls this every 30 s."
 	route(s, api, techniciansToo, answerWithin, op, s.touchWindow)
 	route(s, api, techniciansToo, answerWithin, get("/windows/{id}/questions", "list-window-questions", "windows", "The alarms for which a window asks now"), s.windowQuestions)
+	route(s, api, techniciansToo, answerWithin, get("/windows/{id}/alarms", "list-window-alarms", "windows", "The alarms that a window covers or has covered, newest first: what was asked, what was answered"), s.coveredAlarms)
+	route(s, api, adminOnly, answerWithin, get("/postures/effects", "list-posture-effects", "postures", "What each posture changes, from the rules"), s.postureEffects)
 	route(s, api, unitsToo, answerWithin, post("/permits/{id}/answer", "answer-permit", "permits", "Say for all open covers of a permit whether they are guarded"), s.answerPermit)
 	op = post("/alarms/{id}/answer", "answer-alarm", "alarms", "Answer the question that a window asks of an alarm")
 	op.Description = "Yes: it is the technician's test, or the open cover is guarded. No dispatches at once, and so does no answer in time."

@@ -25,6 +25,7 @@ import (
 
 	"gridgate/internal/alarm"
 	"gridgate/internal/calendar"
+	"gridgate/internal/clock"
 	"gridgate/internal/commission"
 	"gridgate/internal/contractor"
 	"gridgate/internal/duty"
@@ -73,6 +74,7 @@ type Store interface {
 	HazardsAt(ctx context.Context, point, kind string, since time.Time) ([]grid.Hazard, error)
 	OpenHazards(ctx context.Context) ([]grid.Hazard, error)
 	CasesNear(ctx context.Context, ticket string, within time.Duration) (own state.Case, near []state.Case, err error)
+	CasesLike(ctx context.Context, own state.Case, district string, within time.Duration) ([]state.Case, error)
 	Incident(ctx context.Context, id string) (grid.Incident, error)
 	File(ctx context.Context, id string) (grid.EvidenceFile, error)
 	FalseAlarms(ctx context.Context, point string, typ grid.EventType, since time.Time, but string) (int, error)
@@ -181,17 +183,19 @@ type Config struct {
 	// answered; without any: a device was taken out. It must not block.
 	CredentialsChanged func(changed []grid.Credential)
 
-	Decoders        int           // per lane; 0: the number of processors
-	CheckpointEvery time.Duration // 0: 5 s
-	QuarantineRows  int64         // 0: 100,000
-	QuarantineBytes int64         // 0: 1 GiB
-	ConfigVersion   string        // of rules, tickets and profiles: kept with the evidence
-	GapRoom         int64         // a gap is filled while the InfluxDB queue is shorter than this; 0: 64 MiB
-	SeriesLost      bool          // part of the InfluxDB queue is gone: the points of all that the journal keeps are made anew
-	Home            grid.Scope    // of what has no place: the district
-	Guard           Guard         // ends a roll-out that reads worse
-	SessionSilent   time.Duration // a technician's session that is silent for so long is gone; 0: 2 min
-	Now             func() time.Time
+	Decoders        int                    // per lane; 0: the number of processors
+	CheckpointEvery time.Duration          // 0: 5 s
+	QuarantineRows  int64                  // 0: 100,000
+	QuarantineBytes int64                  // 0: 1 GiB
+	ConfigVersion   string                 // of rules, tickets and profiles: kept with the evidence
+	GapRoom         int64                  // a gap is filled while the InfluxDB queue is shorter than this; 0: 64 MiB
+	SeriesLost      bool                   // part of the InfluxDB queue is gone: the points of all that the journal keeps are made anew
+	Home            grid.Scope             // of what has no place: the district
+	Guard           Guard                  // ends a roll-out that reads worse
+	Admit           func(*grid.Unit) error // what else a unit must be to be registered; nil: nothing
+	SessionSilent   time.Duration          // a technician's session that is silent for so long is gone; 0: 2 min
+	Clock           *clock.Clock           // the city's; nil is the machine's
+	Now             func() time.Time       // nil: Clock's
 	Log             *slog.Logger
 }
 
@@ -322,7 +326,7 @@ func New(c Config) (*Engine, error) {
 		c.Log = slog.New(slog.DiscardHandler)
 	}
 	if c.Now == nil {
-		c.Now = time.Now
+		c.Now = c.Clock.Now
 	}
 	if c.Decoders <= 0 {
 		c.Decoders = runtime.GOMAXPROCS(0)

@@ -59,4 +59,6 @@ type Suggestion struct {
 	Opened time.Time `json:"opened"`
 	Score  int       `json:"score"`  // 1 to 100
 	Reason string    `json:"reason"` // in words
+	Why    string    `json:"why"`    // point, other_event, building, distance or cell
+	Metres int       `json:"metres,omitempty"`
 }

@@ -32,20 +32,7 @@ const mostCases = 1000
 // CasesNear gives a ticket as a case, and the open ones that may be about the same: of its
 // event in its district, opened within so long of it, the newest first; and all of its point.
 func (s *Store) CasesNear(ctx context.Context, ticket string, within time.Duration) (own Case, near []Case, err error) {
-	seen := map[string]bool{}
-	read := func(conn driver.Conn, to *[]Case, rest string, vals ...driver.Value) error {
-		return each(ctx, conn, caseSelect+rest, vals, func(r *row) error {
-			c := Case{
-				Ticket: r.text(), Type: r.text(), Point: r.text(), Cell: r.text(), Place: r.text(), Building: r.text(),
-				Opened: r.time(), Mode: grid.Mode(r.text()), Lon: r.real(), Lat: r.real(),
-			}
-			if !seen[c.Ticket] {
-				seen[c.Ticket] = true
-				*to = append(*to, c)
-			}
-			return r.err
-		})
-	}
+	read := caseReader(ctx)
 	err = s.reader(ctx, func(conn driver.Conn) error {
 		return snapshot(ctx, conn, func() error {
 			var first []Case
@@ -65,4 +52,39 @@ func (s *Store) CasesNear(ctx context.Context, ticket string, within time.Durati
 		})
 	})
 	return own, near, err
+}
+
+// caseReader reads cases, each ticket once.
+func caseReader(ctx context.Context) func(conn driver.Conn, to *[]Case, rest string, vals ...driver.Value) error {
+	seen := map[string]bool{}
+	return func(conn driver.Conn, to *[]Case, rest string, vals ...driver.Value) error {
+		return each(ctx, conn, caseSelect+rest, vals, func(r *row) error {
+			c := Case{
+				Ticket: r.text(), Type: r.text(), Point: r.text(), Cell: r.text(), Place: r.text(), Building: r.text(),
+				Opened: r.time(), Mode: grid.Mode(r.text()), Lon: r.real(), Lat: r.real(),
+			}
+			if !seen[c.Ticket] {
+				seen[c.Ticket] = true
+				*to = append(*to, c)
+			}
+			return r.err
+		})
+	}
+}
+
+// CasesLike gives the open tickets that may be about the same as what is not filed yet: of
+// its event in the district, and all of its point.
+func (s *Store) CasesLike(ctx context.Context, own Case, district string, within time.Duration) (near []Case, err error) {
+	read := caseReader(ctx)
+	err = s.reader(ctx, func(conn driver.Conn) error {
+		return snapshot(ctx, conn, func() error {
+			err := read(conn, &near, "WHERE t.ended = 0 AND t.type = ? AND t.district = ? AND t.opened BETWEEN ? AND ? ORDER BY t.opened DESC, t.id DESC LIMIT ?",
+				own.Type, district, nanos(own.Opened.Add(-within)), nanos(own.Opened.Add(within)), int64(mostCases))
+			if err == nil && own.Point != "" {
+				err = read(conn, &near, "WHERE t.ended = 0 AND t.point = ? ORDER BY t.opened DESC, t.id DESC LIMIT ?", own.Point, int64(mostCases))
+			}
+			return err
+		})
+	})
+	return near, err
 }
