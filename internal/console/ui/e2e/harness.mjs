@@ -214,8 +214,10 @@ export class Line {
   }
 }
 
+// As Chromium is on a computer without a graphics card: WebGL by SwiftShader, and the page put
+// together by the processor. Through SwiftShader each picture of a full window would take 50 ms.
 const flags = [
-  '--no-sandbox', '--disable-dev-shm-usage', '--use-gl=angle', '--use-angle=swiftshader', '--enable-unsafe-swiftshader', '--disable-background-networking',
+  '--no-sandbox', '--disable-dev-shm-usage', '--use-gl=angle', '--use-angle=swiftshader', '--enable-unsafe-swiftshader', '--disable-gpu-compositing', '--disable-background-networking',
 ]
 
 /** browser opens Chromium; video is a picture's path that its fake camera shows. */

@@ -1,0 +1,33 @@
+// How busy the machine is while something is measured: a figure without it says little.
+import { cpus, loadavg } from 'node:os'
+
+const total = () => cpus().reduce((sum, c) => sum + Object.values(c.times).reduce((a, b) => a + b, 0), 0)
+const idle = () => cpus().reduce((sum, c) => sum + c.times.idle, 0)
+
+/** machine says in words what the figures were measured on. */
+export const machine = () => `${cpus().length} cores, load ${loadavg()[0].toFixed(1)}, software rendering`
+
+/** busy begins to measure how much of the machine is used; what it gives says it in per cent. */
+export function busy() {
+  const [t, i] = [total(), idle()]
+  return () => Math.round(100 * (1 - (idle() - i) / Math.max(1, total() - t)))
+}
+
+export const middle = (list) => list.toSorted((a, b) => a - b)[Math.floor(list.length / 2)]
+export const part = (list, p) => list.toSorted((a, b) => a - b)[Math.min(list.length - 1, Math.floor(list.length * p))]
+
+/** Judge prints figures beside what was wanted, and remembers what fell short. */
+export class Judge {
+  short = []
+
+  say(what, value, wanted, unit = 'ms') {
+    const good = wanted === undefined || value < wanted
+    if (!good) this.short.push(what)
+    console.log(`  ${good ? ' ' : '!'} ${what}: ${Math.round(value * 10) / 10} ${unit}${wanted === undefined ? '' : `, wanted < ${wanted}`}`)
+  }
+
+  end() {
+    if (this.short.length > 0) console.log(`short of what was wanted: ${this.short.join('; ')}`)
+    process.exitCode = this.short.length > 0 ? 1 : 0
+  }
+}
