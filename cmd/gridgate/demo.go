@@ -142,6 +142,7 @@ func (d *demo) prepare() (cfg gateway.Config, password string, err error) {
 	cfg.Registry = []string{filepath.Join(data, "registry.yaml")}
 	cfg.Dispatch.AllowCIDRs = []string{"127.0.0.0/8"}
 	cfg.DemoDistrict = true
+	cfg.Simulation.Allowed = true
 	password = rand.Text()
 	cfg.Broker.Users = []gateway.BrokerUser{{Name: "demo", Password: password}}
 	return cfg, password, cfg.Validate()

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"net/http"
 	"path/filepath"
+	"time"
 
 	"github.com/danielgtaylor/huma/v2"
 
@@ -16,6 +17,23 @@ import (
 type Readiness struct {
 	Ready bool              `json:"ready"`
 	Parts map[string]string `json:"parts"` // "ok", or what is wrong
+
+	Simulation Simulation `json:"simulation"`
+}
+
+// Simulation is whether simulators may drive this gateway, and the time of its city, which runs
+// speed times as fast as the machine's.
+type Simulation struct {
+	Allowed bool      `json:"allowed"`
+	Speed   float64   `json:"speed"`
+	Now     time.Time `json:"now"`
+}
+
+func (s *Server) simulated() Simulation {
+	if s.Simulation == nil {
+		return Simulation{Speed: 1, Now: s.Now().UTC()}
+	}
+	return s.Simulation()
 }
 
 func (s *Server) ready(w http.ResponseWriter, r *http.Request) {
@@ -31,7 +49,7 @@ func (s *Server) ready(w http.ResponseWriter, r *http.Request) {
 
 // readiness asks every part how it is.
 func (s *Server) readiness(ctx context.Context) Readiness {
-	out := Readiness{Ready: true, Parts: map[string]string{}}
+	out := Readiness{Ready: true, Parts: map[string]string{}, Simulation: s.simulated()}
 	if s.Ready == nil {
 		return out
 	}

@@ -101,6 +101,8 @@ type Deps struct {
 	// System is how the gateway itself is, Effective its configuration in force. Optional.
 	System    func() System
 	Effective func() (map[string]any, error)
+	// Simulation is whether simulators may drive this gateway; nil: they may not.
+	Simulation func() Simulation
 	// Codes reads what is scanned; nil reads the standards alone. Font draws labels; nil: the reader's
 	// own. GuessLabel says which profiles may fit an identity and what a label calls its model. Optional.
 	Codes      *label.Reader

@@ -29,6 +29,8 @@ type System struct {
 	Influx  *SystemInflux     `json:"influx,omitempty"` // absent: readings are not stored
 	Process SystemProcess     `json:"process"`
 
+	Simulation Simulation `json:"simulation"`
+
 	LostUnackable int64 `json:"lost_unackable"` // frames of wires without an acknowledgement that were given up
 	Unjournalled  int64 `json:"unjournalled"`   // smoke alarms told from memory
 }
@@ -93,7 +95,7 @@ func (s *Server) systemRoutes(api huma.API) {
 		out := s.System()
 		out.Version, out.Now = s.Version, s.Now().UTC()
 		ready := s.readiness(ctx)
-		out.Ready, out.Parts = ready.Ready, ready.Parts
+		out.Ready, out.Parts, out.Simulation = ready.Ready, ready.Parts, ready.Simulation
 		return &body[System]{out}, nil
 	})
 	route(s, api, adminOnly, answerWithin, get("/system/config", "get-config", "admin", "The configuration in force, defaults included, without what is secret"), func(context.Context, grid.Actor, *struct{}) (*body[map[string]any], error) {

@@ -88,7 +88,7 @@ func New(cfg Config, log *slog.Logger) *Broker {
 	b.wire = intake.Wire{
 		Transport: "mqtt", Source: cfg.Name, MaxPayload: cfg.MaxPayload, Identify: cfg.Identify, Remember: cfg.Remember, Ask: b.ask, Now: cfg.Now,
 	}
-	b.tally.Log = b.log
+	b.tally.Log, b.tally.Now = b.log, cfg.Now
 	b.began.Store(cfg.Now().UnixNano())
 	if len(cfg.Users) == 0 && !cfg.Anonymous {
 		b.token = rand.Text()
@@ -251,7 +251,7 @@ func (b *Broker) forward(pk *packets.Packet) {
 func (b *Broker) ask(topic string, payload []byte) {
 	select {
 	case b.outgoing <- &packets.Packet{
-		FixedHeader: packets.FixedHeader{Type: packets.Publish}, TopicName: topic, Payload: payload, ProtocolVersion: 4, Created: b.cfg.Now().Unix(),
+		FixedHeader: packets.FixedHeader{Type: packets.Publish}, TopicName: topic, Payload: payload, ProtocolVersion: 4, Created: time.Now().Unix(),
 	}:
 	default:
 	}

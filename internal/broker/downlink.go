@@ -183,7 +183,7 @@ func (b *Broker) hand(ctx context.Context, to []hearer, topic string, payload []
 func (b *Broker) give(ctx context.Context, h hearer, topic string, payload []byte) error {
 	pk := packets.Packet{
 		FixedHeader: packets.FixedHeader{Type: packets.Publish, Qos: h.qos},
-		TopicName:   topic, Payload: payload, ProtocolVersion: h.cl.Properties.ProtocolVersion, Created: b.cfg.Now().Unix(),
+		TopicName:   topic, Payload: payload, ProtocolVersion: h.cl.Properties.ProtocolVersion, Created: time.Now().Unix(),
 	}
 	for _, n := range h.sub.Identifiers {
 		pk.Properties.SubscriptionIdentifier = append(pk.Properties.SubscriptionIdentifier, n)

@@ -37,7 +37,8 @@ type Config struct {
 	Credentials Credentials // of the registry; nil: the file of keys alone
 
 	Identify intake.Identify  // must be set
-	Now      func() time.Time // default time.Now
+	Now      func() time.Time // of the wire: repeats, blocks, idle peers; default time.Now
+	City     func() time.Time // when a frame came, and of registrations; default Now
 }
 
 // DTLS is the secured listener.
@@ -89,6 +90,9 @@ func (c Config) withDefaults() Config {
 	number(&c.DTLS.MaxHandshakes, 512)
 	if c.Now == nil {
 		c.Now = time.Now
+	}
+	if c.City == nil {
+		c.City = c.Now
 	}
 	return c
 }

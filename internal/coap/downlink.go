@@ -119,7 +119,7 @@ func (t *Transport) plain(id grid.Identity, p *peer) *registration {
 	p.mu.Lock()
 	control := p.control
 	p.mu.Unlock()
-	return &registration{identity: id, listener: p.on.kind, peer: p, control: control, heard: t.cfg.Now().UTC(), observed: make(map[string]*observation), refused: make(map[string]bool)}
+	return &registration{identity: id, listener: p.on.kind, peer: p, control: control, heard: t.cfg.City().UTC(), observed: make(map[string]*observation), refused: make(map[string]bool)}
 }
 
 // has reports whether a device has an instance of an object.

@@ -10,7 +10,7 @@ import (
 
 // Links are the listeners in the health view.
 func (t *Transport) Links() []grid.LinkHealth {
-	now := t.cfg.Now()
+	now := t.cfg.City()
 	general := t.tally.Counts()
 	out := make([]grid.LinkHealth, len(t.listeners))
 	for i, l := range t.listeners {
@@ -44,7 +44,7 @@ func (t *Transport) Links() []grid.LinkHealth {
 // Peers are the peers of a listener that are remembered, those heard last first, and the
 // devices that have registered by LwM2M and spoke by it last; link "" is every listener.
 func (t *Transport) Peers(link string) []grid.LinkHealth {
-	now := t.cfg.Now()
+	now := t.cfg.City()
 	var out []grid.LinkHealth
 	for _, l := range t.listeners {
 		if link != "" && link != "coap."+l.kind {
@@ -62,7 +62,7 @@ func (t *Transport) Peers(link string) []grid.LinkHealth {
 func (s *lwm2m) peers(link string) []grid.LinkHealth {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	now := s.t.cfg.Now()
+	now := s.t.cfg.City()
 	var out []grid.LinkHealth
 	for _, reg := range s.byName {
 		listener := reg.listener
@@ -128,5 +128,5 @@ func (p *peer) health(now time.Time) grid.LinkHealth {
 func (l *listener) faulted(err error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.fault, l.faultAt = err.Error(), l.t.cfg.Now().UTC()
+	l.fault, l.faultAt = err.Error(), l.t.cfg.City().UTC()
 }

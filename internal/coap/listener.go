@@ -59,7 +59,7 @@ type listener struct {
 }
 
 func newListener(t *Transport, kind, addr string, open func(string) (server, error)) *listener {
-	l := &listener{t: t, kind: kind, addr: addr, open: open, idle: t.cfg.Idle, since: t.cfg.Now().UTC()}
+	l := &listener{t: t, kind: kind, addr: addr, open: open, idle: t.cfg.Idle, since: t.cfg.City().UTC()}
 	if kind == "dtls" {
 		l.idle = t.cfg.DTLS.Idle
 	}
@@ -73,7 +73,7 @@ func (l *listener) openNow() error {
 	}
 	l.server = s
 	l.mu.Lock()
-	l.up, l.since, l.bound = true, l.t.cfg.Now().UTC(), s.addr().String()
+	l.up, l.since, l.bound = true, l.t.cfg.City().UTC(), s.addr().String()
 	l.mu.Unlock()
 	l.t.log.Info("coap listens", "in", l.kind+" "+s.addr().String())
 	return nil
@@ -106,7 +106,7 @@ func (l *listener) run(ctx context.Context) {
 
 func (l *listener) down(ctx context.Context, err error) {
 	l.mu.Lock()
-	l.up, l.since = false, l.t.cfg.Now().UTC()
+	l.up, l.since = false, l.t.cfg.City().UTC()
 	for l.peers.Len() > 0 {
 		l.remove(l.peers.Front().Value.(*peer))
 	}
@@ -127,7 +127,7 @@ func (l *listener) status() ListenerStatus {
 // join lets a peer in; when there are too many the one longest idle goes.
 func (l *listener) join(p *peer) {
 	now := l.t.cfg.Now()
-	p.t, p.on, p.since, p.heard, p.self = l.t, l, now.UTC(), now, weak.Make(p)
+	p.t, p.on, p.since, p.heard, p.self = l.t, l, l.t.cfg.City().UTC(), now, weak.Make(p)
 	var goes *peer
 	l.mu.Lock()
 	p.place = l.peers.PushFront(p)

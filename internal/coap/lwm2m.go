@@ -230,7 +230,7 @@ func (s *lwm2m) register(x *exchange, r *request) *reply {
 	if bad != nil {
 		return bad
 	}
-	now := s.t.cfg.Now()
+	now := s.t.cfg.City()
 	reg := &registration{
 		endpoint: terms.endpoint, identity: id, place: randomText(8), lifetime: terms.lifetime, version: terms.version, queue: terms.queue,
 		objects: list, since: now.UTC(), heard: now.UTC(), listener: x.p.on.kind, peer: x.p, control: x.control,
@@ -391,7 +391,7 @@ func (s *lwm2m) speaks(reg *registration, x *exchange, answers *asked) {
 			s.finish(a, s.unanswered(a, "it has come back by another address before it answered"))
 		}
 	}
-	reg.listener, reg.peer, reg.control, reg.heard, reg.asleep = p.on.kind, p, x.control, s.t.cfg.Now().UTC(), false
+	reg.listener, reg.peer, reg.control, reg.heard, reg.asleep = p.on.kind, p, x.control, s.t.cfg.City().UTC(), false
 }
 
 // unobserve forgets what is observed; plan asks for it anew. It wants s.mu.
@@ -443,7 +443,7 @@ func (s *lwm2m) run() {
 		s.repeat(now)
 		if now.Sub(swept) > sweepEvery {
 			swept = now
-			s.expire(now)
+			s.expire(s.t.cfg.City())
 		}
 		if now.Sub(saved) > saveEvery {
 			saved = now

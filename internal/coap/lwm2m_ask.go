@@ -158,7 +158,7 @@ func (s *lwm2m) insert(reg *registration, at int, path string, observe bool, ord
 func (s *lwm2m) pump(reg *registration) {
 	s.mu.Lock()
 	now := s.t.cfg.Now()
-	if !reg.listens(now) || len(reg.asks) == 0 || reg.asks[0].sent > 0 {
+	if !reg.listens(s.t.cfg.City()) || len(reg.asks) == 0 || reg.asks[0].sent > 0 {
 		s.mu.Unlock()
 		return
 	}

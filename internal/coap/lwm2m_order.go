@@ -134,7 +134,7 @@ func (s *lwm2m) deaf(a *asked) string {
 	defer s.mu.Unlock()
 	reg, now := a.obs.reg, s.t.cfg.Now()
 	switch {
-	case a.order.sent || len(a.order.done) > 0 || reg.listens(now) || now.Sub(reg.stirs) < s.t.cfg.Wake:
+	case a.order.sent || len(a.order.done) > 0 || reg.listens(s.t.cfg.City()) || now.Sub(reg.stirs) < s.t.cfg.Wake:
 		return ""
 	case reg.peer == nil:
 		return "it has not spoken since the gateway started; it is told when it does"

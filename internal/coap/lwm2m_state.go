@@ -75,7 +75,7 @@ func (s *lwm2m) restore(r *savedRegistration) {
 	}
 	reg := &registration{
 		endpoint: r.Endpoint, identity: r.Identity, place: r.Place, lifetime: r.Lifetime, version: r.LwM2M, queue: r.Queue,
-		since: r.Since, heard: s.t.cfg.Now().UTC(), read: r.Read, listener: r.Listener,
+		since: r.Since, heard: s.t.cfg.City().UTC(), read: r.Read, listener: r.Listener,
 		observed: make(map[string]*observation), refused: make(map[string]bool),
 	}
 	reg.objects.root = r.Root

@@ -99,7 +99,7 @@ func (p *peer) allow(now time.Time, cost float64) bool {
 func (p *peer) answer(x *exchange, r *reply) error {
 	if r.code >= codes.BadRequest {
 		p.mu.Lock()
-		p.fault, p.faultAt = r.text, p.t.cfg.Now().UTC()
+		p.fault, p.faultAt = r.text, p.t.cfg.City().UTC()
 		p.mu.Unlock()
 	}
 	if x.heard && (r.code != codes.Empty || !x.con) {

@@ -93,8 +93,8 @@ func New(cfg Config, log *slog.Logger) *Transport {
 		cfg: cfg, log: log.With("transport", cfg.Name),
 		exchanges: newExchanges(maxExchanges), seed: maphash.MakeSeed(), ready: make(chan struct{}),
 	}
-	t.wire = intake.Wire{Transport: "coap", Source: cfg.Name, MaxPayload: cfg.MaxPayload, Identify: cfg.Identify, Now: cfg.Now}
-	t.tally.Log = t.log
+	t.wire = intake.Wire{Transport: "coap", Source: cfg.Name, MaxPayload: cfg.MaxPayload, Identify: cfg.Identify, Now: cfg.City}
+	t.tally.Log, t.tally.Now = t.log, cfg.City
 	t.keys.init(cfg)
 	t.resources = map[string]resource{"up": t.up, ".well-known": t.wellKnown}
 	t.lwm2m = newLwM2M(t)

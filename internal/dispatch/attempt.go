@@ -17,17 +17,17 @@ const lastWord = 500 * time.Millisecond
 // attempt tries once to deliver d and returns after the result is durable, or because
 // ctx is done.
 func (d *Dispatcher) attempt(ctx context.Context, dl grid.Delivery) ended {
-	at := time.Now()
+	at, began := d.cfg.Clock.Now(), time.Now()
 	receipt, err := d.deliver(ctx, dl)
 	if err != nil && ctx.Err() != nil {
 		return ended{outcome: Outcome{Error: err.Error()}} // cut off by us: says nothing about the unit
 	}
 	if full, ok := errors.AsType[*fullError](err); ok { // not tried: no attempt, and no failure of the unit's
-		return ended{outcome: Outcome{State: grid.DeliveryPending, Next: time.Now().Add(full.wait)}, deferred: true}
+		return ended{outcome: Outcome{State: grid.DeliveryPending, Next: d.cfg.Clock.Now().Add(d.cfg.Clock.City(full.wait))}, deferred: true}
 	}
-	a := grid.Attempt{Delivery: dl.ID, N: dl.Attempts + 1, At: at.UTC(), Took: time.Since(at),
+	a := grid.Attempt{Delivery: dl.ID, N: dl.Attempts + 1, At: at.UTC(), Took: time.Since(began),
 		Status: receipt.Status, Detail: receipt.Detail}
-	out := d.cfg.Retry.outcome(time.Now(), dl, receipt, err)
+	out := d.cfg.Retry.outcome(d.cfg.Clock.Now(), dl, receipt, err)
 	a.Error = out.Error
 	return ended{
 		outcome:  out,

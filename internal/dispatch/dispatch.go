@@ -19,6 +19,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"gridgate/internal/clock"
 	"gridgate/internal/grid"
 )
 
@@ -57,6 +58,7 @@ type Config struct {
 	Deadline time.Duration   // of one attempt; 15 s
 	Attempts [grid.Lanes]int // at once in each lane; 64 and 32
 	PerUnit  int             // at once to one unit, in each lane; 4
+	Clock    *clock.Clock    // the city's, for retries; nil is the machine's
 	Buffer   int             // deliveries told by Notify and not yet taken up, in each lane; 4096
 	Breaker  Breaker         // when a unit counts as deaf
 	// Apart reports whether the messages to a unit go to different people, so that none of a

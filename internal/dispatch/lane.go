@@ -106,9 +106,9 @@ func (l *lane) run(ctx context.Context) {
 	timer := time.NewTimer(0)
 	defer timer.Stop()
 	for {
-		l.release(time.Now())
-		l.start(ctx, &wg, time.Now())
-		timer.Reset(l.sleep(time.Now()))
+		l.release(l.d.cfg.Clock.Now())
+		l.start(ctx, &wg, l.d.cfg.Clock.Now())
+		timer.Reset(l.d.cfg.Clock.Real(l.sleep(l.d.cfg.Clock.Now())))
 		select {
 		case <-ctx.Done():
 			return
@@ -116,10 +116,10 @@ func (l *lane) run(ctx context.Context) {
 		case <-l.wake:
 			l.take(ctx, &wg)
 		case e := <-l.ended:
-			l.settle(e, time.Now())
+			l.settle(e, l.d.cfg.Clock.Now())
 		case ds := <-l.loaded:
 			l.loading = false
-			l.merge(ds, time.Now())
+			l.merge(ds, l.d.cfg.Clock.Now())
 			clear(l.settled)
 			l.take(ctx, &wg)
 		}
@@ -160,7 +160,7 @@ func (l *lane) take(ctx context.Context, wg *sync.WaitGroup) {
 	fresh, behind := l.fresh, l.behind
 	l.fresh = nil
 	l.mu.Unlock()
-	l.merge(fresh, time.Now())
+	l.merge(fresh, l.d.cfg.Clock.Now())
 	if behind {
 		l.load(ctx, wg)
 	}

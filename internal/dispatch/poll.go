@@ -8,6 +8,7 @@ import (
 	"sync"
 	"time"
 
+	"gridgate/internal/clock"
 	"gridgate/internal/grid"
 )
 
@@ -56,6 +57,7 @@ type PollConfig struct {
 	MaxPause time.Duration // between two rounds of a unit that does not answer; 30 min
 	Deadline time.Duration // of one round of one unit; 30 s
 	AtOnce   int           // units; 4
+	Clock    *clock.Clock  // the city's; nil is the machine's
 	Log      *slog.Logger
 }
 
@@ -89,10 +91,10 @@ func NewPoller(cfg PollConfig) *Poller {
 
 // Run asks until ctx is done; it returns after the last question has ended.
 func (p *Poller) Run(ctx context.Context) error {
-	tick := time.NewTicker(min(p.cfg.Every, soonest))
+	tick := p.cfg.Clock.Ticker(min(p.cfg.Every, soonest))
 	defer tick.Stop()
 	for {
-		p.Round(ctx, time.Now())
+		p.Round(ctx, p.cfg.Clock.Now())
 		select {
 		case <-ctx.Done():
 			return nil

@@ -12,6 +12,7 @@ import (
 	"sync"
 	"time"
 
+	"gridgate/internal/clock"
 	"gridgate/internal/grid"
 )
 
@@ -39,6 +40,7 @@ type TestConfig struct {
 	Deadline time.Duration // of one test; 15 s
 	AtOnce   int           // tests at a time; 8
 	Look     time.Duration // how often it is looked who is due; 15 s
+	Clock    *clock.Clock  // the city's; nil is the machine's
 	Log      *slog.Logger
 }
 
@@ -80,10 +82,10 @@ func (t *Tester) Run(ctx context.Context) error {
 	var wg sync.WaitGroup
 	defer wg.Wait()
 	slots := make(chan struct{}, t.cfg.AtOnce)
-	look := time.NewTicker(t.cfg.Look)
+	look := t.cfg.Clock.Ticker(t.cfg.Look)
 	defer look.Stop()
 	for {
-		t.round(ctx, &wg, slots, time.Now())
+		t.round(ctx, &wg, slots, t.cfg.Clock.Now())
 		select {
 		case <-ctx.Done():
 			return nil
@@ -187,7 +189,7 @@ func (t *Tester) test(ctx context.Context, u grid.Unit) {
 		t.mu.Unlock()
 		return
 	}
-	now := time.Now()
+	now := t.cfg.Clock.Now()
 	c.running, c.last, c.problem = false, now, ""
 	tell := true
 	switch {
@@ -223,7 +225,7 @@ func (t *Tester) try(ctx context.Context, u grid.Unit) (err error) {
 	if p, ok := c.(Prober); ok {
 		return p.Probe(ctx, u)
 	}
-	_, err = c.Deliver(ctx, testMessage(u, time.Now()))
+	_, err = c.Deliver(ctx, testMessage(u, t.cfg.Clock.Now()))
 	return err
 }
 

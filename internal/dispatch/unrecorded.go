@@ -77,7 +77,7 @@ func (d *Dispatcher) sendUnrecorded(ctx context.Context) {
 func (d *Dispatcher) tryUnrecorded(ctx context.Context, dl grid.Delivery) {
 	for n, pause := range unrecordedPauses {
 		select {
-		case <-time.After(pause):
+		case <-d.cfg.Clock.After(pause):
 		case <-ctx.Done():
 			return
 		}

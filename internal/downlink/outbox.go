@@ -18,6 +18,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"gridgate/internal/clock"
 	"gridgate/internal/grid"
 )
 
@@ -65,6 +66,7 @@ type Config struct {
 	Lookups  int           // ways looked up at the same time; 4
 	Buffer   int           // downlinks told by Notify and not yet taken up; 20,000
 	Seed     uint64        // of the jitter of pauses
+	Clock    *clock.Clock  // the city's, for expiry and pauses; nil is the machine's
 }
 
 func (c Config) withDefaults() Config {

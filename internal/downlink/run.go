@@ -55,10 +55,10 @@ func (o *Outbox) Run(ctx context.Context) error {
 	timer := time.NewTimer(0)
 	defer timer.Stop()
 	for {
-		o.release(time.Now())
+		o.release(o.cfg.Clock.Now())
 		o.search(ctx, &wg)
 		o.start(ctx, &wg)
-		timer.Reset(o.sleep(time.Now()))
+		timer.Reset(o.cfg.Clock.Real(o.sleep(o.cfg.Clock.Now())))
 		select {
 		case <-ctx.Done():
 			return nil
@@ -251,7 +251,7 @@ func (o *Outbox) await(id grid.Identity) {
 // hasten has a stream tried now, since its device was heard.
 func (o *Outbox) hasten(s *stream) {
 	s.heard = true
-	if !s.busy && s.sooner(time.Now()) {
+	if !s.busy && s.sooner(o.cfg.Clock.Now()) {
 		o.file(s)
 	}
 }
@@ -300,7 +300,7 @@ func (o *Outbox) search(ctx context.Context, wg *sync.WaitGroup) {
 			continue
 		}
 		o.looking++
-		d, again := s.queue[0], time.Now().Add(o.pause(s.fails)).UTC()
+		d, again := s.queue[0], o.cfg.Clock.Now().Add(o.pause(s.fails)).UTC()
 		wg.Go(func() {
 			f := found{stream: s}
 			var err error
@@ -409,7 +409,7 @@ func (o *Outbox) again(s *stream, row grid.Downlink) {
 	s.queue[0] = row
 	s.next = row.Next
 	if s.heard {
-		s.sooner(time.Now())
+		s.sooner(o.cfg.Clock.Now())
 	}
 	o.file(s)
 }

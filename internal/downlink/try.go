@@ -34,7 +34,7 @@ func (o *Outbox) attempt(ctx, taken context.Context, d grid.Downlink, w *wire, w
 	}
 	d = row
 	sent, err := o.send(taken, d, w, way)
-	s := outcome(&d, sent, err, time.Now().Add(pause))
+	s := outcome(&d, sent, err, o.cfg.Clock.Now().Add(pause))
 	s.Way = w.Path
 	switch {
 	case s.Failed:

@@ -197,6 +197,9 @@ func (b *batch) write(ctx context.Context) error {
 	}
 	b.watchAlarms()
 	b.rows.Cursors, b.rows.EngineTime = b.cursors, b.time
+	if e.Clock.Simulated() {
+		b.putMeta(metaClock, e.Clock.Mark().String())
+	}
 	b.rows.Alarms = collect(b.alarms, e.alarms)
 	b.rows.Incidents = collect(b.incidents, e.incidents)
 	b.rows.Tickets = collect(b.tickets, e.tickets)

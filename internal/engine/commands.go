@@ -157,6 +157,9 @@ func (b *batch) put(points []grid.Point, devices []grid.Device, installations []
 	if err == nil {
 		err = b.checkChannels(units)
 	}
+	for i := 0; err == nil && e.Admit != nil && i < len(units); i++ {
+		err = e.Admit(&units[i])
+	}
 	if err == nil {
 		installations, devices, err = b.displace(installations, devices)
 	}

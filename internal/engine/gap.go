@@ -115,13 +115,13 @@ func (e *Engine) fillGap(ctx context.Context) error {
 	err := e.finish(ctx, b)
 	switch {
 	case errors.Is(err, influx.ErrQueueFull):
-		e.gapPause = e.Now().Add(time.Second)
+		e.gapPause = e.Now().Add(e.Clock.City(time.Second))
 		return nil
 	case unsure(err):
 		return err
 	case err != nil && ctx.Err() == nil:
 		e.log.Error("gap is filled later", "err", err)
-		e.gapPause = e.Now().Add(time.Second)
+		e.gapPause = e.Now().Add(e.Clock.City(time.Second))
 	}
 	return nil
 }
@@ -140,7 +140,7 @@ func (b *batch) fillLane(lane grid.Lane) {
 		e.log.Error("gap cannot be read from the journal", "in", lane.String(), "err", err)
 		return
 	}
-	until := e.Now().Add(bulkSlice)
+	until := e.Now().Add(e.Clock.City(bulkSlice))
 	for i := range frames {
 		if frames[i].Pos.Seq > g[lane].To || i > 0 && !e.Now().Before(until) {
 			break // with a slow codec the rest is for another turn

@@ -135,7 +135,7 @@ func (e *Engine) something() bool {
 // untilNext is how long to sleep when nothing arrives.
 func (e *Engine) untilNext() time.Duration {
 	now := e.Now()
-	next := now.Add(min(aliveEvery, e.CheckpointEvery))
+	next := now.Add(e.Clock.City(min(aliveEvery, e.CheckpointEvery)))
 	if t := e.timers.next(); !t.IsZero() && t.Before(next) {
 		next = t
 	}
@@ -166,7 +166,7 @@ func (e *Engine) untilNext() time.Duration {
 	if t := e.expiries.next(); !t.IsZero() && t.Before(next) {
 		next = t
 	}
-	return max(next.Sub(now), time.Millisecond)
+	return max(e.Clock.Real(next.Sub(now)), time.Millisecond)
 }
 
 // take makes a turn real. A commit that fails is tried again with back-off until it
@@ -184,7 +184,7 @@ func (e *Engine) take(ctx context.Context, t *turn) error {
 		}
 		err := e.finish(ctx, b)
 		if err == nil {
-			e.note(t, e.Now().Sub(began))
+			e.note(t, e.Clock.Real(e.Now().Sub(began)))
 			return nil
 		}
 		if ctx.Err() != nil {
@@ -272,7 +272,7 @@ func (b *batch) inputs(t *turn) {
 // bulk takes bulk frames for as long as a turn may spend on them.
 func (b *batch) bulk(t *turn) {
 	e := b.e
-	until := e.Now().Add(bulkSlice)
+	until := e.Now().Add(e.Clock.City(bulkSlice))
 	for i := 0; i < len(t.bulk); i++ { // on another try there are several from the start
 		e.frames(b, t.bulk[i], until)
 		if t.bulk[i].next < len(t.bulk[i].frames) {
@@ -368,7 +368,7 @@ func (b *batch) fireTimers(t *turn) {
 	b.roundClocks(wall)
 	b.dutyClocks(wall)
 	b.emptyReplays()
-	if b.time.Sub(e.lastAlive) >= aliveEvery {
+	if b.time.Sub(e.lastAlive) >= e.Clock.City(aliveEvery) {
 		e.lastAlive = b.time
 		b.rows.EngineTime = b.time
 		b.putMeta(metaAlive, b.time.Format(time.RFC3339Nano))
@@ -432,6 +432,7 @@ func (e *Engine) idleTime(b *batch, wall time.Time) time.Time {
 // Keys of the meta table.
 const (
 	metaAlive = "engine.alive" // when the engine last committed while it ran
+	metaClock = "clock.city"   // of a simulation: the clock.Mark of the newest commit
 	metaClean = "engine.clean" // "1": the last stop was an orderly one
 	metaGap   = "influx.gap"   // journal ranges to be written to InfluxDB later
 )
@@ -452,7 +453,7 @@ func (e *Engine) checkpoint() error {
 		return err
 	}
 	now := e.Now()
-	if now.Sub(e.lastSaved) < e.CheckpointEvery {
+	if now.Sub(e.lastSaved) < e.Clock.City(e.CheckpointEvery) {
 		return nil
 	}
 	e.lastSaved = now

@@ -55,7 +55,7 @@ func (e *Engine) start(ctx context.Context) error {
 	}
 	e.armAll()
 	debug.FreeOSMemory() // what reading a large registry leaves behind is never needed again
-	e.log.Info("engine started", "devices", e.memory.Devices(), "points", e.memory.Points(), "in", e.Now().Sub(began))
+	e.log.Info("engine started", "devices", e.memory.Devices(), "points", e.memory.Points(), "in", e.Clock.Real(e.Now().Sub(began)))
 	return nil
 }
 

@@ -23,7 +23,7 @@ var arrows = map[string][]string{
 	"internal/grid":  {},
 	"internal/label": {"internal/pdf"}, // what it prints
 	"internal/engine": {
-		"internal/alarm", "internal/calendar", "internal/commission", "internal/contractor", "internal/duty", "internal/envelope", "internal/geo", "internal/hazard", "internal/influx", "internal/people", "internal/profile", "internal/registry", "internal/state", "internal/ticket",
+		"internal/alarm", "internal/calendar", "internal/clock", "internal/commission", "internal/contractor", "internal/duty", "internal/envelope", "internal/geo", "internal/hazard", "internal/influx", "internal/people", "internal/profile", "internal/registry", "internal/state", "internal/ticket",
 	},
 	"internal/profile":  {"internal/gb26875"},
 	"internal/api":      {"internal/alarm", "internal/commission", "internal/record", "internal/contractor", "internal/duty", "internal/evidence", "internal/figures", "internal/geo", "internal/label", "internal/pdf", "internal/profile", "internal/state"}, // the shapes of what it reads
@@ -33,10 +33,12 @@ var arrows = map[string][]string{
 	"internal/coap":     {"internal/intake"},
 	"internal/mqtt":     {"internal/intake"},
 	"internal/serial":   {"internal/gb26875", "internal/intake"},
-	"internal/dispatch": {"internal/gb26875"}, // its frames, up to a higher centre
+	"internal/dispatch": {"internal/clock", "internal/gb26875"}, // its frames, up to a higher centre
+	"internal/downlink": {"internal/clock"},
+	"internal/clock":    {},
 	"internal/gateway": {
 		"configs", "firmware-profiles",
-		"internal/alarm", "internal/api", "internal/auth", "internal/broker", "internal/bulk", "internal/calendar", "internal/coap", "internal/commission", "internal/console", "internal/contractor", "internal/dispatch", "internal/downlink", "internal/duty", "internal/engine", "internal/envelope", "internal/evidence", "internal/figures", "internal/geo",
+		"internal/alarm", "internal/api", "internal/auth", "internal/broker", "internal/bulk", "internal/calendar", "internal/clock", "internal/coap", "internal/commission", "internal/console", "internal/contractor", "internal/dispatch", "internal/downlink", "internal/duty", "internal/engine", "internal/envelope", "internal/evidence", "internal/figures", "internal/geo",
 		"internal/hazard", "internal/influx", "internal/journal", "internal/label", "internal/mqtt", "internal/people", "internal/pdf", "internal/profile", "internal/record", "internal/registry", "internal/serial",
 		"internal/state", "internal/ticket",
 	},

@@ -17,7 +17,7 @@ type heardUnits struct {
 }
 
 // note takes what a commit says of deliveries.
-func (h *heardUnits) note(ds []grid.Delivery) {
+func (h *heardUnits) note(ds []grid.Delivery, now time.Time) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	for i := range ds {
@@ -25,7 +25,7 @@ func (h *heardUnits) note(ds []grid.Delivery) {
 			if h.at == nil {
 				h.at = map[string]time.Time{}
 			}
-			h.at[d.Unit] = time.Now()
+			h.at[d.Unit] = now
 		}
 	}
 }
@@ -40,7 +40,7 @@ func (h *heardUnits) last(unit string) time.Time {
 func (g *Gateway) makeTester() {
 	g.tester = dispatch.NewTester(dispatch.TestConfig{
 		Units: g.allUnits, Connectors: g.connectors, Told: g.engine.UnitChannel, Heard: g.heard.last,
-		Every: g.cfg.Dispatch.TestEvery, Deadline: g.cfg.Dispatch.Timeout, Log: g.log,
+		Every: g.cfg.Dispatch.TestEvery, Deadline: g.cfg.Dispatch.Timeout, Clock: g.clock, Log: g.log,
 	})
 }
 

@@ -75,7 +75,7 @@ func (g *Gateway) makeCoAP() {
 		Name: coapSource, UDP: c.Listen, TCP: c.TCP, MaxPayload: int(c.MaxPayload), MaxPeers: c.MaxPeers, Rate: c.Rate, Burst: c.Burst,
 		DTLS:     coap.DTLS{Listen: c.DTLS.Listen, KeysFile: c.DTLS.KeysFile, Cert: c.DTLS.Cert, Key: c.DTLS.Key, ClientCA: c.DTLS.ClientCA, Idle: c.DTLS.Idle},
 		LwM2M:    coap.LwM2M{On: c.LwM2M, Resources: g.engine.Resources, StateFile: g.cfg.LwM2MPath()},
-		Identify: envelope.NewRouter(routes).Identify, Credentials: g.credentials.vault,
+		Identify: envelope.NewRouter(routes).Identify, City: g.clock.Now, Credentials: g.credentials.vault,
 	}, g.log)
 }
 

@@ -48,6 +48,8 @@ type Config struct {
 	Registry      []string       `yaml:"registry"`      // files with points, devices, installations, units, imported at start
 	Log           LogConfig      `yaml:"log"`
 
+	Simulation SimulationConfig `yaml:"simulation"`
+
 	Credentials CredentialsConfig `yaml:"credentials"`
 
 	Labels LabelsConfig `yaml:"labels"`
@@ -181,6 +183,8 @@ func Default() Config {
 		Dispatch: DispatchConfig{Timeout: 15 * time.Second, TestEvery: 2 * time.Hour, Poll: time.Minute, Retry: dispatch.StandardRetry()},
 		Log:      LogConfig{Level: "info", Format: "text"},
 
+		Simulation: SimulationConfig{Speed: 1},
+
 		Credentials: defaultCredentials(),
 	}
 }
@@ -257,6 +261,7 @@ func (c *Config) Validate() error {
 	c.validateInflux(&v)
 	c.validateDispatch(&v)
 	c.Credentials.validate(&v)
+	c.Simulation.validate(&v)
 	v.want(c.Rollout.MinFrames >= 1, "rollout.min_frames is %d: want at least 1", c.Rollout.MinFrames)
 	v.want(c.Rollout.MaxWorsePercent > 0 && c.Rollout.MaxWorsePercent <= 100, "rollout.max_worse_percent is %v: want more than 0, at most 100", c.Rollout.MaxWorsePercent)
 	v.want(c.Engine.Decoders >= 0 && c.Engine.Decoders <= 256, "engine.decoders is %d: want 0 (one per core) to 256", c.Engine.Decoders)

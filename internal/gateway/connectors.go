@@ -123,7 +123,7 @@ func (g *Gateway) makePoller() {
 		}
 	}
 	g.poller = dispatch.NewPoller(dispatch.PollConfig{
-		Askers: askers, Units: g.unitsBy, Unit: g.store.Unit, Soon: g.routes.Chains().Carries, Open: g.openWorkOrCalls, Move: g.moveOrAnswer, Seen: g.engine.DeliverySeen, Every: g.cfg.Dispatch.Poll, Log: g.log,
+		Askers: askers, Units: g.unitsBy, Unit: g.store.Unit, Soon: g.routes.Chains().Carries, Open: g.openWorkOrCalls, Move: g.moveOrAnswer, Seen: g.engine.DeliverySeen, Every: g.cfg.Dispatch.Poll, Clock: g.clock, Log: g.log,
 	})
 }
 

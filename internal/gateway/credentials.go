@@ -74,6 +74,7 @@ func (g *Gateway) openCredentials(ctx context.Context) error {
 		return err
 	}
 	c.vault = vault
+	vault.Now = g.clock.Now
 	vault.TakenOut = func(id grid.Identity) bool { return g.engine.TakenOut(id) }
 	vault.Used = func(u grid.CredentialUse) bool {
 		select {
@@ -170,7 +171,7 @@ func (c *credentials) Add(ctx context.Context, n api.NewCredential) (api.Credent
 	if note != "" {
 		return made, grid.Errorf(grid.Invalid, "device: %s", note)
 	}
-	now := time.Now().UTC()
+	now := c.g.clock.Now().UTC()
 	row := grid.Credential{
 		ID: grid.NewID(now, "credential/"+rand.Text(), 0), Device: id, Kind: n.Kind, Created: now, Expires: n.Expires, By: n.By, Reason: n.Reason,
 	}
@@ -287,7 +288,7 @@ func fingerprintOf(text, fingerprint string) (string, error) {
 func (c *credentials) same(had []grid.Credential, row *grid.Credential, secret []byte, made bool) *grid.Credential {
 	for i := range had {
 		o := &had[i]
-		if o.Kind != row.Kind || o.State(time.Now()) != "holds" || !o.Expires.Equal(row.Expires) {
+		if o.Kind != row.Kind || o.State(c.g.clock.Now()) != "holds" || !o.Expires.Equal(row.Expires) {
 			continue
 		}
 		equal := false
@@ -330,7 +331,7 @@ func shown(kind grid.CredentialKind, secret []byte) string {
 }
 
 func (c *credentials) view(row grid.Credential) api.CredentialView {
-	v := api.CredentialView{Credential: row, State: row.State(time.Now())}
+	v := api.CredentialView{Credential: row, State: row.State(c.g.clock.Now())}
 	if row.Kind != grid.Certificate {
 		v.Login = string(row.Device)
 	}

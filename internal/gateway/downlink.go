@@ -20,7 +20,7 @@ const ordersOnAPort = 8
 
 // makeOutbox makes the sender of downlinks over every transport that can carry one.
 func (g *Gateway) makeOutbox() {
-	c := downlink.Config{Fixed: make(map[grid.Identity]string), Seed: uint64(time.Now().UnixNano())}
+	c := downlink.Config{Fixed: make(map[grid.Identity]string), Seed: uint64(time.Now().UnixNano()), Clock: g.clock}
 	for _, w := range g.wires() {
 		links := w.Links()
 		if len(links) == 0 {

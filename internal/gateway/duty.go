@@ -56,7 +56,7 @@ func (d desk) Handover(ctx context.Context, id string) (grid.Handover, error) {
 
 // MakeHandover gathers a sheet beside the engine, and keeps it.
 func (d desk) MakeHandover(ctx context.Context, note string, by grid.Actor, key string) (grid.Handover, error) {
-	h, err := d.g.gather(ctx, time.Now(), grid.HandoverLine{What: note, Who: by.Name})
+	h, err := d.g.gather(ctx, d.g.clock.Now(), grid.HandoverLine{What: note, Who: by.Name})
 	if err != nil {
 		return h, err
 	}
@@ -66,7 +66,7 @@ func (d desk) MakeHandover(ctx context.Context, note string, by grid.Actor, key 
 
 // DutySheet gathers the sheet for the day the screens are dark.
 func (d desk) DutySheet(ctx context.Context, street, building string) (*duty.Sheet, error) {
-	return duty.NewSheet(ctx, d.g.store, street, building, duty.MaxSheetPoints, time.Now())
+	return duty.NewSheet(ctx, d.g.store, street, building, duty.MaxSheetPoints, d.g.clock.Now())
 }
 
 func (g *Gateway) gather(ctx context.Context, at time.Time, note grid.HandoverLine) (grid.Handover, error) {
@@ -92,7 +92,7 @@ func (g *Gateway) runDuty(ctx context.Context) error {
 	case <-ctx.Done():
 		return nil
 	}
-	now := time.Now()
+	now := g.clock.Now()
 	change := g.missedChange(ctx, now)
 	try := change // again after a failure
 	night := g.missedNight(now)
@@ -101,10 +101,10 @@ func (g *Gateway) runDuty(ctx context.Context) error {
 		if !try.IsZero() && try.Before(next) {
 			next = try
 		}
-		if !sleepUntil(ctx, next) {
+		if !g.sleepUntil(ctx, next) {
 			return nil
 		}
-		now := time.Now()
+		now := g.clock.Now()
 		if !try.IsZero() && !now.Before(try) {
 			err := g.shiftHandover(ctx, change)
 			if err != nil && ctx.Err() == nil {
@@ -125,8 +125,8 @@ func (g *Gateway) runDuty(ctx context.Context) error {
 	}
 }
 
-func sleepUntil(ctx context.Context, at time.Time) bool {
-	t := time.NewTimer(time.Until(at))
+func (g *Gateway) sleepUntil(ctx context.Context, at time.Time) bool {
+	t := time.NewTimer(g.clock.Wait(at))
 	defer t.Stop()
 	select {
 	case <-t.C:
@@ -168,7 +168,7 @@ func (g *Gateway) hasNights() bool {
 
 // shiftHandover makes the sheet of a change of shift, once.
 func (g *Gateway) shiftHandover(ctx context.Context, change time.Time) error {
-	h, err := g.gather(ctx, time.Now(), grid.HandoverLine{})
+	h, err := g.gather(ctx, g.clock.Now(), grid.HandoverLine{})
 	if err != nil {
 		return err
 	}

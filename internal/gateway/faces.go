@@ -163,7 +163,7 @@ func (g *Gateway) upkeep(ctx context.Context) error {
 			} else if n > 0 {
 				g.log.Warn("quarantine was full, its oldest frames are given up", "in", n)
 			}
-			if _, err := g.store.Prune(ctx, retained(time.Now())); err != nil {
+			if _, err := g.store.Prune(ctx, retained(g.clock.Now())); err != nil {
 				g.log.Error("state cannot be pruned", "err", err)
 			}
 		case <-look.C:

@@ -39,7 +39,7 @@ func (g *Gateway) board(ctx context.Context, a figures.Ask) (figures.Board, erro
 	case <-ctx.Done():
 		return figures.Board{}, ctx.Err()
 	}
-	return g.figures.Board(ctx, g.store, a, time.Now())
+	return g.figures.Board(ctx, g.store, a, g.clock.Now())
 }
 
 // runFigures judges the hot-spots and writes the daily figures, at the start and once a day.
@@ -51,10 +51,10 @@ func (g *Gateway) runFigures(ctx context.Context) error {
 		return nil
 	}
 	var next time.Time
-	look := time.NewTicker(time.Minute) // and not one long wait: somebody may set the clock
+	look := g.clock.Ticker(time.Minute) // and not one long wait: somebody may set the clock
 	defer look.Stop()
 	for {
-		if now := time.Now(); !now.Before(next) {
+		if now := g.clock.Now(); !now.Before(next) {
 			var err error
 			if next, err = g.figuresOf(ctx, now); err != nil && ctx.Err() == nil {
 				g.log.Error("figures of the day are not done, they are tried again", "err", err, "in", figuresRetry)

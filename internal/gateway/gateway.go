@@ -29,6 +29,7 @@ import (
 	"gridgate/internal/broker"
 	"gridgate/internal/bulk"
 	"gridgate/internal/calendar"
+	"gridgate/internal/clock"
 	"gridgate/internal/coap"
 	"gridgate/internal/commission"
 	"gridgate/internal/console"
@@ -62,7 +63,8 @@ type Gateway struct {
 	cfg     Config
 	log     *slog.Logger
 	ready   chan struct{}
-	started time.Time
+	started time.Time    // by the machine's clock
+	clock   *clock.Clock // the city's; nil is the machine's
 
 	store         *state.Store
 	tiles         *tiles
@@ -262,7 +264,7 @@ func (g *Gateway) rules() (*alarm.Rules, *ticket.Plans, string, error) {
 		return nil, nil, "", err
 	}
 	g.alarmRules = rules
-	if year := g.calendars.Unknown(time.Now(), calendarAhead); year != 0 {
+	if year := g.calendars.Unknown(g.clock.Now(), calendarAhead); year != 0 {
 		g.log.Warn("public holidays are not known and count as ordinary days: add them to the calendars", "year", year)
 	}
 	plans, err := ticket.ParsePlans(plansName, plansFile, g.calendars)
@@ -334,6 +336,9 @@ func (g *Gateway) openStores(ctx context.Context) error {
 	if g.files, err = evidence.Open(c.EvidenceDir()); err != nil {
 		return err
 	}
+	if err := errors.Join(g.startClock(ctx), g.checkApart(ctx)); err != nil {
+		return err
+	}
 	restored, err := c.restored()
 	if err != nil {
 		return err
@@ -343,7 +348,7 @@ func (g *Gateway) openStores(ctx context.Context) error {
 		SegmentBytes: int64(j.SegmentBytes), SegmentAge: j.SegmentAge,
 		RetainAge: time.Duration(j.RetainDays) * 24 * time.Hour, RetainBytes: int64(j.RetainBytes), ReserveBytes: int64(j.ReserveBytes),
 		MinFreeBulk: int64(j.MinFreeBulk), MinFreeSafety: int64(j.MinFreeSafety), Log: g.log,
-		RaiseEpoch: restored,
+		RaiseEpoch: restored, Now: g.clock.Now,
 	})
 	if err != nil {
 		return err
@@ -365,7 +370,7 @@ func (g *Gateway) openInflux(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	g.queue, err = influx.OpenQueue(filepath.Join(c.DataDir, "influx-queue"), influx.QueueOptions{MaxBytes: int64(c.Influx.QueueBytes), Log: g.log})
+	g.queue, err = influx.OpenQueue(filepath.Join(c.DataDir, "influx-queue"), influx.QueueOptions{MaxBytes: int64(c.Influx.QueueBytes), CursorEvery: g.clock.City(time.Second), Now: g.clock.Now, Log: g.log})
 	if err != nil {
 		return err
 	}
@@ -414,7 +419,7 @@ func (g *Gateway) makeEngine(rules *alarm.Rules, plans *ticket.Plans, version st
 		Dir: g.cfg.DataDir, Journal: g.journal, Store: g.store, Profiles: g.profiles, Rules: rules, Plans: plans, Hazards: g.hazards, Commission: g.commissioning, Contractors: g.contractors, Duty: g.duty,
 		Routes: g.routes, People: people.NewBook(g.calendars),
 		Body: g.body, Digest: g.digest, Calendars: g.calendars, Committed: g.committed, Discover: g.discovered, Unwritten: g.unwritten, CredentialsChanged: g.credentials.change, Decoders: g.cfg.Engine.Decoders, CheckpointEvery: g.cfg.Engine.CheckpointEvery, SessionSilent: g.cfg.Engine.SessionSilent,
-		ConfigVersion: version, SeriesLost: g.queueLost, Log: g.log,
+		ConfigVersion: version, SeriesLost: g.queueLost, Clock: g.clock, Admit: g.mayRun, Log: g.log,
 		Guard: engine.Guard{Frames: g.cfg.Rollout.MinFrames, Percent: g.cfg.Rollout.MaxWorsePercent},
 	}
 	if g.queue != nil {
@@ -428,14 +433,14 @@ func (g *Gateway) makeEngine(rules *alarm.Rules, plans *ticket.Plans, version st
 func (g *Gateway) committed(rows *state.Batch) {
 	var due []grid.Delivery
 	for _, d := range rows.Deliveries {
-		if d.State == grid.DeliveryPending && (d.Attempts == 0 || !d.Next.After(time.Now())) {
+		if d.State == grid.DeliveryPending && (d.Attempts == 0 || !d.Next.After(g.clock.Now())) {
 			due = append(due, d)
 		}
 	}
 	if len(due) > 0 {
 		g.dispatcher.Notify(due)
 	}
-	g.heard.note(rows.Deliveries)
+	g.heard.note(rows.Deliveries, g.clock.Now())
 	if len(rows.Downlinks) > 0 {
 		g.outbox.Notify(rows.Downlinks)
 	}
@@ -472,8 +477,8 @@ func (g *Gateway) makeDispatcher() error {
 	if err := g.makeConnectors(); err != nil {
 		return err
 	}
-	g.dispatcher = dispatch.New(dispatch.Config{Apart: g.routes.Chains().Carries, Retry: g.cfg.Dispatch.Retry, Deadline: g.cfg.Dispatch.Timeout},
-		g.store.PendingDeliveries, results{g.engine}, g.withNumbers(g.connectors), g.log)
+	g.dispatcher = dispatch.New(dispatch.Config{Clock: g.clock, Apart: g.routes.Chains().Carries, Retry: g.cfg.Dispatch.Retry, Deadline: g.cfg.Dispatch.Timeout},
+		g.store.PendingDeliveries, results{g.engine}, g.keptApart(g.withNumbers(g.connectors)), g.log)
 	return nil
 }
 
@@ -505,13 +510,14 @@ func (g *Gateway) makeTransports() error {
 			}
 			b.Users = []broker.User{{Name: "gridgate", Password: password}}
 		}
+		b.Now = g.clock.Now
 		b.Listens = func(id grid.Identity) { g.outbox.Heard(id) } // made later, and before anybody connects
 		g.broker = broker.New(b, g.log)
 	}
 	for _, m := range c.MQTT {
 		router := envelope.NewRouter(routes, rules(m.Envelopes)...)
 		t := mqtt.Config{
-			Name: m.Name, URL: m.URL, ClientID: m.ClientID, Username: m.Username, Topics: withTopics(m.Topics, m.Envelopes), TLS: m.TLS, SkipQueueCheck: m.SkipQueueCheck,
+			Name: m.Name, URL: m.URL, ClientID: m.ClientID, Username: m.Username, Topics: withTopics(m.Topics, m.Envelopes), TLS: m.TLS, SkipQueueCheck: m.SkipQueueCheck, Now: g.clock.Now,
 			Identify: router.Identify, Downlink: router.Downlink, Remember: envelope.NewMemory().Remember,
 		}
 		if m.PasswordFile != "" {
@@ -535,7 +541,7 @@ func (g *Gateway) makeAPI() error {
 		Imports: g.imports, Files: g.files, Store: g.store, Engine: faces{g.engine, g}, Frames: g.journal, Workbench: g.engine, Parse: g.parseRegistry, Faces: g.faces, Pages: console.Pages(), Backup: g.backup, Ready: g.health,
 		Regions: regions{g}, Channels: g.channels, Filer: g.engine, Hazards: g.store, Visits: g.engine, VisitStore: g.store, Commission: g.commissioning, Links: g.links, Peers: g.peers, Credentials: g.credentials, Figures: g.board, Work: g.contractors, Scores: g.scoreboard, People: g.folk, AlarmRules: g.alarmRules,
 		Who:     (&auth.Keeper{Admin: g.token, Unit: g.store.UnitByToken}).Who,
-		Metrics: g.metrics(), Log: g.log, Version: Version,
+		Metrics: g.metrics(), Log: g.log, Version: Version, Now: g.clock.Now, Simulation: g.simulation,
 	}
 	if g.client != nil {
 		d.History = g.history

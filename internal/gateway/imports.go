@@ -11,7 +11,7 @@ import (
 // makeImports makes what takes sheets in and out.
 func (g *Gateway) makeImports() (err error) {
 	g.imports, err = bulk.Open(bulk.Config{
-		Dir: filepath.Join(g.cfg.DataDir, "imports"), Store: g.store, Engine: g.engine, Log: g.log,
+		Dir: filepath.Join(g.cfg.DataDir, "imports"), Store: g.store, Engine: g.engine, Now: g.clock.Now, Log: g.log,
 		Profile: func(id string) (string, error) {
 			p, err := g.profiles.Get(id)
 			if err != nil {

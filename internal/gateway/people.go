@@ -73,7 +73,7 @@ func (f *folk) PutContact(ctx context.Context, n api.NewContact) (api.ContactVie
 	c := grid.Contact{ID: n.ID, Of: n.Of, Role: n.Role, Order: n.Order, Channel: n.Channel, Hours: n.Hours, Verified: n.Verified, Scope: n.Scope, By: n.By}
 	p := person{string(n.Number), string(n.Name)}
 	if c.ID == "" {
-		now := time.Now().UTC()
+		now := f.Now().UTC()
 		c.ID = grid.NewID(now, "contact/"+rand.Text(), 0)
 	} else if old, err := f.store.Contact(ctx, c.ID); err != nil {
 		return api.ContactView{}, err
@@ -321,7 +321,7 @@ func (h *hidden) Is(target error) bool { return errors.Is(h.err, target) }
 
 // openCalls gives the calls by a carrier that nobody has answered yet, for asking it.
 func (g *Gateway) openCalls(ctx context.Context, unit string) ([]dispatch.Open, error) {
-	now := time.Now()
+	now := g.clock.Now()
 	page, err := g.store.ListDeliveries(ctx, state.Query{Unit: unit, State: string(grid.DeliverySent), Since: now.Add(-askFor), Limit: openPage})
 	if err != nil {
 		return nil, err
@@ -398,10 +398,10 @@ func (g *Gateway) tellGaps(ctx context.Context) error {
 		return nil
 	}
 	told := map[string]time.Time{} // by roster and end: the beginning moves with the time, and so does an end that is not in sight
-	look := time.NewTicker(gapsEvery)
+	look := g.clock.Ticker(gapsEvery)
 	defer look.Stop()
 	for {
-		now := time.Now()
+		now := g.clock.Now()
 		gaps, err := g.engine.Gaps(ctx, now, now.Add(gapsAhead))
 		if err != nil && ctx.Err() == nil {
 			g.log.Error("gaps of rosters cannot be worked out", "err", err)

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-	"time"
 
 	"gridgate/internal/dispatch"
 	"gridgate/internal/grid"
@@ -34,7 +33,7 @@ func (g *Gateway) checkQuiet(u grid.Unit) error {
 	if err != nil {
 		return fmt.Errorf("unit %s: quiet: %w", u.ID, err)
 	}
-	if h.Next(time.Now()).IsZero() {
+	if h.Next(g.clock.Now()).IsZero() {
 		return fmt.Errorf("unit %s: quiet is %q, which never ends: want hours that do", u.ID, u.Quiet)
 	}
 	return nil

@@ -48,13 +48,14 @@ func (c *Config) validateSerial(v *problems) {
 func (g *Gateway) makeSerial() error {
 	for _, s := range g.cfg.Serial {
 		c := s.Config
+		c.Now = g.clock.Now
 		for _, slave := range s.Slaves {
 			p, err := g.profiles.Get(slave.Profile)
 			if err != nil {
 				return fmt.Errorf("serial %s: slave %d: %w", s.Name, slave.Address, err)
 			}
 			out := serial.Slave{Address: byte(slave.Address), DTU: slave.DTU, Identity: slave.Identity}
-			if out.Polls, out.Heartbeat, err = pollPlan(p, c.Heartbeat); err != nil {
+			if out.Polls, out.Heartbeat, err = g.pollPlan(p, c.Heartbeat); err != nil {
 				return grid.Errorf(grid.Invalid, "serial %s: slave %d: %w", s.Name, slave.Address, err)
 			}
 			c.Slaves = append(c.Slaves, out)
@@ -67,20 +68,23 @@ func (g *Gateway) makeSerial() error {
 	return nil
 }
 
+// soonestPoll is how often a register is read at most, in the machine's time: a line carries no more.
+const soonestPoll = 100 * time.Millisecond
+
 // pollPlan is what a profile says to ask, and how often an answer that stays the same is a
 // frame: every heartbeat of the line, or interval of the profile.
-func pollPlan(p *profile.Profile, heartbeat time.Duration) ([]serial.Poll, time.Duration, error) {
+func (g *Gateway) pollPlan(p *profile.Profile, heartbeat time.Duration) ([]serial.Poll, time.Duration, error) {
 	if heartbeat > 2*p.Interval {
 		return nil, 0, grid.Errorf(grid.Invalid, "heartbeat is %s: want at most %s, or a slave with the profile %s is offline in between", heartbeat, 2*p.Interval, p.ID)
 	}
 	var polls []serial.Poll
 	for _, poll := range p.Polls() {
-		polls = append(polls, serial.Poll{Function: poll.Function, Start: poll.Start, Count: poll.Count, Every: poll.Every, Address: poll.Address})
+		polls = append(polls, serial.Poll{Function: poll.Function, Start: poll.Start, Count: poll.Count, Every: max(g.clock.Real(poll.Every), min(poll.Every, soonestPoll)), Address: poll.Address})
 	}
 	if len(polls) == 0 {
 		return nil, 0, grid.Errorf(grid.Invalid, "profile %s is not of the codec modbus: want one that says what to ask", p.ID)
 	}
-	return polls, cmp.Or(heartbeat, p.Interval), nil
+	return polls, g.clock.Real(cmp.Or(heartbeat, p.Interval)), nil
 }
 
 // replan has every slave asked by the version of its profile that is in force: that of the
@@ -103,7 +107,7 @@ func (g *Gateway) follow(t *serial.Transport, id grid.Identity, of string, heart
 	if err != nil {
 		return err
 	}
-	polls, heartbeat, err := pollPlan(p, heartbeat)
+	polls, heartbeat, err := g.pollPlan(p, heartbeat)
 	if err != nil {
 		return err
 	}

@@ -13,6 +13,7 @@ import (
 // Log may be nil.
 type Tally struct {
 	Log *slog.Logger
+	Now func() time.Time // the city's; nil is time.Now
 
 	traffic                               Traffic
 	stored, acked, retried, refused, lost atomic.Uint64
@@ -36,6 +37,13 @@ type Counts struct {
 	Retried       uint64    `json:"retried"`                // frames given to Ingest again
 	Refused       uint64    `json:"refused"`                // payloads over the limit
 	LostUnackable uint64    `json:"lost_unackable"`         // not stored, and the wire has no way to refuse
+}
+
+func (t *Tally) now() time.Time {
+	if t.Now == nil {
+		return time.Now().UTC()
+	}
+	return t.Now().UTC()
 }
 
 // Counts reads the tally.
@@ -74,7 +82,7 @@ func (t *Tally) Lost(n int) {
 func (t *Tally) Fault(msg string, err error) {
 	t.mu.Lock()
 	changed := t.lastErr != err.Error()
-	t.lastErr, t.lastErrAt = err.Error(), time.Now().UTC()
+	t.lastErr, t.lastErrAt = err.Error(), t.now()
 	t.mu.Unlock()
 	if changed && t.Log != nil {
 		t.Log.Warn(msg, "err", err)
@@ -87,7 +95,7 @@ func (t *Tally) fails(err error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if t.failing++; t.failing == 1 {
-		t.since = time.Now().UTC()
+		t.since = t.now()
 	}
 }
 

@@ -82,7 +82,7 @@ func New(cfg Config, log *slog.Logger) *Transport {
 		Transport: "mqtt", Source: cfg.Name, MaxPayload: cfg.MaxPayload, Identify: cfg.Identify, Remember: cfg.Remember, Ask: t.ask, Now: cfg.Now,
 	}
 	t.peer, _, _ = cfg.address() // Run says what is wrong with it
-	t.tally.Log = t.log
+	t.tally.Log, t.tally.Now = t.log, cfg.Now
 	t.window = intake.NewQueue(intake.Limits{Frames: cfg.Window, Bytes: cfg.WindowBytes, GiveUp: cfg.GiveUp}, &t.tally, t.stored, t.giveUp)
 	t.unacked = intake.NewQueue(intake.Limits{Frames: cfg.Unacked, Bytes: 16 << 20, GiveUp: cfg.GiveUp}, &t.tally, func([]struct{}) {}, nil)
 	return t

@@ -81,7 +81,7 @@ func New(cfg Config, log *slog.Logger) *Transport {
 	if cfg.Listen != "" {
 		t.transport, _, _ = address(cfg.Listen) // Run says what is wrong with it
 	}
-	t.tally.Log = t.log
+	t.tally.Log, t.tally.Now = t.log, cfg.Now
 	limits := intake.Limits{Frames: cfg.Waiting, Bytes: 16 << 20, GiveUp: cfg.GiveUp}
 	t.unacked = intake.NewQueue(limits, &t.tally, func([]struct{}) {}, nil)
 	switch cfg.Protocol {
