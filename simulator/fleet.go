@@ -85,7 +85,7 @@ func (f *Fleet) Registry(interval time.Duration) Registry {
 		Points: slices.Values(f.Points),
 		Devices: func(yield func(RegistryDevice) bool) {
 			for _, d := range f.Devices {
-				if !yield(RegistryDevice{d.Identity, d.Model.Profile, d.Point, interval}) {
+				if !yield(RegistryDevice{Identity: d.Identity, Profile: d.Model.Profile, Point: d.Point, Interval: interval}) {
 					return
 				}
 			}

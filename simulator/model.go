@@ -15,13 +15,27 @@ type State struct {
 	Occupied bool    // a car stands in the bay
 	Tilt     float64 // of the cover, degrees
 	LevelMM  int     // from the cover down to the water
+	Water    bool    // a probe lies in water, whatever the level says
 	Smoke    bool
 	Heat     bool
 	Test     bool    // somebody holds the test button
+	Mute     bool    // somebody has silenced it
+	Removed  bool    // it is off its base
+	Fault    bool    // it says itself that it is broken
 	Tamper   bool    //
 	Battery  int     // percent
 	Celsius  float64 //
 }
+
+// pitMM is how deep the pits are that probes lie in, from the cover to the bottom.
+const pitMM = 2000
+
+// floodedMM: water that is so near to the cover is a flood to whoever decides that by
+// itself. What only measures is judged by the gateway.
+const floodedMM = 300
+
+// flooded says what a float switch or a probe at the mouth of a pit says.
+func (s State) flooded() bool { return s.Water || s.LevelMM < floodedMM }
 
 // Normal is a point at rest.
 func Normal() State { return State{LevelMM: 1700, Battery: 96, Celsius: 18} }
@@ -42,6 +56,9 @@ type memory struct {
 	changed  time.Time     // when the present state began
 	lastOpen time.Duration // how long it stood open the last time
 	lastSpan time.Duration // how long the state before the present one lasted
+	index    int           // of the device in its fleet
+	kind     grid.Kind     // of its point
+	count    uint32        // of all frames
 }
 
 // Model is a device as its maker sells it: how it encodes what it sees. The encoders are
@@ -53,29 +70,34 @@ type Model struct {
 	Kind     grid.Kind     //
 	Interval time.Duration // between heartbeats, as shipped
 	Zigbee   bool          // speaks through Zigbee2MQTT; else LoRaWAN through ChirpStack
+	Wire     Wire          // it speaks by; "" is MQTT
+	Form     Form          // what its payloads are
+	also     []grid.Kind   // what else it may watch
 	encode   func(s State, m memory, why Why, now time.Time) (port int, payload []byte)
 }
 
 // Models of the fleet, one of each in turn.
 var models = [...]Model{
-	{"milesight/ws301", "WS301", grid.Door, 18 * time.Hour, false, ws301},
-	{"dragino/lds02", "LDS02", grid.Door, 24 * time.Hour, false, lds02},
-	{"bosch/tps110", "TPS110", grid.Parking, 24 * time.Hour, false, tps110},
-	{"nwave/nps405", "NPS405", grid.Parking, 24 * time.Hour, false, nps405},
-	{"dingtek/dc410", "DC410", grid.Manhole, 6 * time.Hour, false, dc410},
-	{"milesight/em310-tilt", "EM310-TILT", grid.Manhole, time.Hour, false, em310tilt},
-	{"netvox/ra02a", "RA02A", grid.Smoke, time.Hour, false, ra02a},
-	{"zigbee2mqtt/smoke", "smoke sensor", grid.Smoke, 24 * time.Hour, true, zigbeeSmoke},
+	{Profile: "milesight/ws301", Name: "WS301", Kind: grid.Door, Interval: 18 * time.Hour, encode: ws301},
+	{Profile: "dragino/lds02", Name: "LDS02", Kind: grid.Door, Interval: 24 * time.Hour, encode: lds02},
+	{Profile: "bosch/tps110", Name: "TPS110", Kind: grid.Parking, Interval: 24 * time.Hour, encode: tps110},
+	{Profile: "nwave/nps405", Name: "NPS405", Kind: grid.Parking, Interval: 24 * time.Hour, encode: nps405},
+	{Profile: "dingtek/dc410", Name: "DC410", Kind: grid.Manhole, Interval: 6 * time.Hour, encode: dc410},
+	{Profile: "milesight/em310-tilt", Name: "EM310-TILT", Kind: grid.Manhole, Interval: time.Hour, encode: em310tilt},
+	{Profile: "netvox/ra02a", Name: "RA02A", Kind: grid.Smoke, Interval: time.Hour, encode: ra02a},
+	{Profile: "zigbee2mqtt/smoke", Name: "smoke sensor", Kind: grid.Smoke, Interval: 24 * time.Hour, Zigbee: true, encode: zigbeeSmoke},
 }
 
 // Models lists the models that the simulator knows.
-func Models() []Model { return append([]Model(nil), models[:]...) }
+func Models() []Model { return append(append([]Model(nil), models[:]...), moreModels[:]...) }
 
 // ModelOf finds a model by its profile.
 func ModelOf(profile string) (*Model, error) {
-	for i := range models {
-		if models[i].Profile == profile {
-			return &models[i], nil
+	for _, list := range [...][]Model{models[:], moreModels[:]} {
+		for i := range list {
+			if list[i].Profile == profile {
+				return &list[i], nil
+			}
 		}
 	}
 	return nil, grid.Errorf(grid.NotFound, "model is %q: want one of the simulator's, for example milesight/ws301", profile)

@@ -27,7 +27,12 @@ type RegistryDevice struct {
 	Profile  string
 	Point    string
 	Interval time.Duration
+	Firmware string
+	Channels []ChannelPoint // of one with several points; then Point is empty
 }
+
+// ChannelPoint ties a channel of a device to a point.
+type ChannelPoint struct{ Channel, Point string }
 
 // WriteFile writes r as registration YAML, whole or not at all.
 func (r Registry) WriteFile(path string) error {
@@ -107,6 +112,8 @@ func appendDevice(b []byte, d *RegistryDevice) []byte {
 	l.text("identity", string(d.Identity))
 	l.text("profile", d.Profile)
 	l.text("point", d.Point)
+	l.text("firmware", d.Firmware)
+	l.channels(d.Channels)
 	l.text("mode", string(grid.Simulated))
 	if d.Interval > 0 {
 		l.text("interval", d.Interval.String())
@@ -163,6 +170,20 @@ func (l *line) scope(s grid.Scope) {
 	l.text("street", s.Street)
 	l.text("community", s.Community)
 	l.text("compound", s.Compound)
+}
+
+func (l *line) channels(list []ChannelPoint) {
+	if len(list) == 0 {
+		return
+	}
+	b := append(l.key("points"), '{')
+	for i, c := range list {
+		if i > 0 {
+			b = append(b, ", "...)
+		}
+		b = strconv.AppendQuote(append(strconv.AppendQuote(b, c.Channel), ": "...), c.Point)
+	}
+	l.b = append(b, '}')
 }
 
 func (l *line) end() []byte { return append(l.b, "}\n"...) }

@@ -43,6 +43,7 @@ type Delays struct {
 type Unit struct {
 	grid.Unit
 	Behaviour Behaviour
+	People    *People // nil: they work by UnitsConfig.Delays
 }
 
 // unitKinds are the units that can be played, in the order they are made.
@@ -87,7 +88,7 @@ func NewUnits(kinds []grid.UnitKind, seed uint64) ([]Unit, error) {
 		if k == grid.FireUnit {
 			u.Entry = "auto"
 		}
-		out = append(out, Unit{u, Good})
+		out = append(out, Unit{Unit: u, Behaviour: Good})
 	}
 	return out, nil
 }
@@ -99,7 +100,9 @@ type UnitsConfig struct {
 	Port   int    // of the first unit, the others follow; 0: any free ones
 	API    string // base URL of the gateway; "" uses the callback_url of each message
 	Delays Delays
-	Seed   uint64 // of flaky units
+	Clock  Clock                    // of units with People; the zero value is real time
+	Look   func(point string) Truth // what people find there; nil: nothing
+	Seed   uint64                   // of flaky units, and of people's times
 	// Restore puts a point back to normal when the leading unit's people have been there.
 	// nil: they cannot.
 	Restore func(ctx context.Context, point, by string) error
@@ -136,6 +139,8 @@ type Received struct {
 	ID     string    `json:"id"` // webhook-id
 	Type   string    `json:"type"`
 	Ticket string    `json:"ticket"`
+	Event  string    `json:"event,omitempty"`
+	Point  string    `json:"point,omitempty"`
 	Count  int       `json:"count"` // how often it was sent and taken
 	First  time.Time `json:"first"`
 	Last   time.Time `json:"last"`
@@ -268,8 +273,10 @@ type message struct {
 		Title       string `json:"title"`
 		CallbackURL string `json:"callback_url"`
 		Place       struct {
-			Words string `json:"words"`
-			Point string `json:"point"`
+			Words string   `json:"words"`
+			Point string   `json:"point"`
+			Lon   *float64 `json:"lon"`
+			Lat   *float64 `json:"lat"`
 		} `json:"place"`
 	} `json:"data"`
 }
@@ -343,7 +350,7 @@ func (c *crew) keep(id string, m message) (ref string) {
 		c.say("again", m, "has %s already (sent %d times)", short(m.Type), r.Count)
 		return c.ref(id)
 	}
-	c.received[id] = &Received{ID: id, Type: m.Type, Ticket: m.Data.Ticket, Count: 1, First: now, Last: now}
+	c.received[id] = &Received{ID: id, Type: m.Type, Ticket: m.Data.Ticket, Event: m.Data.Event, Point: m.Data.Place.Point, Count: 1, First: now, Last: now}
 	c.order = append(c.order, id)
 	c.say("received", m, "receives %s: %s %s, %s", short(m.Type), m.Data.Priority, m.Data.Title, m.Data.Place.Words)
 	c.act(id, m)
@@ -361,6 +368,11 @@ func (c *crew) act(id string, m message) {
 	kind := short(m.Type)
 	stop := c.jobs[m.Data.Ticket]
 	switch {
+	case kind == "permit.question":
+		if c.People != nil {
+			p := *c.People
+			c.all.working.Go(func() { c.guard(c.base, p, m) })
+		}
 	case strings.HasSuffix(kind, "closed"), strings.HasSuffix(kind, "close"), strings.HasSuffix(kind, "cancelled"),
 		strings.HasSuffix(kind, "stand_down"), strings.HasSuffix(kind, "merged"):
 		if stop != nil {
@@ -374,8 +386,13 @@ func (c *crew) act(id string, m message) {
 		}
 		ctx, cancel := context.WithCancel(c.base)
 		c.jobs[m.Data.Ticket] = cancel
+		people := c.People
 		c.all.working.Go(func() {
 			defer cancel()
+			if people != nil {
+				c.workAs(ctx, *people, id, m)
+				return
+			}
 			c.work(ctx, id, m)
 		})
 	}
