@@ -33,13 +33,14 @@ func (s *Server) figureRoutes(api huma.API) {
 		s.kpisAs("application/vnd.openxmlformats-officedocument.spreadsheetml.sheet", "xlsx", figures.WriteXLSX))
 	list(s, api, unitsToo, get("/hotspots", "list-hotspots", "figures", "Compounds and cells with too many verified alarms, newest first; state listed or delisted"),
 		func(ctx context.Context, q Query) (Page[grid.Hotspot], error) { return s.Store.ListHotspots(ctx, q) })
+	s.figureTableRoutes(api)
 }
 
 // figuresWithin is how long a board of a year may take.
 const figuresWithin = 60 * time.Second
 
 type kpiInput struct {
-	Period    string    `query:"period" enum:"day,week,month,quarter,year" doc:"Of which kind; month if nothing is said. Or since and until."`
+	Period    string    `query:"period" enum:"day,week,7d,30d,month,quarter,year" doc:"Of which kind; 7d and 30d end with the day of at; month if nothing is said. Or since and until."`
 	At        time.Time `query:"at" doc:"A moment in the period; now if nothing is said."`
 	Since     time.Time `query:"since"`
 	Until     time.Time `query:"until"`
@@ -52,11 +53,12 @@ type kpiInput struct {
 	Cell      string    `query:"cell"`
 	Unit      string    `query:"unit" doc:"Only tickets that this unit leads."`
 	Kind      string    `query:"kind" enum:"door,parking,manhole,smoke" doc:"Of the points."`
+	Mode      string    `query:"mode" enum:"live,test,exercise,simulated" doc:"What is counted; live if nothing is said: practice is never among it."`
 }
 
 func (in *kpiInput) ask(by grid.Actor) figures.Ask {
 	a := figures.Ask{
-		Period: in.Period, At: in.At, Since: in.Since, Until: in.Until, By: in.By, Compare: in.Compare, Unit: in.Unit, Kind: grid.Kind(in.Kind), Cell: in.Cell,
+		Period: in.Period, At: in.At, Since: in.Since, Until: in.Until, By: in.By, Compare: in.Compare, Unit: in.Unit, Kind: grid.Kind(in.Kind), Cell: in.Cell, Mode: grid.Mode(in.Mode),
 		Scope: grid.Scope{District: in.District, Street: in.Street, Community: in.Community, Compound: in.Compound},
 	}
 	if by.Role == grid.RoleUnit {
@@ -104,14 +106,14 @@ type KPIQuery struct {
 	At, Since, Until                            time.Time
 	Compare                                     bool
 	District, Street, Community, Compound, Cell string
-	Unit, Kind                                  string
+	Unit, Kind, Mode                            string
 }
 
 func (q *KPIQuery) values() url.Values {
 	v := url.Values{}
 	for key, value := range map[string]string{
 		"period": q.Period, "by": q.By, "at": stamp(q.At), "since": stamp(q.Since), "until": stamp(q.Until), "district": q.District, "street": q.Street,
-		"community": q.Community, "compound": q.Compound, "cell": q.Cell, "unit": q.Unit, "kind": q.Kind,
+		"community": q.Community, "compound": q.Compound, "cell": q.Cell, "unit": q.Unit, "kind": q.Kind, "mode": q.Mode,
 	} {
 		if value != "" {
 			v.Set(key, value)

@@ -88,6 +88,8 @@ type Deps struct {
 	Peers func(link string) ([]grid.LinkHealth, error)
 	// Figures makes the KPI board. Optional.
 	Figures func(ctx context.Context, a figures.Ask) (figures.Board, error)
+	// FigureTables makes what stands beside it. Optional.
+	FigureTables FigureTables
 	// Faces are served beside /api/v1. Optional.
 	Faces []Face
 	// Pages are the web's files by pattern, served without a token: nothing secret is in them. Optional.

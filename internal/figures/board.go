@@ -34,6 +34,7 @@ type Ask struct {
 	Unit string
 	Kind grid.Kind
 	Cell string
+	Mode grid.Mode // "" is live: practice is counted only where it is asked for
 }
 
 // Bys are what a board can be grouped by.
@@ -46,6 +47,7 @@ type Board struct {
 	YearAgo  *Period   `json:"year_ago,omitempty"` // 同比
 	Made     time.Time `json:"made"`
 	By       string    `json:"by,omitempty"`
+	Mode     grid.Mode `json:"mode"`
 	Whole    Group     `json:"whole"`
 	Parts    []Group   `json:"parts,omitempty"`
 }
@@ -138,7 +140,7 @@ func (r *Rules) Board(ctx context.Context, src Source, a Ask, now time.Time) (Bo
 		}
 		c.hours(r, a, periods[i])
 	}
-	b := Board{Period: p, Made: now, By: a.By, Whole: counts[0].whole.group(r, p, a, true)}
+	b := Board{Period: p, Made: now, By: a.By, Mode: a.mode(), Whole: counts[0].whole.group(r, p, a, true)}
 	for _, key := range slices.Sorted(maps.Keys(counts[0].parts)) {
 		g := counts[0].parts[key].group(r, p, a, false)
 		g.Key, g.Name = key, r.name(key)
@@ -180,7 +182,7 @@ type counted struct {
 
 func (r *Rules) count(ctx context.Context, src Source, a Ask, p Period) (*counted, error) {
 	c := &counted{whole: newTally(r), parts: map[string]*tally{}}
-	q := grid.FigureQuery{Scope: a.Scope, Unit: a.Unit, Kind: a.Kind, Cell: a.Cell, Since: p.From, Until: p.End}
+	q := a.query(p)
 	err := src.FigureTickets(ctx, q, func(m *grid.TicketMarks) {
 		c.whole.ticket(m, p, r)
 		if a.By != "" {
@@ -202,6 +204,17 @@ func (r *Rules) count(ctx context.Context, src Source, a Ask, p Period) (*counte
 		c.whole.unrecorded, _, err = src.FigureSuppressed(ctx, q)
 	}
 	return c, err
+}
+
+func (a *Ask) query(p Period) grid.FigureQuery {
+	return grid.FigureQuery{Scope: a.Scope, Unit: a.Unit, Kind: a.Kind, Cell: a.Cell, Mode: a.Mode, Since: p.From, Until: p.End}
+}
+
+func (a *Ask) mode() grid.Mode {
+	if a.Mode == "" {
+		return grid.Live
+	}
+	return a.Mode
 }
 
 func (r *Rules) countAlarms(ctx context.Context, src Source, a Ask, p Period, q grid.FigureQuery, c *counted) error {

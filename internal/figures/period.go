@@ -15,6 +15,9 @@ type Period struct {
 	End  time.Time `json:"end"` // until when it is counted: To, or now
 }
 
+// dayName is how a day is written.
+const dayName = "2006-01-02"
+
 // Kinds of periods.
 const (
 	Day     = "day"
@@ -23,7 +26,12 @@ const (
 	Quarter = "quarter"
 	Year    = "year"
 	Custom  = "custom"
+	Days7   = "7d"  // seven days, the last of which is the day of at
+	Days30  = "30d" // thirty
 )
+
+// rolling are the kinds that end with the day of at, and how many days they have.
+var rolling = map[string]int{Days7: 7, Days30: 30}
 
 // PeriodOf gives the period of a kind that at lies in, as far as it has come by now.
 func PeriodOf(kind string, at, now time.Time, zone *time.Location) (Period, error) {
@@ -33,7 +41,7 @@ func PeriodOf(kind string, at, now time.Time, zone *time.Location) (Period, erro
 	var p Period
 	switch kind {
 	case Day:
-		p = Period{Name: at.Format("2006-01-02"), From: midnight(y, m, d), To: midnight(y, m, d+1)}
+		p = Period{Name: at.Format(dayName), From: midnight(y, m, d), To: midnight(y, m, d+1)}
 	case Week: // from Monday
 		back := (int(at.Weekday()) + 6) % 7
 		yw, w := at.ISOWeek()
@@ -45,8 +53,11 @@ func PeriodOf(kind string, at, now time.Time, zone *time.Location) (Period, erro
 		p = Period{Name: fmt.Sprintf("%d-Q%d", y, q+1), From: midnight(y, time.Month(3*q+1), 1), To: midnight(y, time.Month(3*q+4), 1)}
 	case Year:
 		p = Period{Name: at.Format("2006"), From: midnight(y, 1, 1), To: midnight(y+1, 1, 1)}
+	case Days7, Days30:
+		p = Period{From: midnight(y, m, d+1-rolling[kind]), To: midnight(y, m, d+1)}
+		p.Name = p.From.Format(dayName) + ".." + at.Format(dayName)
 	default:
-		return Period{}, grid.Errorf(grid.Invalid, "period is %q: want %s, %s, %s, %s or %s, or since and until", kind, Day, Week, Month, Quarter, Year)
+		return Period{}, grid.Errorf(grid.Invalid, "period is %q: want %s, %s, %s, %s, %s, %s or %s, or since and until", kind, Day, Week, Days7, Days30, Month, Quarter, Year)
 	}
 	return p.until(now), nil
 }
@@ -95,6 +106,8 @@ func (p Period) YearAgo(kind string) Period {
 		return p.like(Period{Name: Custom, From: yearBefore(p.From), To: yearBefore(p.To)})
 	case Week:
 		return p.like(p.named(kind, p.From.AddDate(0, 0, -52*7)))
+	case Days7, Days30:
+		return p.like(p.named(kind, yearBefore(p.To.AddDate(0, 0, -1))))
 	default:
 		return p.like(p.named(kind, yearBefore(p.From)))
 	}

@@ -28,6 +28,8 @@ type Rules struct {
 	FalseAlarms  map[grid.Kind]Target
 	InfluxDays   int
 	Hotspots     HotspotRules
+	Desk         LoadRules
+	Sensor       SensorRules
 	Names        map[string]string
 
 	alarms map[grid.EventType]bool
@@ -92,6 +94,8 @@ type rulesYAML struct {
 	FalseAlarms  map[grid.Kind]Target `yaml:"false_alarms"`
 	InfluxDays   int                  `yaml:"influx_days"`
 	Hotspots     hotspotsYAML         `yaml:"hotspots"`
+	Load         LoadRules            `yaml:"load"`
+	Sensors      SensorRules          `yaml:"sensors"`
 	Names        map[string]string    `yaml:"names"`
 }
 
@@ -125,7 +129,7 @@ func Parse(name string, data []byte, calendars *calendar.Calendars) (*Rules, err
 	h := f.Hotspots
 	r := &Rules{
 		Zone: calendars.Zone(), Operators: f.Operators, RepeatWithin: f.RepeatWithin, Top: f.Top, Flood: f.Flood, Chattering: f.Chattering,
-		StaleAfter: f.StaleAfter, Targets: f.Targets, FalseAlarms: f.FalseAlarms, InfluxDays: f.InfluxDays, Names: f.Names,
+		StaleAfter: f.StaleAfter, Targets: f.Targets, FalseAlarms: f.FalseAlarms, InfluxDays: f.InfluxDays, Names: f.Names, Desk: f.Load, Sensor: f.Sensors,
 		Hotspots: HotspotRules{
 			Window: h.Window, OneKind: h.OneKind, AnyKind: h.AnyKind, Top: h.Top, Share: h.Share, TopAlarms: h.TopAlarms,
 			DelistAfter: h.DelistAfter, DelistAtMost: h.DelistAtMost, Priority: h.Priority, TitleZH: h.Title.ZH, TitleEN: h.Title.EN,
@@ -151,6 +155,8 @@ func (f *rulesYAML) check() error {
 		{"chattering", f.Chattering.Times > 1 && f.Chattering.Within > 0, "times of 2 or more, and within"},
 		{"stale_after", f.StaleAfter > 0, "a time such as 24h"},
 		{"alarms", len(f.Alarms) > 0, "at least one event type"},
+		{"load", f.Load.Acceptable > 0 && f.Load.Manageable > f.Load.Acceptable && f.Load.Peaks > 0 && f.Load.Peaks <= 100, "acceptable, manageable above it, and peaks of 1 to 100"},
+		{"sensors", len(f.Sensors.Silent) > 0 && len(f.Sensors.Battery) > 0 && len(f.Sensors.Fault) > 0, "event types for silent, battery and fault"},
 		{"influx_days", f.InfluxDays >= 0 && f.InfluxDays <= 60, "0 to 60"},
 		{"hotspots.window", f.Hotspots.Window > 0, "a time such as 720h"},
 		{"hotspots", f.Hotspots.OneKind > 0 && f.Hotspots.AnyKind > 0 && f.Hotspots.Top >= 0 && f.Hotspots.TopAlarms >= 0, "one_kind and any_kind of 1 or more"},

@@ -21,6 +21,8 @@ func TestAFileOfFiguresIsReadStrictly(t *testing.T) {
 		{"window: 10m", "window: 7m", "flood: want a window that divides an hour"},
 		{"  share: 0.05", "  share: 5", "hotspots.share: want a share from 0 to 1"},
 		{"  one_kind: 3", "  one_kind: 0", "hotspots: want one_kind"},
+		{"acceptable: 6", "acceptable: 60", "load: want acceptable, manageable above it"},
+		{"  silent: [device.offline]", "  silent: []", "sensors: want event types"},
 		{"influx_days: 7", "influx_days: 700", "influx_days: want 0 to 60"},
 	} {
 		changed := strings.Replace(good, c.old, c.new, 1)

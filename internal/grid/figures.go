@@ -79,8 +79,29 @@ type FigureQuery struct {
 	Unit  string
 	Kind  Kind
 	Cell  string
+	Mode  Mode // "" is live
 	Since time.Time
 	Until time.Time
+}
+
+// Sensors counts installed devices of one kind and profile, and how long they were there in
+// the time that is asked about.
+type Sensors struct {
+	Kind    Kind
+	Profile string
+	Count   int
+	Seconds float64
+}
+
+// Ailment is an episode of an installed device that says how it is: silent, battery, fault.
+type Ailment struct {
+	Type      EventType
+	Kind      Kind
+	Profile   string
+	Device    Identity
+	Installed time.Time
+	Raised    time.Time
+	Returned  time.Time // zero: still active
 }
 
 // KPI is one point of the measurement kpi: the figures of one place and day.

@@ -12,7 +12,7 @@ import (
 )
 
 // What the figures are made of: a narrow row beside each ticket, and streams over it and
-// over events, alarms and devices. Only what is live comes out.
+// over events, alarms and devices. Only what is live comes out, unless another mode is asked for.
 
 // openLasts is until when the row of an open ticket can matter.
 const openLasts = int64(1) << 62
@@ -196,6 +196,15 @@ var (
 	isLiveMode = "mode IN ('live', '')"
 )
 
+// modeSQL is the condition on a mode: live unless another one is asked for by its name.
+func modeSQL(m grid.Mode) string {
+	switch m {
+	case grid.Test, grid.Exercise, grid.Simulated:
+		return "mode = '" + string(m) + "'"
+	}
+	return isLiveMode
+}
+
 // FigureTickets hands out, oldest first, the marks of each live ticket that can matter to
 // the period from q.Since to q.Until: that was opened in it, was open at its start, or had a
 // deadline in it. m is valid during the call.
@@ -208,7 +217,7 @@ func (s *Store) FigureTickets(ctx context.Context, q grid.FigureQuery, f func(m 
 	if q.Until.IsZero() {
 		to = math.MaxInt64
 	}
-	sql := "SELECT " + marksRead + " FROM ticket_marks " + w.sql() + " AND " + isLiveMode
+	sql := "SELECT " + marksRead + " FROM ticket_marks " + w.sql() + " AND " + modeSQL(q.Mode)
 	var m grid.TicketMarks
 	return s.reader(ctx, func(conn driver.Conn) error {
 		return snapshot(ctx, conn, func() error {
@@ -246,7 +255,7 @@ func (s *Store) FigureActivations(ctx context.Context, q grid.FigureQuery, f fun
 	if err != nil {
 		return err
 	}
-	w.and(isLiveMode)
+	w.and(modeSQL(q.Mode))
 	w.and("received >= ? AND received < ?", nanos(q.Since), nanos(q.Until))
 	sql := "SELECT received, type, kind, point, device, priority, " + scopeCols + ", cell, action = 'repeated' FROM (" +
 		"SELECT e.received, e.type, coalesce(p.kind, '') AS kind, e.point, e.device, e.priority, e.district, e.street, e.community, e.compound, e.contractor, e.cell, e.mode, e.action " +
@@ -271,7 +280,7 @@ func (s *Store) FigureStandings(ctx context.Context, q grid.FigureQuery, least t
 	if err != nil {
 		return err
 	}
-	w.and(isLiveMode)
+	w.and(modeSQL(q.Mode))
 	const cols = "a.type, coalesce(p.kind, '') AS kind, a.point, a.device, a.district, a.street, a.community, a.compound, a.contractor, a.cell, a.mode, a.raised"
 	sql := "SELECT type, kind, point, device, " + scopeCols + ", cell, raised, gone FROM (" +
 		"SELECT " + cols + ", 0 AS gone FROM alarms a LEFT JOIN points p ON p.id = a.point WHERE a.active = 1 AND a.raised < ? " +
@@ -305,7 +314,7 @@ func (s *Store) FigureFleet(ctx context.Context, q grid.FigureQuery, kinds bool,
 		return err
 	}
 	w.and("state = 'installed'")
-	w.and(isLiveMode)
+	w.and(modeSQL(q.Mode))
 	if !q.Until.IsZero() {
 		w.and("installed < ?", nanos(q.Until))
 	}
@@ -329,7 +338,7 @@ func (s *Store) FigureSuppressed(ctx context.Context, q grid.FigureQuery) (unrec
 	if err != nil {
 		return 0, 0, err
 	}
-	w.and(isLiveMode)
+	w.and(modeSQL(q.Mode))
 	const cols = ", district, street, community, compound, contractor, cell, mode "
 	sql := "SELECT coalesce(sum(NOT EXISTS (SELECT 1 FROM audit a WHERE a.subject = x.id)), 0), count(*) FROM (" +
 		"SELECT identity AS id" + cols + "FROM devices WHERE state = 'barred' UNION ALL " +
