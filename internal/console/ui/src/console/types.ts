@@ -25,6 +25,21 @@ export interface Actor {
 
 export type AlarmState = 'NORMAL' | 'UNACK' | 'ACK' | 'RTN_UNACK' | 'LATCHED_RTN'
 
+/** Who has an alarm. */
+export interface Taken {
+  seat: string
+  by: string
+  at: string
+}
+
+/** How far the calling for somebody who takes an alarm has come. */
+export interface Untaken {
+  since: string
+  seats?: string // all seats were told
+  lead?: string // the duty lead was called
+  why?: string
+}
+
 /** How an episode stands to the window that covers it. */
 export interface Cover {
   window: string
@@ -60,6 +75,8 @@ export interface Alarm extends Scope {
   latch?: boolean
   revision: number
   cover?: Cover
+  taken?: Taken
+  untaken?: Untaken
   state?: AlarmState // in lists; in the stream work it out with stateOf()
 }
 

@@ -1,11 +1,12 @@
 import type { Entry } from '../types'
 
-/** What should sound now: P1 or P2 that nobody has acknowledged, again and again. */
-export type Ring = 'p1' | 'p2' | 'none'
+/** What should sound now, again and again: P1 or P2 that nobody has acknowledged; at a seat, what nobody has taken though all seats were told. */
+export type Ring = 'untaken' | 'p1' | 'p2' | 'none'
 
 /** ringOf is the worst unacknowledged in the queue. Only what is real rings on; practice rings once. */
-export function ringOf(entries: Entry[]): Ring {
+export function ringOf(entries: Entry[], seated = false): Ring {
   let ring: Ring = 'none'
+  if (seated && entries.some((e) => e.alarm?.mode === 'live' && e.alarm.untaken?.seats && !e.alarm.taken)) return 'untaken'
   for (const e of entries) {
     if (e.state === 'LATCHED_RTN' || (e.alarm?.mode ?? e.group!.mode) !== 'live') continue
     if (e.alarm) ring = worse(ring, e.alarm.acked ? 9 : e.alarm.priority)
@@ -25,7 +26,8 @@ export interface Tone {
 }
 
 /** The patterns differ in pitch, rhythm and length, so that P1 is known without looking. every: seconds from one to the next. */
-export const patterns: Record<'p1' | 'p2' | 'once', { every: number; tones: Tone[] }> = {
+export const patterns: Record<'untaken' | 'p1' | 'p2' | 'once', { every: number; tones: Tone[] }> = {
+  untaken: { every: 2.4, tones: [523, 659, 784, 1047, 1047].map((hz, i) => ({ hz, at: i * 0.18, for: i === 3 ? 0.16 : 0.15 })) },
   p1: { every: 1.6, tones: [0, 0.2, 0.4, 0.8, 1].map((at) => ({ hz: at < 0.6 ? 988 : 740, at, for: 0.15 })) },
   p2: { every: 6, tones: [{ hz: 587, at: 0, for: 0.3 }, { hz: 494, at: 0.35, for: 0.4 }] },
   once: { every: 0, tones: [{ hz: 659, at: 0, for: 0.12 }, { hz: 659, at: 0.2, for: 0.12 }] },

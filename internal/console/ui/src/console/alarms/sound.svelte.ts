@@ -87,7 +87,7 @@ function play(what: keyof typeof patterns): void {
   for (const x of patterns[what].tones) {
     const o = ctx.createOscillator()
     const g = ctx.createGain()
-    o.type = what === 'p1' ? 'square' : 'triangle'
+    o.type = what === 'p1' || what === 'untaken' ? 'square' : 'triangle'
     o.frequency.value = x.hz
     g.gain.setValueAtTime(0, from + x.at)
     g.gain.linearRampToValueAtTime(1, from + x.at + 0.01)
@@ -112,6 +112,10 @@ export function keepWatch(): () => void {
   }
 }
 
+/** setSeated: this page is a seat. Only a seat is called for what nobody has taken. */
+export const setSeated = (yes: boolean): void => void (seated = yes)
+
+let seated = false
 let watchers = 0 // the shell shows the sound, and so may a screen: one watch for all
 let endWatch = () => {}
 
@@ -123,7 +127,7 @@ function watch(): () => void {
   const tick = () => {
     look()
     const entries = live.queue.entries
-    now.ring = ringOf(entries)
+    now.ring = ringOf(entries, seated)
     let news = 0
     if (entries !== queue) {
       queue = entries
@@ -135,7 +139,7 @@ function watch(): () => void {
     const every = now.ring === 'none' ? Infinity : patterns[now.ring].every * 1000
     if (Date.now() - last >= every) {
       last = Date.now()
-      play(now.ring as 'p1' | 'p2')
+      play(now.ring as Exclude<Ring, 'none'>)
     } else if (news > 0 && now.ring === 'none') play('once')
   }
   const timer = setInterval(tick, lookEvery / 4)
@@ -143,7 +147,7 @@ function watch(): () => void {
   const off = onMessage((event, row) => {
     if (event !== 'alarm') return
     const a = row as Alarm
-    if (a.mode === 'live' && a.priority === 1 && stateOf(a) === 'UNACK' && now.ring !== 'p1') {
+    if (a.mode === 'live' && a.priority === 1 && stateOf(a) === 'UNACK' && now.ring !== 'p1' && now.ring !== 'untaken') {
       now.ring = 'p1'
       if (now.sound === 'armed') {
         last = Date.now()
