@@ -13,9 +13,12 @@ function files(dir: string, under = ''): string[] {
     .sort()
 }
 
-/** Of the files of a build those that the technician's app can reach: its own folder, and what is named there or in a file so found. */
-function ofTheApp(all: string[]): string[] {
-  const found = new Set(all.filter((f) => f.startsWith('/m/')))
+/** The apps of the phone, by folder: the technician's, and the inbox of units. Each has a service worker. */
+const apps = ['m', 'u']
+
+/** Of the files of a build those that an app can reach: its own folder, and what is named there or in a file so found. */
+function ofTheApp(app: string, all: string[]): string[] {
+  const found = new Set(all.filter((f) => f.startsWith(`/${app}/`)))
   for (const f of found) {
     if (!/\.(html|js|css)$/.test(f)) continue
     const text = readFileSync(join(out, f), 'utf8')
@@ -33,27 +36,31 @@ function serviceWorker(): Plugin {
     name: 'service-worker',
     apply: 'build',
     async closeBundle() {
-      const keep = ofTheApp(files(out)).filter((f) => !f.endsWith('.txt') && f !== '/m/sw.js')
-      const hash = createHash('sha256')
-      for (const f of keep) hash.update(f).update(readFileSync(join(out, f)))
-      hash.update(readFileSync(join(import.meta.dirname, 'src/m/sw.ts')))
-      await build({
-        configFile: false,
-        publicDir: false,
-        logLevel: 'warn',
-        define: {
-          __KEEP__: JSON.stringify(keep.map((f) => f.replace(/index\.html$/, ''))),
-          __BUILD__: JSON.stringify(hash.digest('hex').slice(0, 12)),
-        },
-        build: {
-          outDir: join(out, 'm'),
-          emptyOutDir: false,
-          target: 'es2022',
-          lib: { entry: join(import.meta.dirname, 'src/m/sw.ts'), formats: ['iife'], name: 'sw', fileName: () => 'sw.js' },
-        },
-      })
+      for (const app of apps) await worker(app)
     },
   }
+}
+
+async function worker(app: string): Promise<void> {
+  const keep = ofTheApp(app, files(out)).filter((f) => !f.endsWith('.txt') && !f.endsWith('/sw.js'))
+  const hash = createHash('sha256')
+  for (const f of keep) hash.update(f).update(readFileSync(join(out, f)))
+  hash.update(readFileSync(join(import.meta.dirname, 'src/lib/phone/sw.ts')))
+  await build({
+    configFile: false,
+    publicDir: false,
+    logLevel: 'warn',
+    define: {
+      __KEEP__: JSON.stringify(keep.map((f) => f.replace(/index\.html$/, ''))),
+      __BUILD__: JSON.stringify(hash.digest('hex').slice(0, 12)),
+    },
+    build: {
+      outDir: join(out, app),
+      emptyOutDir: false,
+      target: 'es2022',
+      lib: { entry: join(import.meta.dirname, 'src/lib/phone/sw.ts'), formats: ['iife'], name: 'sw', fileName: () => 'sw.js' },
+    },
+  })
 }
 
 /** Writes which packages are in the bundle, and under what licence, to /m/licences.txt. */
@@ -82,7 +89,7 @@ function licences(): Plugin {
   }
 }
 
-// The entries are pages: console is served at /, m (the technician's app) at /m/.
+// The entries are pages: console is served at /, m (the technician's app) at /m/, u (the inbox of units) at /u/.
 export default defineConfig({
   plugins: [svelte(), licences(), serviceWorker()],
   base: '/',
@@ -92,7 +99,7 @@ export default defineConfig({
     target: 'es2022',
     assetsInlineLimit: 0,
     modulePreload: { polyfill: false },
-    rollupOptions: { input: { console: 'console/index.html', m: 'm/index.html' } },
+    rollupOptions: { input: { console: 'console/index.html', m: 'm/index.html', u: 'u/index.html' } },
   },
   test: { include: ['src/**/*.test.ts'], environment: 'node' },
 } as Parameters<typeof defineConfig>[0])

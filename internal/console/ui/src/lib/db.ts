@@ -1,5 +1,6 @@
 import { openDB, type DBSchema, type IDBPDatabase } from 'idb'
-import type { Act } from '../m/act'
+import type { Act } from './phone/act'
+import { app } from './phone/app'
 import type { PackPoint } from '../m/pack'
 
 /** Who is signed on, on this phone. */
@@ -41,7 +42,7 @@ let open: Promise<DB> | undefined
 
 /** db is the phone's own storage: it outlives reloads and restarts. */
 export function db(): Promise<DB> {
-  open ??= openDB<Tables>('gridgate-field', 1, {
+  open ??= openDB<Tables>(app === 'm' ? 'gridgate-field' : 'gridgate-inbox', 1, {
     upgrade(d) {
       d.createObjectStore('session')
       d.createObjectStore('settings')

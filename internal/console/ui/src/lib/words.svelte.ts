@@ -34,6 +34,7 @@ export function say(both: Both): string {
   return both[shown.lang] || both.zh || both.en
 }
 
-function fill(text: string, values: Values = {}): string {
+/** fill puts values in the place of {names}. */
+export function fill(text: string, values: Values = {}): string {
   return text.replace(/\{(\w+)\}/g, (whole, name: string) => String(values[name] ?? whole))
 }

@@ -1,10 +1,10 @@
 // What a technician does, as acts of the queue: made on the phone with its own ids, so that the
 // order point → claim → visit → photos → steps → finish stands before any server has answered.
-import { bothOf } from '../lib/i18n.svelte'
+import { bothOf } from './words'
 import { newId } from '../lib/id'
-import type { Act, NewAct } from './act'
-import { by } from './net.svelte'
-import { acts, enqueue, keepPhoto } from './queue.svelte'
+import type { Act, NewAct } from '../lib/phone/act'
+import { by } from '../lib/phone/net.svelte'
+import { acts, enqueue, keepPhoto } from '../lib/phone/queue.svelte'
 import type { StepState } from './model'
 import { follow } from './follow'
 import { sessionOf } from './visit/session'

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import type { Act, NewAct } from './act'
+import type { Act, NewAct } from '../lib/phone/act'
 import { follow } from './follow'
 
 const act = (id: string, kind: string, about: Act['about'], body: unknown = {}, state: Act['state'] = 'waiting') =>

@@ -1,5 +1,5 @@
 // Which acts of the queue must be done before a new one: the order of the field.
-import type { Act, NewAct } from './act'
+import type { Act, NewAct } from '../lib/phone/act'
 
 const makesPoint = (a: Act, p?: string) => Boolean(p) && a.kind === 'point.create' && a.about?.point === p
 const places = (a: Act, d?: string) => Boolean(d) && ['device.claim', 'device.replace', 'device.move', 'device.revive'].includes(a.kind) && (a.about?.device === d || (a.body as { with?: string })?.with === d)

@@ -1,13 +1,13 @@
 import { mount } from 'svelte'
-import './app.css'
+import '../lib/phone/app.css'
 import App from './App.svelte'
-import { phoneLang, setLang, type Lang } from '../lib/i18n.svelte'
-import { remembered, setTheme, type Theme } from './look.svelte'
+import { setLang, type Lang } from './i18n'
+import { phoneLang, remembered, setTheme, type Theme } from '../lib/phone/look.svelte'
 import { startBuildings } from './buildings.svelte'
-import { me, startNet } from './net.svelte'
+import { me, startNet } from '../lib/phone/net.svelte'
 import { loadPack, packState } from './pack'
-import { startQueue } from './queue.svelte'
-import { startUpdates } from './update.svelte'
+import { startQueue } from '../lib/phone/queue.svelte'
+import { startUpdates } from '../lib/phone/update.svelte'
 
 // What is kept on the phone comes before the first screen, what the server says after it.
 setLang(remembered<Lang>('lang') ?? phoneLang())

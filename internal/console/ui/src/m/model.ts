@@ -1,5 +1,5 @@
 // What the server answers, as far as the screens in the field read it.
-import type { Both } from '../lib/i18n.svelte'
+import type { Both } from './i18n'
 
 export type Kind = 'door' | 'parking' | 'manhole' | 'smoke'
 export const kinds: Kind[] = ['smoke', 'door', 'manhole', 'parking']

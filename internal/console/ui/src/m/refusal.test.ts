@@ -1,6 +1,9 @@
 import { expect, test } from 'vitest'
 import { meaning } from './refusal'
-import { texts } from './texts'
+import { texts as shown } from './words'
+import { refused } from './texts/refused'
+
+const texts = { ...shown, ...refused }
 
 const round = '01M81PNSERFPR2VD5G9F5YSFDQ'
 

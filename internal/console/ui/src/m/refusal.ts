@@ -1,33 +1,24 @@
 // What a refusal of the server means to the person before it. The server speaks English, to a
 // log or an integrator; here its code and its known sentences become words with what to do.
-import { Problem, Unreachable } from '../lib/api'
-import { texts } from './texts'
+import { words } from '../lib/words.svelte'
+import { meaningOf, ofTickets, type Meaning, type Refused, type Sentences } from '../lib/phone/refusal'
+import { texts as shown } from './words'
 import { refused } from './texts/refused'
 
-export interface Refused {
-  status: number
-  code: string
-  detail: string
-}
+/** Loaded with the first screen that can be refused something. */
+const texts = { ...shown, ...refused }
+export const t = words(texts)
 
-export interface Meaning {
-  key: keyof typeof texts
-  values: Record<string, string>
-}
-
-type Why = keyof typeof refused
 const id = String.raw`"?(?<point>[^"\s:]+)"?`
 const device = String.raw`device (?<device>\S+?)`
 
 /** The server's sentences that a technician can meet, by code; the first that fits. */
-const known: Record<string, [RegExp, Why][]> = {
+const known: Sentences<keyof typeof texts> = {
   conflict: [
     [/^stop (?<n>\d+) of round \S+ is done already/, 'why.stop.done'],
     [/^stop (?<n>\d+) of round \S+ is (?<state>\w+):/, 'why.stop.state'],
     [/^round \S+ (?:is|was) (?<state>\w+):/, 'why.round.state'],
-    [/ticket \S+ is (?<state>\w+): it has ended and takes no (?<verb>\w+)/, 'why.ticket.ended'],
-    [/ticket \S+ is (?<state>\w+): (?<verb>\w+) is not allowed/, 'why.ticket.state'],
-    [/^attempt is \d+: assignment/, 'why.ticket.rework'],
+    ...ofTickets.conflict,
     [/^point \S+ has device (?<device>\S+) since/, 'why.point.taken'],
     [new RegExp(`^point ${id} is registered already`), 'why.point.there'],
     [new RegExp(`point ${id} is retired`), 'why.point.retired'],
@@ -53,8 +44,7 @@ const known: Record<string, [RegExp, Why][]> = {
     [/^the token (?:of device \S+ has expired|is not one of)/, 'why.code.expired'],
     [/^the label of device \S+ does not hold/, 'why.code.expired'],
     [/is meant for another contractor or place/, 'why.contractor'],
-    [/^term of unit/, 'why.term'],
-    [/token reaches/, 'why.own'],
+    ...ofTickets.forbidden,
   ],
   not_found: [
     [/^device \S+ (?:is not among the discovered|was not heard)/, 'why.silent'],
@@ -72,27 +62,12 @@ const known: Record<string, [RegExp, Why][]> = {
     [/^device \S+ has (?<n>\d+) channels/, 'why.channels'],
     [/passcode that everybody guesses/, 'why.code.guess'],
     [/^photo \S+ is of /, 'why.photo'],
-    [/body\.(?<field>\w+)[\w.[\]]*: /, 'why.field'],
+    ...ofTickets.invalid,
   ],
 }
 
-const plain = ['unreachable', 'invalid', 'not_found', 'conflict', 'unauthorized', 'forbidden', 'internal', 'needs']
-
 /** meaning is the text that says what a refusal means, and the values in it, still in the server's words. */
-export function meaning(p: Refused): Meaning {
-  if (p.status === 413) return { key: 'refused.large', values: {} }
-  for (const [sentence, key] of known[p.code] ?? []) {
-    const found = sentence.exec(p.detail)
-    if (found) return { key, values: { ...found.groups } }
-  }
-  return { key: plain.includes(p.code) ? (`refused.${p.code}` as keyof typeof texts) : 'refused.other', values: {} }
-}
-
-/** refusedOf makes one of what was thrown; no answer at all is one too. */
-export function refusedOf(err: unknown): Refused {
-  if (err instanceof Problem) return { status: err.status, code: err.code, detail: err.detail }
-  return { status: 0, code: err instanceof Unreachable ? 'unreachable' : 'other', detail: err instanceof Error ? err.message : String(err) }
-}
+export const meaning = (p: Refused): Meaning<keyof typeof texts> => meaningOf(p, known)
 
 /** The words of a value by what it is called in the sentence: a state, a move, a field. */
 export const wordOf: Record<string, string[]> = {

@@ -1,4 +1,4 @@
-import { lang } from '../lib/i18n.svelte'
+import { lang } from './i18n'
 
 /** A time as a person on site says it: the hour today, the day before that. */
 export function when(at: string | undefined, now = new Date()): string {

@@ -3,7 +3,7 @@
 import { call, get, Problem, stream } from '../lib/api'
 import { setSetting, setting } from '../lib/db'
 import { newId } from '../lib/id'
-import { by, me, net, onBack } from './net.svelte'
+import { by, me, net, onBack } from '../lib/phone/net.svelte'
 import type { Items } from './work'
 
 export interface Window {

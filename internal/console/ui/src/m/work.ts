@@ -1,5 +1,5 @@
 // Tickets and rounds as the server gives them, as far as the screens read them.
-import type { Both, Key } from '../lib/i18n.svelte'
+import type { Both, Key } from './i18n'
 import { buildingName } from './buildings.svelte'
 import { texts } from './texts'
 

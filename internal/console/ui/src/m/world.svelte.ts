@@ -1,5 +1,5 @@
 // The phone's picture of points and devices, kept current while a screen is open.
-import { acts } from './queue.svelte'
+import { acts } from '../lib/phone/queue.svelte'
 import { knownPoints, type KnownPoint } from './place/known'
 import { packPoints, type PackPoint } from './pack'
 

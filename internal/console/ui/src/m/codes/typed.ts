@@ -1,5 +1,5 @@
 // What to say while a number is typed: how much is missing, whether the check digit is right.
-import type { Key } from '../../lib/i18n.svelte'
+import type { Key } from '../words'
 import { readCode } from './read'
 
 export interface Hint {

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import type { Act } from '../act'
+import type { Act } from '../../lib/phone/act'
 import { knownPoints, placeWords, search } from './known'
 
 const pack = [

@@ -1,6 +1,6 @@
 // What this phone knows of points and devices: the field pack, and over it what was done here and
 // has not arrived yet. A point made in a cellar is in the list of that cellar at once.
-import type { Act } from '../act'
+import type { Act } from '../../lib/phone/act'
 import { buildingName } from '../buildings.svelte'
 import type { PackPoint } from '../pack'
 

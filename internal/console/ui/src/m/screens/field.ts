@@ -1,23 +1,14 @@
-import type { Screens } from '.'
-import Claim from './Claim.svelte'
-import Code from './Code.svelte'
-import Device from './Device.svelte'
-import PointNew from './PointNew.svelte'
-import Points from './Points.svelte'
-import Scan from './Scan.svelte'
-import Swap from './Swap.svelte'
-import Visit from './Visit.svelte'
-import VisitNew from './VisitNew.svelte'
+import type { Screens } from '../../lib/phone/screens.svelte'
 
 /** The screens of scanning, points, claiming, commissioning and swapping. */
 export const fieldScreens: Screens = {
-  scan: Scan,
-  code: Code,
-  device: Device,
-  points: Points,
-  'points/new': PointNew,
-  claim: Claim,
-  visit: Visit,
-  'visit/new': VisitNew,
-  swap: Swap,
+  scan: () => import('./Scan.svelte'),
+  code: () => import('./Code.svelte'),
+  device: () => import('./Device.svelte'),
+  points: () => import('./Points.svelte'),
+  'points/new': () => import('./PointNew.svelte'),
+  claim: () => import('./Claim.svelte'),
+  visit: () => import('./Visit.svelte'),
+  'visit/new': () => import('./VisitNew.svelte'),
+  swap: () => import('./Swap.svelte'),
 }

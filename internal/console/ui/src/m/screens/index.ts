@@ -1,36 +1,19 @@
-import type { Component } from 'svelte'
+import { Loader, patternOf, type Screens } from '../../lib/phone/screens.svelte'
 import type { Place } from '../../lib/router.svelte'
 import { fieldScreens } from './field'
-import Me from './Me.svelte'
-import NoEntry from './NoEntry.svelte'
-import Queue from './Queue.svelte'
-import Round from './Round.svelte'
-import Task from './Task.svelte'
-import Tasks from './Tasks.svelte'
-import WindowNew from './WindowNew.svelte'
-import Windows from './Windows.svelte'
-
-/**
- * A screen by its place; "*" stands for any part. The pattern that fits the most parts
- * wins, a named part before a star. A screen reads the rest from place().
- */
-export type Screens = Record<string, Component>
 
 const screens: Screens = {
   ...fieldScreens,
-  tasks: Tasks,
-  'tasks/*': Task,
-  'rounds/*': Round,
-  'rounds/*/no-entry': NoEntry,
-  windows: Windows,
-  'windows/new': WindowNew,
-  me: Me,
-  queue: Queue,
+  tasks: () => import('./Tasks.svelte'),
+  'tasks/*': () => import('./Task.svelte'),
+  'rounds/*': () => import('./Round.svelte'),
+  'rounds/*/no-entry': () => import('./NoEntry.svelte'),
+  windows: () => import('./Windows.svelte'),
+  'windows/new': () => import('./WindowNew.svelte'),
+  me: () => import('./Me.svelte'),
+  queue: () => import('./Queue.svelte'),
+  signon: () => import('./SignOn.svelte'),
 }
 
-export function screenOf(at: Place): Component {
-  const fits = Object.keys(screens)
-    .filter((p) => p.split('/').every((part, i) => (part === '*' ? at.parts[i] !== undefined : part === at.parts[i])))
-    .sort((a, b) => b.split('/').length - a.split('/').length || a.split('*').length - b.split('*').length)
-  return screens[fits[0] ?? 'scan']!
-}
+export const loader = new Loader(screens)
+export const screenOf = (at: Place): string => patternOf(screens, at, 'scan')

@@ -1,6 +1,5 @@
-import { field } from './field'
-import { refused } from './refused'
+import { texts as phone } from '../../lib/phone/texts'
 import { shell } from './shell'
 
-/** All that the app says, in both languages. A key that is missing here does not compile. */
-export const texts = { ...shell, ...field, ...refused }
+/** What the shell and the first screens say, in both languages. A key that is missing does not compile. */
+export const texts = { ...phone, ...shell }

@@ -1,5 +1,5 @@
 // A reading in a word. Signals are the server's names; the ones a technician meets have words here.
-import { t, type Key } from '../../lib/i18n.svelte'
+import { t, type Key } from '../words'
 import type { Reading } from '../model'
 
 const yesNo = new Set(['door.open', 'parking.occupied', 'manhole.open', 'manhole.flooded', 'smoke.alarm', 'smoke.fault', 'test', 'tamper', 'removed', 'battery.low'])

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import type { Act } from '../act'
+import type { Act } from '../../lib/phone/act'
 import type { Plan, Visit } from '../model'
 import { bars, openHere, current, fromPlan, overlay, verdict, waitOf, waitsHere } from './view'
 

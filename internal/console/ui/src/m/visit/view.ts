@@ -1,7 +1,7 @@
 // A visit as this phone sees it: what the server last said, and on top of it what was done here
 // and has not arrived yet. One rule stands over all: nothing that is only here is ever a pass.
-import type { Act } from '../act'
-import type { Both } from '../../lib/i18n.svelte'
+import type { Act } from '../../lib/phone/act'
+import type { Both } from '../i18n'
 import type { Plan, Step, StepState, Visit } from '../model'
 
 export interface Head {

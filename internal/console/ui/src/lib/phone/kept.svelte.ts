@@ -1,4 +1,4 @@
-import { kept, read, type Read } from '../lib/kept'
+import { kept, read, type Read } from '../kept'
 import { onBack } from './net.svelte'
 import { refusedOf, type Refused } from './refusal'
 

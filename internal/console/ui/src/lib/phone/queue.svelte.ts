@@ -1,6 +1,7 @@
-import { db, session, type Photo } from '../lib/db'
-import { newId } from '../lib/id'
+import { db, session, type Photo } from '../db'
+import { newId } from '../id'
 import { ofUnit, ownerOf, refsOf, type Act, type NewAct } from './act'
+import { app } from './app'
 import { isOnline, me, onBack, probe, signedOff } from './net.svelte'
 import { scaled } from './photo'
 import { channelName, drain, type Ended } from './sender'
@@ -111,7 +112,7 @@ export async function sync(): Promise<Ended> {
 /** askLater has the browser wake the service worker when there is a network, app open or not. */
 async function askLater(): Promise<void> {
   try {
-    const reg = (await navigator.serviceWorker?.getRegistration('/m/')) as (ServiceWorkerRegistration & { sync?: { register(tag: string): Promise<void> } }) | undefined
+    const reg = (await navigator.serviceWorker?.getRegistration(`/${app}/`)) as (ServiceWorkerRegistration & { sync?: { register(tag: string): Promise<void> } }) | undefined
     await reg?.sync?.register(channelName)
   } catch {
     // Not there or not allowed: the app sends when it is open.

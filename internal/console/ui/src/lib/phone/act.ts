@@ -1,4 +1,4 @@
-import type { Both } from '../lib/both'
+import type { Both } from '../both'
 
 /** What a person does that the server must learn of, exactly once. */
 export interface NewAct {

@@ -1,6 +1,7 @@
-import { onAnswer } from '../lib/api'
-import { changeHands, db, session, type Session } from '../lib/db'
+import { onAnswer } from '../api'
+import { changeHands, db, session, type Session } from '../db'
 import { ownerOf } from './act'
+import { app } from './app'
 
 type Net = 'online' | 'offline' | 'unknown'
 
@@ -8,7 +9,7 @@ const now = $state<{ net: Net; session: Session | undefined; refusedToken: boole
 const backs: (() => void)[] = []
 let timer: ReturnType<typeof setTimeout> | undefined
 let wait = 0
-const channel = typeof BroadcastChannel === 'undefined' ? undefined : new BroadcastChannel('gridgate-session')
+const channel = typeof BroadcastChannel === 'undefined' ? undefined : new BroadcastChannel('gridgate-session-' + app)
 
 /** net is what the last request found: the browser's own word is only a hint. */
 export const net = (): Net => now.net

@@ -1,4 +1,5 @@
-import { lang, t } from './i18n.svelte'
+import { lang } from '../words.svelte'
+import { t } from './texts'
 
 /** ago words how long ago something was, coarsely. */
 export function ago(at: string, now = Date.now()): string {

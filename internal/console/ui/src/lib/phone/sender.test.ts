@@ -1,6 +1,6 @@
 import 'fake-indexeddb/auto'
 import { beforeEach, expect, test, vi } from 'vitest'
-import { changeHands, db, eraseAll, setSetting, setting } from '../lib/db'
+import { changeHands, db, eraseAll, setSetting, setting } from '../db'
 import { now, ref, refsOf, type Act } from './act'
 import { drain } from './sender'
 

@@ -1,8 +1,14 @@
-import { setLang, type Lang } from '../lib/i18n.svelte'
+import { setLang, type Lang } from '../words.svelte'
+import { app } from './app'
 
 export type Theme = 'auto' | 'light' | 'dark'
 
 const now = $state<{ theme: Theme }>({ theme: 'auto' })
+
+/** The language that the phone asks for; Chinese unless it is plainly another. */
+export function phoneLang(): Lang {
+  return (navigator.languages ?? [navigator.language]).some((l) => l.startsWith('zh')) ? 'zh' : 'en'
+}
 
 export const theme = (): Theme => now.theme
 
@@ -25,7 +31,7 @@ export function chooseLang(lang: Lang): void {
 /** Language and appearance are written at once, so that a page that is loaded again in the same moment has them. */
 function remember(name: 'lang' | 'theme', value: string): void {
   try {
-    localStorage.setItem('gridgate.m.' + name, value)
+    localStorage.setItem(`gridgate.${app}.${name}`, value)
   } catch {
     // a browser that keeps nothing: they hold until the page is closed
   }
@@ -33,7 +39,7 @@ function remember(name: 'lang' | 'theme', value: string): void {
 
 export function remembered<T extends string>(name: 'lang' | 'theme'): T | undefined {
   try {
-    return (localStorage.getItem('gridgate.m.' + name) ?? undefined) as T | undefined
+    return (localStorage.getItem(`gridgate.${app}.${name}`) ?? undefined) as T | undefined
   } catch {
     return undefined
   }

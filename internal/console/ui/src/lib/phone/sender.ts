@@ -1,8 +1,9 @@
 // Sends the queue. It knows no screen, so that the service worker can run it too when the
 // app is closed (Background Sync).
-import { ask, passing, problemOf, Unreachable } from '../lib/api'
-import { db, session, type DB, type Session } from '../lib/db'
+import { ask, passing, problemOf, Unreachable } from '../api'
+import { db, session, type DB, type Session } from '../db'
 import { fill, ofUnit, ownerOf, type Act } from './act'
+import { app } from './app'
 
 /** Why a run ended: everything is sent or waits for a person; the server did not answer; it wants another token. */
 export type Ended = 'idle' | 'unreachable' | 'unauthorized'
@@ -13,7 +14,7 @@ const internalTries = 5
 /** Done acts are kept so long, to be looked at and referred to. */
 const keepDone = 3 * 24 * 3600_000
 
-export const channelName = 'gridgate-queue'
+export const channelName = 'gridgate-queue-' + app
 
 /**
  * drain sends what waits, one by one in the order of doing. Of all tabs and the service

@@ -1,3 +1,5 @@
+import { app } from './app'
+
 const now = $state<{ waiting: ServiceWorker | undefined; build: string }>({ waiting: undefined, build: '' })
 
 /** updateWaits says that a newer app is on the phone and waits for the person. */
@@ -11,7 +13,7 @@ export async function startUpdates(): Promise<void> {
   workers.addEventListener('message', (e: MessageEvent<{ build?: string }>) => {
     if (e.data.build) now.build = e.data.build
   })
-  const reg = await workers.register('/m/sw.js', { scope: '/m/', updateViaCache: 'none' }).catch(() => undefined)
+  const reg = await workers.register(`/${app}/sw.js`, { scope: `/${app}/`, updateViaCache: 'none' }).catch(() => undefined)
   if (!reg) return
   const look = () => {
     if (reg.waiting && workers.controller) now.waiting = reg.waiting

@@ -1,13 +1,15 @@
 /// <reference lib="webworker" />
-// The service worker: keeps the app on the phone, so that it opens with no server, and
+// The service worker of both apps: keeps the app on the phone, so that it opens with no server, and
 // sends the queue when the browser wakes it. It never touches the queue otherwise.
+import { app } from './app'
 import { channelName, drain } from './sender'
 
 declare const self: ServiceWorkerGlobalScope
 declare const __KEEP__: string[] // every file of the build
 declare const __BUILD__: string // changes with them
 
-const cacheName = 'gridgate-' + __BUILD__
+const ours = `gridgate-${app}-`
+const cacheName = ours + __BUILD__
 
 self.addEventListener('install', (e) => {
   // All or nothing: a half kept app would not open. It then waits until the person takes it.
@@ -17,7 +19,7 @@ self.addEventListener('install', (e) => {
 self.addEventListener('activate', (e) => {
   e.waitUntil(
     (async () => {
-      for (const name of await caches.keys()) if (name.startsWith('gridgate-') && name !== cacheName) await caches.delete(name)
+      for (const name of await caches.keys()) if (name.startsWith(ours) && name !== cacheName) await caches.delete(name)
       await self.clients.claim()
     })(),
   )
@@ -31,7 +33,7 @@ self.addEventListener('message', (e) => {
 self.addEventListener('fetch', (e) => {
   const url = new URL(e.request.url)
   if (e.request.method !== 'GET' || url.origin !== location.origin) return
-  const path = url.pathname === '/m/index.html' ? '/m/' : url.pathname
+  const path = url.pathname === `/${app}/index.html` ? `/${app}/` : url.pathname
   if (!__KEEP__.includes(path)) return // the API, and what is not the app's
   e.respondWith(caches.open(cacheName).then(async (c) => (await c.match(path)) ?? fetch(e.request)))
 })
