@@ -1,6 +1,7 @@
 package simulator
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"iter"
@@ -73,6 +74,7 @@ type City struct {
 	skews   map[int]time.Duration
 	silent  map[string]bool // radio gateways that are dead
 	rain    rainCourse
+	unsaid  uint64 // frames that a played model had no words for
 
 	sent atomic.Uint64
 	lag  atomic.Int64
@@ -410,10 +412,21 @@ func (c *City) Act(ctx context.Context, i int, why Why, change func(*State)) err
 }
 
 func (c *City) act(ctx context.Context, i int, why Why, now time.Time, change func(*State)) error {
-	return c.send(ctx, now, func() []Message {
+	var mute error
+	err := c.send(ctx, now, func() []Message {
 		c.change(i, now, true, change)
+		p := c.partOf(i)
+		mute = c.version(p, i).model.says(c.state(i, now), p.kind, why)
 		return c.frame(i, why, now)
 	})
+	return cmp.Or(err, mute)
+}
+
+// Unsaid counts what played models had no words for.
+func (c *City) Unsaid() uint64 {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.unsaid
 }
 
 // Report sends what device i says, without any change.
@@ -505,14 +518,7 @@ func (c *City) Point(i int) grid.Point {
 	p := c.partOf(i)
 	block := c.block(p, i)
 	compound := block / 20
-	st := &streets[compound%len(streets)]
-	if p.Place.Street != "" {
-		for k := range streets {
-			if streets[k].code == p.Place.Street {
-				st = &streets[k]
-			}
-		}
-	}
+	st := c.streetOf(p, i)
 	name := kindNames[p.kind]
 	n := c.number(i)
 	out := grid.Point{
@@ -550,6 +556,17 @@ func (c *City) Point(i int) grid.Point {
 // block is the building, or the stretch of street, of device i: the same for all kinds.
 func (c *City) block(p *part, i int) int {
 	return c.cfg.From/4 + (i-p.first)/p.Place.PerBuilding
+}
+
+func (c *City) streetOf(p *part, i int) *street {
+	if p.Place.Street != "" {
+		for k := range streets {
+			if streets[k].code == p.Place.Street {
+				return &streets[k]
+			}
+		}
+	}
+	return &streets[c.block(p, i)/20%len(streets)]
 }
 
 // position is where device i is: WGS84.

@@ -14,13 +14,14 @@ import (
 type Form string
 
 const (
-	Bytes    Form = ""         // a maker's bytes, by LoRaWAN port
-	JSON     Form = "json"     // text for everyone
-	SenML    Form = "senml"    // RFC 8428, JSON
-	Objects  Form = "objects"  // LwM2M resources
-	Fire     Form = "fire"     // data units of GB/T 26875.3
-	Register Form = "register" // of a Modbus slave
-	Text     Form = "text"     // lines of a panel
+	Bytes     Form = ""          // a maker's bytes, by LoRaWAN port
+	JSON      Form = "json"      // text for everyone
+	SenML     Form = "senml"     // RFC 8428, JSON
+	Objects   Form = "objects"   // LwM2M resources
+	Resources Form = "resources" // LwM2M values by CoAP, each with its path
+	Fire      Form = "fire"      // data units of GB/T 26875.3
+	Register  Form = "register"  // of a Modbus slave
+	Text      Form = "text"      // lines of a panel
 )
 
 // CoAP content formats (IANA).
@@ -32,13 +33,14 @@ const (
 
 // wires that a form can go by, the usual one first.
 var formWires = map[Form][]Wire{
-	Bytes:    {MQTT, CoAP, CoAPS},
-	JSON:     {MQTT, CoAP, CoAPS},
-	SenML:    {CoAP, CoAPS, MQTT},
-	Objects:  {LwM2M},
-	Fire:     {GBT26875},
-	Register: {Modbus},
-	Text:     {Lines},
+	Bytes:     {MQTT, CoAP, CoAPS},
+	JSON:      {MQTT, CoAP, CoAPS},
+	SenML:     {CoAP, CoAPS, MQTT},
+	Objects:   {LwM2M},
+	Resources: {CoAP, CoAPS},
+	Fire:      {GBT26875},
+	Register:  {Modbus},
+	Text:      {Lines},
 }
 
 // of reports whether the model can watch points of a kind.
@@ -151,4 +153,29 @@ func senML(s State, m memory, _ Why, _ time.Time) (int, []byte) {
 	pack = append(pack, record{Name: "seq", Value: &seq})
 	pack[0].Base = fmt.Sprintf("urn:dev:os:32473-%06d:", m.index)
 	return -1, plainJSON(pack)
+}
+
+// Kinds are what the model can watch.
+func (m *Model) Kinds() []grid.Kind { return append([]grid.Kind{m.Kind}, m.also...) }
+
+// Wires are those that the model can speak, the usual one first.
+func (m *Model) Wires() []Wire {
+	if m.Zigbee {
+		return []Wire{MQTT}
+	}
+	return slices.Clone(formWires[m.Form])
+}
+
+// Envelopes are those that the model comes in over MQTT, the usual one first. One that
+// does not speak MQTT has the empty one alone.
+func (m *Model) Envelopes() []Envelope {
+	switch {
+	case m.Wires()[0] != MQTT:
+		return []Envelope{""}
+	case m.Zigbee:
+		return []Envelope{Zigbee2MQTT}
+	case m.Form != Bytes:
+		return []Envelope{Native}
+	}
+	return []Envelope{ChirpStack, ChirpStackProtobuf, TheThings, Native}
 }

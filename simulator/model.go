@@ -73,6 +73,7 @@ type Model struct {
 	Wire     Wire          // it speaks by; "" is MQTT
 	Form     Form          // what its payloads are
 	also     []grid.Kind   // what else it may watch
+	played   *playable     // cases of its profile, in place of an encoder
 	encode   func(s State, m memory, why Why, now time.Time) (port int, payload []byte)
 }
 
@@ -88,10 +89,11 @@ var models = [...]Model{
 	{Profile: "zigbee2mqtt/smoke", Name: "smoke sensor", Kind: grid.Smoke, Interval: 24 * time.Hour, Zigbee: true, encode: zigbeeSmoke},
 }
 
-// Models lists the models that the simulator knows.
+// Models lists the models that the simulator has encoders for.
 func Models() []Model { return append(append([]Model(nil), models[:]...), moreModels[:]...) }
 
-// ModelOf finds a model by its profile.
+// ModelOf finds a model by its profile: with an encoder, or one that plays its profile's
+// cases.
 func ModelOf(profile string) (*Model, error) {
 	for _, list := range [...][]Model{models[:], moreModels[:]} {
 		for i := range list {
@@ -100,7 +102,7 @@ func ModelOf(profile string) (*Model, error) {
 			}
 		}
 	}
-	return nil, grid.Errorf(grid.NotFound, "model is %q: want one of the simulator's, for example milesight/ws301", profile)
+	return modelFromCases(profile)
 }
 
 func bit(b bool, n int) byte {

@@ -333,7 +333,7 @@ func eltUltrasonic(s State, _ memory, _ Why, _ time.Time) (int, []byte) {
 }
 
 // gs524n, Milesight: 22, sensor 1 over what the message is about, battery %, density,
-// degrees, sum of all.
+// degrees, what makes the sum of all 0.
 func gs524n(s State, _ memory, _ Why, _ time.Time) (int, []byte) {
 	about, density := byte(7), byte(0)
 	switch {
@@ -357,7 +357,7 @@ func gs524n(s State, _ memory, _ Why, _ time.Time) (int, []byte) {
 	for _, c := range b {
 		sum += c
 	}
-	return 85, append(b, sum)
+	return 85, append(b, -sum)
 }
 
 // sd1001, Yobiiq: channel, type, value: 01 75 battery %, 02 0B mains, 03 low battery, 04

@@ -1,6 +1,8 @@
 package simulator
 
 import (
+	"bytes"
+	"encoding/binary"
 	"fmt"
 	"math"
 	"slices"
@@ -35,25 +37,26 @@ const installedDBm = -132.0
 // three, and its spreading factor; c.mu is held. None: all that could are dead.
 func (c *City) hears(i int, s State, n uint32) (list []heard, factor int) {
 	p, rules := c.partOf(i), &c.radios.rules
-	at := c.Point(i)
+	homeLon, homeLat := c.position(p, i, c.streetOf(p, i))
 	loss := rules.Loss[p.kind]
 	if p.kind == grid.Parking && s.Occupied {
 		loss += rules.Car
 	}
-	x, y := int(math.Floor(at.Lon/c.radios.degLon)), int(math.Floor(at.Lat/c.radios.degLat))
+	x, y := int(math.Floor(homeLon/c.radios.degLon)), int(math.Floor(homeLat/c.radios.degLat))
 	type reach struct {
-		id   string
+		x, y int
 		mean float64
 	}
-	var near []reach
+	room := [9]reach{}
+	near := room[:0]
 	for gx := x - 1; gx <= x+1; gx++ {
 		for gy := y - 1; gy <= y+1; gy++ {
 			place := throw(c.cfg.Seed, forRadio, uint64(gx), uint64(gy))
 			lon := (float64(gx) + 0.3 + 0.4*place.share()) * c.radios.degLon
 			lat := (float64(gy) + 0.3 + 0.4*place.share()) * c.radios.degLat
 			shadow := throw(c.cfg.Seed, forRadio, uint64(gx), uint64(gy), uint64(i))
-			path := rules.Loss1m + 10*rules.Exponent*math.Log10(max(metres(lon, lat, at.Lon, at.Lat), 10)) + loss + rules.Shadow*shadow.normal()
-			near = append(near, reach{radioID(gx, gy), rules.PowerDBm - path})
+			path := rules.Loss1m + 10*rules.Exponent*math.Log10(max(metres(lon, lat, homeLon, homeLat), 10)) + loss + rules.Shadow*shadow.normal()
+			near = append(near, reach{gx, gy, rules.PowerDBm - path})
 		}
 	}
 	slices.SortFunc(near, func(a, b reach) int {
@@ -69,10 +72,14 @@ func (c *City) hears(i int, s State, n uint32) (list []heard, factor int) {
 	fade := throw(c.cfg.Seed, forFrame, uint64(i), uint64(n))
 	for k, g := range near {
 		got := g.mean + rules.Fading*fade.normal()
-		if k > 0 && got-noiseDBm < needsSNR[factor-7] || c.silent[g.id] {
+		if k > 0 && got-noiseDBm < needsSNR[factor-7] {
 			continue
 		}
-		if list = append(list, heard{g.id, int(math.Round(got)), math.Round(min(max(got-noiseDBm, -20), 12)*4) / 4}); len(list) == 3 {
+		id := radioID(g.x, g.y)
+		if c.silent[id] {
+			continue
+		}
+		if list = append(list, heard{id, int(math.Round(got)), math.Round(min(max(got-noiseDBm, -20), 12)*4) / 4}); len(list) == 3 {
 			break
 		}
 	}
@@ -118,6 +125,10 @@ func (c *City) frame(i int, why Why, now time.Time) []Message {
 	own := c.ownTime(i, now)
 	why = r.firstOf(why)
 	port, payload := c.version(p, i).model.encode(s, c.memory(i, p, own.Sub(now)), why, own)
+	if payload == nil {
+		c.unsaid++
+		return nil // a played model has no words for this
+	}
 	return c.wrap(i, why, port, payload, now)
 }
 
@@ -219,6 +230,10 @@ func (c *City) address(m *Message, d *CityDevice, port int) {
 			m.Format = jsonFormat
 		case d.Model.Form == SenML:
 			m.Format = senmlFormat
+		case d.Model.Form == Resources:
+			path, rest, _ := bytes.Cut(m.Payload, []byte{0})
+			m.Topic += "?path=" + string(path)
+			m.Format, m.Payload = binary.BigEndian.Uint16(rest), rest[2:]
 		case port > 0:
 			m.Topic += fmt.Sprintf("?port=%d", port)
 		}
