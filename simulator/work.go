@@ -116,7 +116,7 @@ func (c *crew) move(ctx context.Context, id string, m message, a answer) error {
 }
 
 var past = map[grid.Verb]string{
-	grid.VerbAccept: "accepts", grid.VerbArrive: "is on site for", grid.VerbVerify: "finds a fire, and so calls the fire unit:", grid.VerbResolve: "reports done", grid.VerbConfirm: "confirms on site",
+	grid.VerbAccept: "accepts", grid.VerbArrive: "is on site for", grid.VerbVerify: "says what it finds:", grid.VerbResolve: "reports done", grid.VerbConfirm: "confirms on site",
 }
 
 func (c *crew) post(ctx context.Context, id string, m message, v grid.Verb, body []byte) (status int, detail string, err error) {

@@ -15,10 +15,14 @@ import (
 // added by a person who has thought about it, not by the editor.
 var arrows = map[string][]string{
 	"cmd/gridgate": {"configs", "firmware-profiles", "internal/api", "internal/dispatch", "internal/envelope", "internal/gateway", "internal/geo", "internal/profile"},
-	"cmd/gridsim":  {"simulator"},
+	"cmd/gridsim":  {"simulator", "simulator/scenario", "simulator/verdict"},
 
 	// The simulator shares no code with what it tests, or the same bug on both ends cancels out.
 	"simulator": {"firmware-profiles"},
+	// Days of a city, as files; who plays them to a gateway; what came of it.
+	"simulator/scenarios": {},
+	"simulator/scenario":  {"simulator", "simulator/scenarios", "simulator/verdict"},
+	"simulator/verdict":   {},
 
 	"internal/grid":  {},
 	"internal/label": {"internal/pdf"}, // what it prints

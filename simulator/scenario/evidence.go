@@ -13,16 +13,17 @@ import (
 
 // evidence is everything that is known about a run when it is over, as rows of JSON.
 type evidence struct {
-	zero    time.Time // the city's time at which the timeline began
-	slack   time.Duration
-	rows    map[string][]map[string]any
-	missing map[string]string // by subject: why there is none
-	pointID func(string) string
+	zero     time.Time // the city's time at which the timeline began
+	slack    time.Duration
+	rows     map[string][]map[string]any
+	missing  map[string]string // by subject: why there is none
+	unplayed map[string]string // by step: why it was not played
+	pointID  func(string) string
 }
 
 // collect asks the gateway for all that came of the run, and adds what we counted ourselves.
 func (r *run) collect(ctx context.Context) (*evidence, error) {
-	ev := &evidence{zero: r.zero, slack: r.slack, rows: map[string][]map[string]any{}, missing: map[string]string{}, pointID: r.pointID}
+	ev := &evidence{zero: r.zero, slack: r.slack, rows: map[string][]map[string]any{}, missing: map[string]string{}, unplayed: r.unplayed, pointID: r.pointID}
 	since := url.Values{"since": {r.zero.Add(-time.Minute).UTC().Format(time.RFC3339)}}
 	for subject, list := range map[string]string{"alarm": "alarms", "ticket": "tickets", "event": "events", "delivery": "deliveries", "hazard": "hazards", "window": "windows", "quarantine": "quarantine"} {
 		rows, err := r.api.list(ctx, list, cloneValues(since))
@@ -82,12 +83,14 @@ func (r *run) tellTickets(ctx context.Context, ev *evidence) error {
 	for _, t := range ev.rows["ticket"] {
 		id := textOf(t["id"])
 		byID[id] = t
-		moves, err := r.api.list(ctx, "tickets/"+url.PathEscape(id)+"/moves", nil)
-		if err != nil {
+		var page struct {
+			Items []map[string]any `json:"items"`
+		}
+		if err := r.api.do(ctx, "GET", "/api/v1/tickets/"+url.PathEscape(id)+"/moves", nil, &page); err != nil {
 			return err
 		}
 		path, verbs, history := []any{}, []any{}, []any{}
-		for _, m := range moves {
+		for _, m := range page.Items {
 			if to := textOf(m["to"]); len(path) == 0 || path[len(path)-1] != to {
 				path = append(path, to)
 			}
@@ -311,4 +314,9 @@ func (r *run) realAt(city time.Time) time.Time {
 }
 
 // heard notes an acknowledgement: from when a frame was due to when the gateway had it.
-func (r *run) heard(m simulator.Message) { r.clockworks["ack"].Took(r.realAt(m.At), time.Now()) }
+// What was said before the timeline began also waited for the connection, and does not count.
+func (r *run) heard(m simulator.Message) {
+	if r.timing.Load() && m.At.After(r.zero) {
+		r.clockworks["ack"].Took(r.realAt(m.At), time.Now())
+	}
+}

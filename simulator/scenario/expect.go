@@ -25,6 +25,7 @@ type Expect struct {
 	After   string         `yaml:"after"`   // a time of the timeline, or a step's id; its beginning if left out
 	Between []Span         `yaml:"between"` // two times of the timeline
 	Never   bool           `yaml:"never"`
+	Needs   string         `yaml:"needs"`  // a step's id: where it could not be played, neither is this
 	AtEnd   bool           `yaml:"at_end"` // as it is when the scenario ends; so it is without a window too
 	Subject string         `yaml:"-"`      // alarm, ticket, …
 	Wish    map[string]any `yaml:"-"`
@@ -71,7 +72,7 @@ func subjects() map[string]subject {
 			"type": {kind: word}, "point": {kind: point}, "priority": {kind: word}, "state": {word, "", "open stands for all that have not ended"}, "verification": {kind: word}, "tier": {number, "", "highest tier called"},
 			"rework": {kind: number}, "returns": {kind: number}, "members": {number, "", "episodes that joined it"}, "related": {kind: number}, "incident": {kind: flag}, "overdue": {kind: flag}, "warned": {kind: number},
 			"suspect": {kind: flag}, "units": {member, "assignments.unit", "a unit that was called"}, "lead": {kind: word}, "path": {path, "path", "states it went through, in this order"}, "moves": {member, "verbs", "a move that was made"},
-			"task": {member, "tasks.kind", "a task of the desk"}, "mode": {kind: word}, "building": {kind: word}, "device": {kind: word}, "evidence": {kind: number},
+			"task": {member, "tasks.kind", "a task of the desk"}, "mode": {kind: word}, "building": {kind: word}, "device": {kind: word}, "evidence": {flag, "", "there is proof"}, "confirmed": {word, "", "who on site gave their word"},
 		}},
 		"event": {when: whenAt("received"), text: words("type", "action", "point", "device", "priority", "detail"), keys: map[string]key{
 			"type": {kind: word}, "point": {kind: point}, "action": {kind: word}, "kind": {kind: word}, "priority": {kind: word}, "device": {kind: word}, "mode": {kind: word},
@@ -183,6 +184,9 @@ func (s *Scenario) checkExpect(e *Expect) error {
 	}
 	if _, err := rangeOf(e.Count); err != nil {
 		return err
+	}
+	if e.Needs != "" && !slices.ContainsFunc(s.Timeline, func(t Step) bool { return t.ID == e.Needs }) {
+		return fmt.Errorf("needs is %q: want the id of a step", e.Needs)
 	}
 	_, err := s.offset(e.After)
 	return err
@@ -307,6 +311,10 @@ func (e *Expect) say() string {
 func (s *Scenario) judge(e *Expect, ev *evidence) verdict.Expectation {
 	out := verdict.Expectation{ID: e.ID, Words: verdict.Text{ZH: e.ZH, EN: e.EN}, Line: e.line, Wish: e.say(), Evidence: []verdict.Row{}, Against: []verdict.Row{}}
 	if why := ev.missing[e.Subject]; why != "" {
+		out.Outcome, out.Said = verdict.NotPlayed, verdict.Text{ZH: "未执行：" + why, EN: "not played: " + why}
+		return out
+	}
+	if why := ev.unplayed[e.Needs]; e.Needs != "" && why != "" {
 		out.Outcome, out.Said = verdict.NotPlayed, verdict.Text{ZH: "未执行：" + why, EN: "not played: " + why}
 		return out
 	}
@@ -475,7 +483,7 @@ func dig(row map[string]any, where string) any {
 	first, rest, deep := strings.Cut(where, ".")
 	v := row[first]
 	if !deep {
-		if list, ok := v.([]any); ok && (where == "members" || where == "related" || where == "evidence") {
+		if list, ok := v.([]any); ok && (where == "members" || where == "related") {
 			return float64(len(list))
 		}
 		return v

@@ -29,6 +29,7 @@ type Scenario struct {
 	Speed  float64      `yaml:"speed"`
 	Length Span         `yaml:"length"`
 	Slow   bool         `yaml:"slow"` // too long for a test run
+	Life   bool         `yaml:"life"` // the ordinary life of the city goes on beside the timeline
 
 	City     []Part   `yaml:"city"`
 	Units    []Unit   `yaml:"units"`
@@ -54,7 +55,6 @@ type Part struct {
 	Address     string `yaml:"address"`
 	Rules       string `yaml:"rules"` // a set of rules, for example fire_lane
 	Every       Span   `yaml:"every"` // between two reports, instead of the maker's
-	Life        bool   `yaml:"life"`  // the ordinary life of its kind goes on beside the timeline
 	Stranger    bool   `yaml:"stranger"`
 	line        int
 	PerBuilding int `yaml:"per_building"`
@@ -85,6 +85,7 @@ type Behave struct {
 	Photo   *bool    `yaml:"photo"`   // as evidence; true
 	Silent  *bool    `yaml:"silent"`  // its people do not answer at all
 	Stops   string   `yaml:"stops"`   // after: accept, arrive: the rest does not come
+	Guards  string   `yaml:"guards"`  // yes or no, to the question of their permit
 }
 
 // Gateway is what the scenario wants of the gateway under test.
