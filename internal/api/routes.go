@@ -42,6 +42,7 @@ func (s *Server) routes(api huma.API) {
 	s.roundRoutes(api)
 	s.contractorRoutes(api)
 	s.deliveryRoutes(api)
+	s.unitRoutes(api)
 	s.figureRoutes(api)
 	s.downlinkRoutes(api)
 	s.windowRoutes(api)

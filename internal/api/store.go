@@ -22,6 +22,7 @@ type Store interface {
 	RegistryStore
 	RoundStore
 	MapStore
+	UnitStore
 	ListPoints(context.Context, Query) (Page[grid.Point], error)
 	ListDevices(context.Context, Query) (Page[grid.Device], error)
 	ListInstallations(context.Context, Query) (Page[grid.Installation], error)
