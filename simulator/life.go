@@ -194,7 +194,15 @@ func after(t uint32, d time.Duration) uint32 {
 // Poisson process whose rate changes by the hour.
 func (c *City) begins(life *lifeType, t uint32, want float64) uint32 {
 	at := c.timeAt(t)
-	for range 24 * 400 {
+	if life.perDay <= 0 {
+		return never
+	}
+	days := math.Floor(want / life.perDay) // every day expects the same in all
+	if days > 5000 {
+		return never
+	}
+	at, want = at.Add(time.Duration(days)*24*time.Hour), want-days*life.perDay
+	for range 48 {
 		curve := &life.week
 		if day := at.Weekday(); day == time.Saturday || day == time.Sunday {
 			curve = &life.weekend
