@@ -57,6 +57,8 @@ var arrows = map[string][]string{
 	"internal/duty":       {"internal/calendar", "internal/state"}, // the shapes of what it gathers
 	"internal/console":    {},                                      // files, and nothing of what they show
 	"internal/gatetest":   nil,                                     // tests of everything: may import anything
+
+	"internal/gatetest/history": {"internal/state"}, // a past for browser tests of figures
 }
 
 // thin packages use the standard library alone.

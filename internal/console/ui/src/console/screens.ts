@@ -20,6 +20,7 @@ const screens: Record<string, Load> = {
   'devices/profiles': () => import('./devices/Profiles.svelte'),
   'devices/imports': () => import('./devices/Imports.svelte'),
   duty: () => import('./duty/Duty.svelte'),
+  figures: () => import('./figures/Figures.svelte'),
   system: () => import('./system/System.svelte'),
 }
 

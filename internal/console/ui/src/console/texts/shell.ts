@@ -13,6 +13,7 @@ export const texts = {
   'nav.points': { zh: '点位', en: 'Points' },
   'nav.devices': { zh: '设备', en: 'Devices' },
   'nav.duty': { zh: '值守', en: 'Duty' },
+  'nav.figures': { zh: '指标', en: 'Figures' },
   'nav.system': { zh: '系统', en: 'System' },
   'nav.unacked': { zh: '{n} 条未确认', en: '{n} unacknowledged' },
   'nav.overdue': { zh: '{n} 张超时', en: '{n} overdue' },
