@@ -30,14 +30,15 @@ async function importAreas(body) {
 /** drawn waits until the map has nothing more to draw, and says how many colours the middle of it shows. */
 async function drawn(desk) {
   await desk.page.locator('[data-testid=map][data-idle]:not([data-idle="0"])').waitFor()
-  const png = await desk.page.locator('[data-testid=map] canvas').screenshot()
-  return desk.page.evaluate(async (bytes) => {
-    const picture = await createImageBitmap(new Blob([new Uint8Array(bytes)], { type: 'image/png' }))
+  const box = await desk.page.locator('[data-testid=map] canvas').boundingBox()
+  const [width, height] = [Math.min(box.width / 2, 640), Math.min(box.height / 2, 480)]
+  const png = await desk.page.screenshot({ clip: { x: box.x + (box.width - width) / 2, y: box.y + (box.height - height) / 2, width, height } })
+  return desk.page.evaluate(async (text) => {
+    const picture = await createImageBitmap(new Blob([Uint8Array.from(atob(text), (c) => c.charCodeAt(0))], { type: 'image/png' }))
     const g = new OffscreenCanvas(picture.width, picture.height).getContext('2d')
     g.drawImage(picture, 0, 0)
-    const [x, y, w, h] = [picture.width / 4, picture.height / 4, picture.width / 2, picture.height / 2].map(Math.round)
-    return new Set(new Uint32Array(g.getImageData(x, y, w, h).data.buffer)).size
-  }, [...png])
+    return new Set(new Uint32Array(g.getImageData(0, 0, picture.width, picture.height).data.buffer)).size
+  }, png.toString('base64'))
 }
 
 before(async () => {
@@ -56,6 +57,22 @@ test('Without geodata the points are on the map, and the page says how to import
   assert.ok((await drawn(desk)) > 8, 'the map is blank')
   await accessible(desk, 'situation without geodata')
   await shoot(desk, 'situation-nogeo')
+  assert.deepEqual(desk.errors, [])
+  await desk.context.close()
+})
+
+test('What the clusters on the map count is every point, far out and near', async () => {
+  const desk = await openDesk(browser, { url: world.url, search: '#/situation' })
+  await sitDown(desk, { token: world.admin })
+  const all = seed().points.length
+  const counted = async () => Number(await desk.page.getByTestId('map').getAttribute('data-shown'))
+  await until(`the picture counts ${all} points`, async () => (await counted()) === all)
+  await openPlace(desk, '#/situation?at=121.39000,31.21000,9')
+  await desk.page.locator('[data-testid=map][data-shown="0"]').waitFor({ state: 'detached' })
+  await until('far out it counts them too', async () => (await counted()) === all)
+  assert.match(await desk.page.getByTestId('shown').textContent(), new RegExp(String(all)))
+  await openPlace(desk, '#/situation?at=121.345,31.197,17.5')
+  await until('near, those in sight alone', async () => (await counted()) > 0 && (await counted()) < 20)
   assert.deepEqual(desk.errors, [])
   await desk.context.close()
 })

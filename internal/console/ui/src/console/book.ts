@@ -41,6 +41,17 @@ function byNeed(a: Entry, b: Entry): number {
   return 0
 }
 
+/** placed puts one entry before the first that needs somebody less: those that are there are in order. */
+function placed(entries: Entry[], e: Entry): Entry[] {
+  let [low, high] = [0, entries.length]
+  while (low < high) {
+    const middle = (low + high) >> 1
+    if (byNeed(entries[middle]!, e) <= 0) low = middle + 1
+    else high = middle
+  }
+  return entries.toSpliced(low, 0, e).slice(0, most.entries)
+}
+
 /** What the console knows now. Each list is replaced when it changes, never altered: compare by identity. */
 export interface Known {
   queue: Queue
@@ -159,7 +170,7 @@ export class Book {
       this.queue = { ...q, alarms: q.alarms - 1, unacked, entries: rest }
       return 'queue'
     }
-    const entries = [...rest, { alarm: a, state: stateOf(a) }].sort(byNeed).slice(0, most.entries)
+    const entries = placed(rest, { alarm: a, state: stateOf(a) })
     this.queue = { ...q, alarms: q.alarms + (before ? 0 : 1), unacked: unacked + (a.acked ? 0 : 1), entries }
     return 'queue'
   }

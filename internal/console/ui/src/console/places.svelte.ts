@@ -16,6 +16,7 @@ export interface Place {
 const most = 3_000
 const atOnce = 4
 const good = 10 * 60_000
+const tellEvery = 200 // ms: each telling has every name on the screen looked up again
 
 let version = $state(0)
 const known = new Map<string, { place: Place | undefined; at: number }>()
@@ -54,9 +55,18 @@ async function next(): Promise<void> {
     known.delete(id)
     known.set(id, { place, at: Date.now() })
     if (known.size > most) known.delete(known.keys().next().value!)
-    version++
+    tell()
   }
   asking--
+}
+
+let telling: ReturnType<typeof setTimeout> | undefined
+
+function tell(): void {
+  telling ??= setTimeout(() => {
+    telling = undefined
+    version++
+  }, tellEvery)
 }
 
 const first = () => wanted.values().next().value

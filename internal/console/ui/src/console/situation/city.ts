@@ -1,5 +1,6 @@
 // The map itself. This file and MapLibre are loaded when the map is first shown.
 import 'maplibre-gl/dist/maplibre-gl.css'
+import type { Feature } from 'geojson'
 import { Map as GL, Marker, setWorkerUrl, type GeoJSONSource, type MapGeoJSONFeature, type PointLike } from 'maplibre-gl'
 import workerUrl from 'maplibre-gl/dist/maplibre-gl-worker.mjs?worker&url'
 import { middleOf, stepOf, type Area, type AlarmSpot, type Counts, type Extent, type Measure, type View } from './measure'
@@ -13,8 +14,8 @@ export interface Hooks {
   token: () => string
   hit: (h: Hit) => void
   moved: (v: View) => void
-  /** The picture is whole: nothing more is being loaded or drawn. */
-  idle: () => void
+  /** The picture is whole, nothing more is being loaded or drawn; it counts so many points. */
+  idle: (shown: number) => void
   failed: (err: Error) => void
 }
 
@@ -34,10 +35,12 @@ export class City {
   private pulses = new Map<string, Marker>()
   private picked: [number, number] | undefined
   private pickedArea = ''
+  private outlined = '' // the area that the style outlines
   private english = false
   private ready = false
   private gone = false
   private steps = new Map<string, number>()
+  private filled = new Map<string, string>()
 
   constructor(container: HTMLElement, title: string, private readonly on: Hooks, at?: View) {
     this.gl = new GL({
@@ -55,7 +58,7 @@ export class City {
     this.gl.keyboard.disableRotation()
     this.gl.on('error', (e) => on.failed(e.error instanceof Error ? e.error : Error(String(e.error?.message ?? e.type))))
     this.gl.on('styledata', () => this.draw())
-    this.gl.on('idle', () => on.idle())
+    this.gl.on('idle', () => on.idle(this.shown()))
     this.gl.on('moveend', () => on.moved(this.view()))
     this.gl.on('click', (e) => this.click([e.point.x, e.point.y]))
     this.gl.on('mousemove', (e) => (this.gl.getCanvas().style.cursor = this.under([e.point.x, e.point.y]).length > 0 ? 'pointer' : ''))
@@ -91,10 +94,18 @@ export class City {
     return this.gl.getBounds().contains([lon, lat])
   }
 
+  /** shown is how many points are in the picture: those that clusters count, and those by themselves. */
+  private shown(): number {
+    if (!this.ready) return 0
+    return this.gl.queryRenderedFeatures({ layers: ['clusters', 'points'] }).reduce((sum, f) => sum + (f.layer.id === 'points' ? 1 : Number(f.properties.n)), 0)
+  }
+
   /** theme draws all anew in the colours of now. */
   theme(): void {
     this.ready = false
     this.steps.clear()
+    this.filled.clear()
+    this.outlined = ''
     this.gl.setStyle(styleOf(coloursNow(), this.hasCells()), { diff: false })
   }
 
@@ -149,12 +160,18 @@ export class City {
     this.showPicked()
   }
 
-  private source(name: string): GeoJSONSource | undefined {
-    return this.ready ? this.gl.getSource<GeoJSONSource>(name) : undefined
+  /** fill gives a source what it is to show, if that is not what it has: each filling lays out and draws the whole picture again. */
+  private fill(name: string, features: Feature[]): void {
+    if (!this.ready) return
+    const now = JSON.stringify(features)
+    if (this.filled.get(name) === now) return
+    this.filled.set(name, now)
+    void this.gl.getSource<GeoJSONSource>(name)?.setData({ type: 'FeatureCollection', features })
   }
 
   private showAreas(): void {
-    void this.source('areas')?.setData({ type: 'FeatureCollection', features: this.areas.filter((a) => a.properties.kind !== 'community') })
+    if (!this.ready) return
+    void this.gl.getSource<GeoJSONSource>('areas')?.setData({ type: 'FeatureCollection', features: this.areas.filter((a) => a.properties.kind !== 'community') })
     this.steps.clear()
     this.showCounts()
   }
@@ -180,7 +197,7 @@ export class City {
       if (kind !== 'street' && !(kind === 'cell' && n > 0)) return []
       return [{ type: 'Feature' as const, properties: { code, kind, n, name: (this.english && name_en) || name || code }, geometry: { type: 'Point' as const, coordinates: this.middles.get(code)! } }]
     })
-    void this.source('words')?.setData({ type: 'FeatureCollection', features })
+    this.fill('words', features)
   }
 
   private showAlarms(): void {
@@ -189,7 +206,7 @@ export class City {
       properties: { id: a.id, picture: alarmPicture(a.priority, a.acked, a.mode === 'live'), order: (a.mode === 'live' ? 100 : 0) + (a.acked ? 0 : 10) - a.priority },
       geometry: { type: 'Point' as const, coordinates: [a.lon, a.lat] },
     }))
-    void this.source('alarms')?.setData({ type: 'FeatureCollection', features })
+    this.fill('alarms', features)
   }
 
   /** showPulses marks what burns and nobody has seen. */
@@ -216,7 +233,9 @@ export class City {
   private showPicked(): void {
     if (!this.ready) return
     const features = this.picked ? [{ type: 'Feature' as const, properties: {}, geometry: { type: 'Point' as const, coordinates: this.picked } }] : []
-    void this.source('picked')?.setData({ type: 'FeatureCollection', features })
+    this.fill('picked', features)
+    if (this.pickedArea === this.outlined) return
+    this.outlined = this.pickedArea
     this.gl.setFilter('picked-area', ['==', ['get', 'code'], this.pickedArea])
   }
 

@@ -17,6 +17,7 @@ export const texts = {
   'zoom.in': { zh: '放大', en: 'Zoom in' },
   'zoom.out': { zh: '缩小', en: 'Zoom out' },
   legend: { zh: '图例', en: 'Legend' },
+  shown: { zh: '图中 {n} 个点位', en: '{n} points in the picture' },
   'legend.more': { zh: '符号', en: 'Symbols' },
   'legend.none': { zh: '0', en: '0' },
   'legend.alarm': { zh: '未确认告警（数字为级别）', en: 'Alarm not acknowledged (number: priority)' },
