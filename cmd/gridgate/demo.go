@@ -176,7 +176,7 @@ func (d *demo) startSim(ctx context.Context, cfg gateway.Config, password string
 		return nil, err
 	}
 	registry := cfg.Registry[0]
-	cmd := exec.Command(bin, "run", "--json", "--scenario", "demo", "--size", fmt.Sprint(d.size), "--beat", demoBeat,
+	cmd := exec.Command(bin, "play", "--json", "--scenario", "demo", "--size", fmt.Sprint(d.size), "--beat", demoBeat,
 		"--broker", "mqtt://"+cfg.Broker.Listen, "--user", cfg.Broker.Users[0].Name, "--registry", registry)
 	cmd.Env = append(os.Environ(), "GRIDSIM_PASSWORD="+password)
 	cmd.Stderr = d.errOut

@@ -23,10 +23,14 @@ const (
 	exitFailed = 1 // it could not be done
 	exitUsage  = 2 // the command line is wrong
 	exitLoss   = 3 // it was done, and something sent was not acknowledged or did not arrive
+	exitNotMet = 4 // a scenario was played, and an expectation was not met
 )
 
 // lossError ends the program with exitLoss.
 type lossError struct{ error }
+
+// notMetError ends the program with exitNotMet.
+type notMetError struct{ error }
 
 // usageError ends the program with exitUsage.
 type usageError struct{ error }
@@ -43,7 +47,8 @@ func run(ctx context.Context, args []string, out, errOut io.Writer) int {
 		Short: "play devices, units and load to a gridgate gateway",
 		Long: `gridsim plays the outside world to a gridgate gateway over real sockets.
 
-  gridsim run      a fleet and units together: what "make demo" shows
+  gridsim run      a scenario: a day with its accidents, faults and people, and a verdict
+  gridsim play     a fleet and units together: what "make demo" shows
   gridsim fleet    virtual devices of real models, over MQTT
   gridsim units    units that take signed webhooks and answer by the gateway's API
   gridsim bench    load: frames as fast as they are acknowledged, smoke latency
@@ -51,7 +56,8 @@ func run(ctx context.Context, args []string, out, errOut io.Writer) int {
 Everything it plays is registered as simulated. --registry FILE writes what the gateway
 must know of it (points, devices, units); --dry-run writes that and stops.
 
-Exit codes: 0 done, 1 failed, 2 wrong command line, 3 done but something was lost.`,
+Exit codes: 0 done, 1 failed, 2 wrong command line, 3 done but something was lost,
+4 a scenario was played and an expectation was not met.`,
 		SilenceUsage:  true,
 		SilenceErrors: true,
 	}
@@ -60,7 +66,7 @@ Exit codes: 0 done, 1 failed, 2 wrong command line, 3 done but something was los
 	root.SetErr(errOut)
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
 	root.PersistentFlags().Bool("json", false, "print JSON lines instead of text")
-	root.AddCommand(runCommand(), fleetCommand(), unitsCommand(), benchCommand())
+	root.AddCommand(runCommand(), playCommand(), fleetCommand(), unitsCommand(), benchCommand())
 	err := root.ExecuteContext(ctx)
 	if err == nil {
 		return 0
@@ -68,7 +74,10 @@ Exit codes: 0 done, 1 failed, 2 wrong command line, 3 done but something was los
 	fmt.Fprintln(errOut, "gridsim:", err)
 	var loss lossError
 	var usage usageError
+	var notMet notMetError
 	switch {
+	case errors.As(err, &notMet):
+		return exitNotMet
 	case errors.As(err, &loss):
 		return exitLoss
 	case errors.As(err, &usage):

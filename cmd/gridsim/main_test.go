@@ -71,6 +71,11 @@ func TestExitCodesSayWhatWentWrong(t *testing.T) {
 		{2, "units --units pirates"},
 		{2, "units --behaviour fire=sulky"},
 		{2, "bench"},
+		{0, "run --list"},
+		{2, "run"},
+		{2, "run no-such-day"},
+		{2, "run kitchen-smoke --all"},
+		{1, "run kitchen-smoke --gateway http://127.0.0.1:1"},
 		{2, "bench --model acme/anvil --count 1"},
 		{1, "bench --count 1 --broker " + none},
 		{1, "fleet --broker ftp://nowhere --count 1"},
@@ -116,7 +121,7 @@ func TestAFleetListsWhatWasAcknowledged(t *testing.T) {
 
 func TestRunWritesItsRegistryBeforeItPlaysAndEndsWithItsTime(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "demo.yaml")
-	code, out, errOut := gridsim(t, "run", "--broker", broker(t), "--registry", file, "--for", "1s")
+	code, out, errOut := gridsim(t, "play", "--broker", broker(t), "--registry", file, "--for", "1s")
 	if code != 0 {
 		t.Fatalf("exit code %d: %s", code, errOut)
 	}
@@ -137,7 +142,7 @@ func TestRunWritesItsRegistryBeforeItPlaysAndEndsWithItsTime(t *testing.T) {
 }
 
 func TestADryRunOnlyWrites(t *testing.T) {
-	for _, args := range []string{"fleet --size 8", "units --port 0", "run", "bench --devices 20", "bench smoke --n 3"} {
+	for _, args := range []string{"fleet --size 8", "units --port 0", "play", "bench --devices 20", "bench smoke --n 3"} {
 		file := filepath.Join(t.TempDir(), "r.yaml")
 		code, _, errOut := gridsim(t, append(strings.Fields(args), "--dry-run", "--registry", file)...)
 		if info, err := os.Stat(file); code != 0 || err != nil || info.Size() == 0 || info.Mode().Perm() != 0o600 {
