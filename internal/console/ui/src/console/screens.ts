@@ -21,6 +21,11 @@ const screens: Record<string, Load> = {
   'devices/imports': () => import('./devices/Imports.svelte'),
   duty: () => import('./duty/Duty.svelte'),
   figures: () => import('./figures/Figures.svelte'),
+  'duty/hazards': () => import('./duty/forms/Hazards.svelte'),
+  'duty/permits': () => import('./duty/forms/Permits.svelte'),
+  'duty/windows': () => import('./duty/forms/Windows.svelte'),
+  'duty/exercises': () => import('./duty/forms/Exercises.svelte'),
+  'duty/posture': () => import('./duty/forms/Posture.svelte'),
   system: () => import('./system/System.svelte'),
 }
 
