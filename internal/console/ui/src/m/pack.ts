@@ -1,4 +1,4 @@
-import { ask, get, problemOf } from '../lib/api'
+import { ask, problemOf } from '../lib/api'
 import { db, setSetting, setting } from '../lib/db'
 import { read } from '../lib/kept'
 
@@ -97,12 +97,3 @@ export async function findPoints(words: string, limit = 20): Promise<PackPoint[]
   }
   return (await packPoints()).filter(hit).slice(0, limit)
 }
-
-export interface Me {
-  role: string
-  name: string
-  unit: { id: string; name: string; kind: string } | null
-}
-
-/** whoIs asks for whom a token stands. */
-export const whoIs = (token: string): Promise<Me> => get<Me>('/me', { token })
