@@ -81,6 +81,9 @@ func (a *app) checkRunning(ctx context.Context, r *report) error {
 		return err
 	}
 	r.Ready = &ready
+	if err := r.checkSimulation(ctx, c, ready.Simulation); err != nil {
+		return err
+	}
 	for _, part := range slices.Sorted(maps.Keys(ready.Parts)) {
 		if state := ready.Parts[part]; state != "ok" {
 			r.wrong("%s: %s", part, state)

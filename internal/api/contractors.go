@@ -58,7 +58,7 @@ func (s *Server) whileInTerm(ctx context.Context, by grid.Actor) (context.Contex
 	if err != nil || !ok || u.Term.To.IsZero() {
 		return ctx, func() {}, err
 	}
-	ctx, cancel := context.WithTimeout(ctx, u.Term.To.Sub(s.Now()))
+	ctx, cancel := context.WithTimeout(ctx, time.Duration(float64(u.Term.To.Sub(s.Now()))/s.simulated().Speed))
 	return ctx, cancel, nil
 }
 

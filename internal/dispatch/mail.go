@@ -46,7 +46,11 @@ func NewMail(cfg MailConfig, r Reach) (*Mail, error) {
 	if cfg.Host == "" || cfg.Port < 1 || cfg.Port > 65535 {
 		return nil, grid.Errorf(grid.Invalid, "server is %s:%d: want host:port", cfg.Host, cfg.Port)
 	}
-	return &Mail{cfg, r, time.Now}, nil
+	now := r.Now
+	if now == nil {
+		now = time.Now
+	}
+	return &Mail{cfg, r, now}, nil
 }
 
 // mostRecipients of one unit.

@@ -25,6 +25,8 @@ type Reach struct {
 	Allow []netip.Prefix
 	// TLS adds roots and the like; verification stays on.
 	TLS *tls.Config
+	// Now is the city's time, for how old a message is; nil is time.Now.
+	Now func() time.Time
 }
 
 // addressee is the unit of a delivery, if the delivery may go to it.

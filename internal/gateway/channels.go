@@ -39,7 +39,7 @@ func (h *heardUnits) last(unit string) time.Time {
 // makeTester makes the worker that tests the channels to units.
 func (g *Gateway) makeTester() {
 	g.tester = dispatch.NewTester(dispatch.TestConfig{
-		Units: g.allUnits, Connectors: g.connectors, Told: g.engine.UnitChannel, Heard: g.heard.last,
+		Units: g.unitsToTest, Connectors: g.connectors, Told: g.engine.UnitChannel, Heard: g.heard.last,
 		Every: g.cfg.Dispatch.TestEvery, Deadline: g.cfg.Dispatch.Timeout, Clock: g.clock, Log: g.log,
 	})
 }

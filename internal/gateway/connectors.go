@@ -31,7 +31,7 @@ type connector interface {
 
 // makeConnectors makes every connector by the name that a unit gives.
 func (g *Gateway) makeConnectors() error {
-	reach := dispatch.Reach{Unit: g.unitWithNumber}
+	reach := dispatch.Reach{Unit: g.unitWithNumber, Now: g.clock.Now}
 	for _, s := range g.cfg.Dispatch.AllowCIDRs {
 		p, err := netip.ParsePrefix(s)
 		if err != nil {
@@ -123,7 +123,7 @@ func (g *Gateway) makePoller() {
 		}
 	}
 	g.poller = dispatch.NewPoller(dispatch.PollConfig{
-		Askers: askers, Units: g.unitsBy, Unit: g.store.Unit, Soon: g.routes.Chains().Carries, Open: g.openWorkOrCalls, Move: g.moveOrAnswer, Seen: g.engine.DeliverySeen, Every: g.cfg.Dispatch.Poll, Clock: g.clock, Log: g.log,
+		Askers: askers, Units: g.unitsToAsk, Unit: g.store.Unit, Soon: g.routes.Chains().Carries, Open: g.openWorkOrCalls, Move: g.moveOrAnswer, Seen: g.engine.DeliverySeen, Every: g.cfg.Dispatch.Poll, Clock: g.clock, Log: g.log,
 	})
 }
 
@@ -167,6 +167,7 @@ func (g *Gateway) makeServer311() error {
 		return fmt.Errorf("dispatch.open311: %w", err)
 	}
 	s := dispatch.NewServer311(dispatch.Server311Config{
+		Now: g.clock.Now,
 		Services: services, Point: g.store.Point, File: g.engine.FileEvent,
 		Ticket: func(ctx context.Context, unit, id string) (grid.Ticket, error) {
 			t, err := g.store.Ticket(ctx, id)

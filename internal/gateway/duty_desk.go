@@ -38,7 +38,7 @@ func (d desk) Plan(ctx context.Context, from, to time.Time) (api.DutyPlan, error
 		v := api.DutyTurn(calendar.Turn(t))
 		return &v
 	}
-	now := time.Now()
+	now := d.g.clock.Now()
 	if p.Shift = turn(now); p.Shift != nil {
 		p.Next = turn(p.Shift.To)
 	}
@@ -64,7 +64,7 @@ func streetOf(file string) (string, bool) {
 
 // Nights are those whose sheets are kept, the newest first.
 func (d desk) Nights(ctx context.Context) (api.DutyNights, error) {
-	out := api.DutyNights{Next: d.g.duty.Sheet.Next(time.Now()), Keep: d.g.duty.Sheet.Keep, Nights: []api.DutyNight{}, Places: []api.DutyStreet{}}
+	out := api.DutyNights{Next: d.g.duty.Sheet.Next(d.g.clock.Now()), Keep: d.g.duty.Sheet.Keep, Nights: []api.DutyNight{}, Places: []api.DutyStreet{}}
 	streets, err := duty.Streets(ctx, d.g.store)
 	if err != nil {
 		return out, err
@@ -126,7 +126,7 @@ func (g *Gateway) night(day string) (api.DutyNight, error) {
 }
 
 // MakeNight writes the sheets of this day now.
-func (d desk) MakeNight(ctx context.Context) error { return d.g.nightlySheet(ctx, time.Now()) }
+func (d desk) MakeNight(ctx context.Context) error { return d.g.nightlySheet(ctx, d.g.clock.Now()) }
 
 var streetCode = regexp.MustCompile(`^[0-9A-Za-z_-]{0,40}$`)
 

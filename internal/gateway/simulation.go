@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/netip"
 	"net/url"
+	"slices"
 	"time"
 
 	"gridgate/internal/api"
@@ -162,4 +163,25 @@ func (g *Gateway) mayRun(u *grid.Unit) error {
 		return grid.Errorf(grid.Invalid, "unit %s is live, and simulation.speed is %v with city time %s: want the unit's mode simulated, or the machine's time", u.ID, g.clock.Speed(), g.clock.Now().Format(time.RFC3339))
 	}
 	return nil
+}
+
+// unitsToTest are those that may be told something, a test of their channel too.
+func (g *Gateway) unitsToTest(ctx context.Context) ([]grid.Unit, error) {
+	all, err := g.allUnits(ctx)
+	return slices.DeleteFunc(all, func(u grid.Unit) bool { return g.apart(&u) != nil }), err
+}
+
+// unitsToAsk are those of a connector whose systems may be asked.
+func (g *Gateway) unitsToAsk(ctx context.Context, connector string) ([]string, error) {
+	if !g.cfg.Simulation.Allowed {
+		return g.unitsBy(ctx, connector)
+	}
+	all, err := g.unitsToTest(ctx)
+	var ids []string
+	for i := range all {
+		if all[i].Connector == connector {
+			ids = append(ids, all[i].ID)
+		}
+	}
+	return ids, err
 }
