@@ -1,5 +1,6 @@
 import { Problem, Unreachable, type Message } from '../lib/api'
 import { Book, type Known, type Panel } from './book'
+import { CityClock } from './cityclock'
 import { Line } from './line'
 import { api, me, setRefused } from './session.svelte'
 import type { Delivery, Link, Page, Posture, Queue, System, Ticket, Window } from './types'
@@ -16,6 +17,7 @@ const openKinds = ['windows', 'permits', 'exercises'] as const
 
 const panels: Panel[] = ['queue', 'tickets', 'deliveries', 'windows', 'links', 'posture', 'system']
 const book = new Book()
+const city = new CityClock()
 
 interface State {
   known: Known
@@ -24,13 +26,13 @@ interface State {
   heard: number // when the server last said anything, local ms
   round: number // rises with each reading of the lists after a break
   stale: Record<Panel, boolean>
-  offset: number // server's clock less ours, ms
   now: number // the server's time, moving each second
+  desk: number // ours, moving with it
 }
 
 let s = $state.raw<State>({
   known: book.known(), link: 'connecting', since: Date.now(), heard: 0, round: 0,
-  stale: Object.fromEntries(panels.map((p) => [p, true])) as Record<Panel, boolean>, offset: 0, now: Date.now(),
+  stale: Object.fromEntries(panels.map((p) => [p, true])) as Record<Panel, boolean>, now: Date.now(), desk: Date.now(),
 })
 
 /** What the server says now. Reactive; lists keep their identity while they do not change. */
@@ -56,14 +58,14 @@ export function isStale(panel: Panel): boolean {
   return s.link !== 'live' || s.stale[panel]
 }
 
-/** The server's time in ms, moving each second; clocks count by it. */
+/** The server's time in ms, moving each second; clocks count by it. Of a simulation it runs at the city's speed. */
 export function serverNow(): number {
   return s.now
 }
 
 /** This computer's time in ms, moving each second. */
 export function deskNow(): number {
-  return s.now - s.offset
+  return s.desk
 }
 
 type Listener = (event: string, row: unknown) => void
@@ -136,7 +138,8 @@ export function stop(): void {
 }
 
 function tickSecond(): void {
-  set({ now: Date.now() + s.offset })
+  const desk = Date.now()
+  set({ now: city.at(desk), desk })
 }
 
 function lost(link: LinkState): void {
@@ -196,9 +199,7 @@ async function readSystem(mine: number): Promise<void> {
   const got = await api<System>('/system', { within: askWithin })
   if (mine !== reading) return
   heardAt = Date.now()
-  const offset = Date.parse(got.now) - (asked + heardAt) / 2
-  // A jump of the clock by the length of an answer would make every countdown jump with it.
-  if (Math.abs(offset - s.offset) > 1_000) set({ offset, now: Date.now() + offset })
+  if (city.hear(Date.parse(got.now), got.simulation?.speed ?? 1, (asked + heardAt) / 2)) tickSecond()
   book.readSystem(got)
   paint()
 }

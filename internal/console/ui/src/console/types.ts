@@ -236,6 +236,13 @@ export interface Window extends Scope {
   [more: string]: unknown
 }
 
+/** Whether simulators may drive the gateway, and how fast its city's time runs. */
+export interface Simulation {
+  allowed: boolean
+  speed: number
+  now: string
+}
+
 export interface System {
   version: string
   started: string
@@ -251,6 +258,7 @@ export interface System {
   engine: { frames: number; batches: number; commands: number; failed_commits: number; last_batch_ms: number; longest_batch_ms: number }
   influx?: { up: boolean; since: string; last_error?: string; written: number; rejected: number; queue_bytes: number; oldest?: string }
   process: { heap_bytes: number; goroutines: number }
+  simulation?: Simulation
   lost_unackable: number
   unjournalled: number
 }
