@@ -293,12 +293,12 @@ func (r *run) draw(ev *evidence) {
 			if why := textOf(m["reason"]); why != "" {
 				text += " (" + short(why, 80) + ")"
 			}
-			add(verdict.Mark{Lane: lane, At: stampOf(m["at"]), Kind: textOf(m["verb"]), Text: verdict.Text{ZH: text, EN: text}, ID: textOf(t["id"])})
+			add(verdict.Mark{Lane: lane, Who: textOf(by["name"]), At: stampOf(m["at"]), Kind: textOf(m["verb"]), Text: verdict.Text{ZH: text, EN: text}, ID: textOf(t["id"])})
 		}
 	}
 	for _, x := range ev.rows["received"] {
 		text := textOf(x["unit"]) + " ← " + textOf(x["type"]) + " · " + textOf(x["event"]) + " " + r.shortPoint(textOf(x["point"]))
-		add(verdict.Mark{Lane: verdict.LaneUnits, At: stampOf(x["first"]), Kind: "message", Text: verdict.Text{ZH: text, EN: text}, ID: textOf(x["id"])})
+		add(verdict.Mark{Lane: verdict.LaneUnits, Who: textOf(x["unit"]), At: stampOf(x["first"]), Kind: "message", Text: verdict.Text{ZH: text, EN: text}, ID: textOf(x["id"])})
 	}
 }
 

@@ -493,4 +493,11 @@ func (r *run) mark(lane, kind string, text verdict.Text) {
 	r.result.Marks = append(r.result.Marks, verdict.Mark{Lane: lane, At: r.clock.Now(), Kind: kind, Text: text})
 }
 
+// markWho notes that a unit is otherwise from now on.
+func (r *run) markWho(unit string, text verdict.Text) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.result.Marks = append(r.result.Marks, verdict.Mark{Lane: verdict.LaneUnits, Who: unit, At: r.clock.Now(), Kind: "behave", Text: text})
+}
+
 func escape(s string) string { return url.PathEscape(s) }

@@ -79,7 +79,7 @@ func (r *run) expand(t *Step) []due {
 		return []due{{t.At.of(), verdict.LaneOperator, t, func(ctx context.Context) error { return r.act(ctx, t) }}}
 	case t.Unit != nil:
 		return []due{{t.At.of(), verdict.LaneUnits, t, func(context.Context) error {
-			r.mark(verdict.LaneUnits, "behave", t.words("单位 "+t.Unit.ID+" 行为改变", "unit "+t.Unit.ID+" changes its ways"))
+			r.markWho(t.Unit.ID, t.words("单位 "+t.Unit.ID+" 行为改变", "unit "+t.Unit.ID+" changes its ways"))
 			return r.units.Behave(r.unitID(t.Unit.ID), func(b *simulator.Behaviour, p *simulator.People) { behave(b, p, t.Unit.Behave) })
 		}}}
 	case t.Fault != nil:

@@ -111,7 +111,11 @@ func (c *canvas) text(x, y float64, class string, t Text, anchor string) {
 
 func (c *canvas) lane(lane string, marks []Mark) {
 	slices.SortStableFunc(marks, func(a, b Mark) int { return a.At.Compare(b.At) })
-	rows, more := place(marks, lane, c)
+	if lane == LaneUnits {
+		c.units(marks)
+		return
+	}
+	rows, more := place(marks, c)
 	high := (slices.MaxFunc(rows, cmp.Compare[int]) + 1) * rowHigh
 	if more > 0 {
 		high += rowHigh
@@ -129,18 +133,18 @@ func (c *canvas) lane(lane string, marks []Mark) {
 }
 
 // place gives each mark a row in which it and its words overlap nobody; -1 is none.
-func place(marks []Mark, lane string, c *canvas) (rows []int, more int) {
+func place(marks []Mark, c *canvas) (rows []int, more int) {
 	var ends []float64
 	rows = make([]int, len(marks))
 	limit := mostRowsOf
-	if lane == LaneUnits {
-		limit = 5
-	}
 	for i, m := range marks {
 		from := c.x(m.At)
 		to := from + 14 + wide(short(m.Text))
 		if !m.Until.IsZero() {
-			to = max(to, c.x(m.Until)+4)
+			to = max(to-8, c.x(m.Until)+4)
+			if w := c.x(m.Until) - from; w < wide(barWords(m)) && m.Until.Before(c.to) {
+				to = max(to, c.x(m.Until)+8+wide(barWords(m)))
+			}
 		}
 		if over := to - (pictureWide - 2); over > 0 && m.Until.IsZero() { // its words stand to the left
 			from, to = from-14-wide(short(m.Text)), from+8
@@ -164,6 +168,73 @@ func place(marks []Mark, lane string, c *canvas) (rows []int, more int) {
 
 // mostWide is how much room words have in the picture: the whole is in the story.
 const mostWide = 210
+
+// barWords are those in a bar, with its priority.
+func barWords(m Mark) Text {
+	if strings.HasPrefix(m.Kind, "P") {
+		return short(Text{m.Kind + " " + m.Text.ZH, m.Kind + " " + m.Text.EN})
+	}
+	return short(m.Text)
+}
+
+// mostUnits is how many units have a row; the rest is in the story.
+const mostUnits = 14
+
+// verbs are the words for what units do.
+var verbs = map[string]Text{"accept": {"接单", "accepts"}, "arrive": {"到场", "arrives"}, "verify": {"核实", "verifies"}, "resolve": {"办结", "done"}, "confirm": {"确认", "confirms"},
+	"return": {"退回", "returns"}, "message": {"收到", "is told"}, "note": {"备注", "notes"}, "behave": {"改变", "changes"}, "cancel": {"撤销", "cancels"}}
+
+// units have a row each; what they do is said where there is room.
+func (c *canvas) units(marks []Mark) {
+	var who []string
+	for _, m := range marks {
+		if !slices.Contains(who, m.Who) && m.Who != "" {
+			who = append(who, m.Who)
+		}
+	}
+	more := len(who) - mostUnits
+	who = who[:min(len(who), mostUnits)]
+	high := len(who) * rowHigh
+	if more > 0 {
+		high += rowHigh
+	}
+	c.name(Text{}, high)
+	for k, name := range who {
+		y := float64(c.y + k*rowHigh)
+		c.text(8, y+11, "lane", short(Text{name, name}), "")
+		var mine []Mark
+		for _, m := range marks {
+			if m.Who == name {
+				mine = append(mine, m)
+			}
+		}
+		for i, m := range mine {
+			room := pictureWide - c.x(m.At)
+			if i+1 < len(mine) {
+				room = c.x(mine[i+1].At) - c.x(m.At)
+			}
+			c.doing(m, y, room)
+		}
+	}
+	if more > 0 {
+		c.text(gutter, float64(c.y+high-5), "note", Text{fmt.Sprintf("另有 %d 个单位", more), fmt.Sprintf("and %d more units", more)}, "")
+	}
+	c.y += high + laneGap
+}
+
+// doing is one dot in a unit's row: hollow is a message to it.
+func (c *canvas) doing(m Mark, y, room float64) {
+	x := c.x(m.At)
+	class := "dot units"
+	if m.Kind == "message" {
+		class = "hollow"
+	}
+	fmt.Fprintf(&c.b, `<g><title>%s  %s</title><circle cx="%.1f" cy="%.1f" r="4" class="%s"/>`, clockText(m.At), html.EscapeString(m.Text.EN), x, y+7, class)
+	if words, known := verbs[m.Kind]; known && room > wide(words)+14 {
+		c.text(x+7, y+11, "note", words, "")
+	}
+	c.b.WriteString(`</g>`)
+}
 
 // wide is about how wide words are at their size; Chinese is twice as wide as Latin.
 func wide(t Text) float64 {
@@ -205,11 +276,12 @@ func (c *canvas) mark(lane string, m Mark, y float64) {
 		w := max(c.x(m.Until)-x, 3)
 		class := cmp.Or(map[string]string{"P1": "p1", "P2": "p2", "P3": "p3", "P4": "p4"}[m.Kind], lane)
 		fmt.Fprintf(&c.b, `<g>%s<rect x="%.1f" y="%.1f" width="%.1f" height="14" rx="3" class="bar %s"/>`, title, x, y, w, class)
-		words := m.Text
-		if strings.HasPrefix(m.Kind, "P") {
-			words = Text{m.Kind + " " + words.ZH, m.Kind + " " + words.EN}
+		words := barWords(m)
+		if x+w+6+wide(words) < pictureWide && w < wide(words) {
+			c.text(x+w+5, y+11, "note", words, "")
+		} else {
+			c.text(x+5, y+11, "in", words, "")
 		}
-		c.text(x+5, y+11, "in", short(words), "")
 		c.b.WriteString(`</g>`)
 		return
 	}
@@ -220,8 +292,6 @@ func (c *canvas) mark(lane string, m Mark, y float64) {
 		shape = fmt.Sprintf(`<path d="M%.1f %.1fl4 4 7-8" class="tick-ok"/>`, x-4, y+7)
 	case lane == LaneWorld:
 		shape = fmt.Sprintf(`<path d="M%.1f %.1fl5 5-5 5-5-5z" class="dot world"/>`, x, y+2)
-	case lane == LaneUnits && m.Kind == "message":
-		shape = fmt.Sprintf(`<circle cx="%.1f" cy="%.1f" r="3.5" class="hollow"/>`, x, y+7)
 	case lane == LaneFaults:
 		shape = fmt.Sprintf(`<path d="M%.1f %.1fl-4 8h3l-1 6 5-8h-3z" class="dot faults"/>`, x+1, y)
 	}
@@ -256,7 +326,7 @@ func (c *canvas) expectations(all []Expectation) {
 		fmt.Fprintf(&c.b, `<g><title>%s</title><rect x="%.1f" y="%.1f" width="%.1f" height="14" rx="3" class="want %s"/>`, html.EscapeString(e.Wish), x, y, w, e.Outcome)
 		for _, row := range append(slices.Clone(e.Evidence), e.Against...) {
 			if !row.At.IsZero() && !row.At.Before(c.from) {
-				fmt.Fprintf(&c.b, `<line x1="%.1f" y1="%.1f" x2="%.1f" y2="%.1f" class="hit"/>`, c.x(row.At), y, c.x(row.At), y+14)
+				fmt.Fprintf(&c.b, `<path d="M%.1f %.1fl4 0-4 5-4-5z" class="hit"/>`, c.x(row.At), y-1)
 			}
 		}
 		words := Text{sign + e.Words.ZH, sign + e.Words.EN}

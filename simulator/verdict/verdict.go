@@ -94,7 +94,8 @@ type Mark struct {
 	Lane  string    `json:"lane"`
 	At    time.Time `json:"at"`
 	Until time.Time `json:"until,omitzero"`
-	Kind  string    `json:"kind"` // for its shape: smoke, open, P1 … P4, accept, kill, …
+	Who   string    `json:"who,omitempty"` // of the units lane: the unit, which has a row of its own
+	Kind  string    `json:"kind"`          // for its shape: smoke, open, P1 … P4, accept, kill, …
 	Text  Text      `json:"text"`
 	ID    string    `json:"id,omitempty"`
 }
