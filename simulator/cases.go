@@ -81,6 +81,13 @@ func modelFromCases(profile string) (*Model, error) {
 		if c.Error != "" || w.Answer || w.At != "" || w.Time != "" || len(w.Timed)+len(w.History)+len(w.Suspect)+len(w.Warnings) > 0 || len(w.Readings) == 0 {
 			continue
 		}
+		if head.Codec == "modbus" {
+			var both bool
+			if c.payload, both = fromExchange(c.Hex); both {
+				p.cases = append(p.cases, c)
+			}
+			continue
+		}
 		if c.payload = []byte(c.Text); c.Text == "" {
 			if c.payload, err = hex.DecodeString(strings.ReplaceAll(c.Hex, " ", "")); err != nil {
 				continue

@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"encoding/json"
 	"math"
+	"slices"
 	"time"
 
 	"gridgate/internal/grid"
@@ -59,6 +60,7 @@ type memory struct {
 	index    int           // of the device in its fleet
 	kind     grid.Kind     // of its point
 	count    uint32        // of all frames
+	member   int           // which of those behind its transmitter or at its panel it is
 }
 
 // Model is a device as its maker sells it: how it encodes what it sees. The encoders are
@@ -90,12 +92,16 @@ var models = [...]Model{
 }
 
 // Models lists the models that the simulator has encoders for.
-func Models() []Model { return append(append([]Model(nil), models[:]...), moreModels[:]...) }
+func Models() []Model { return slices.Concat(modelLists()...) }
+
+func modelLists() [][]Model {
+	return [][]Model{models[:], moreModels[:], omaModels[:], fireModels[:], lineModels[:]}
+}
 
 // ModelOf finds a model by its profile: with an encoder, or one that plays its profile's
 // cases.
 func ModelOf(profile string) (*Model, error) {
-	for _, list := range [...][]Model{models[:], moreModels[:]} {
+	for _, list := range modelLists() {
 		for i := range list {
 			if list[i].Profile == profile {
 				return &list[i], nil

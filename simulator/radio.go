@@ -244,9 +244,48 @@ func (c *City) address(m *Message, d *CityDevice, port int) {
 	}
 }
 
-// wired is the identity of what stands behind a transmitter, on a bus or at a panel.
-func (c *City) wired(p *part, d *CityDevice) (id grid.Identity, channel string) {
-	return grid.Identity("sn:" + d.Name), ""
+// member is which of those behind its transmitter, on its line or at its panel device i is.
+func (p *part) member(i int) int {
+	switch p.Wire {
+	case GBT26875, Lines:
+		return (i - p.first) % detectorsPerTransmitter
+	case Modbus:
+		return (i - p.first) % slavesPerLine
+	}
+	return 0
 }
 
-func (c *City) wiredAddress(m *Message, d *CityDevice) { m.Topic = d.Name }
+// leader is the number of the first device behind the same transmitter, line or panel.
+func (c *City) leader(p *part, i int) int { return c.number(i - p.member(i)) }
+
+// lineName of a Modbus line or a panel, as the gateway's configuration calls it.
+func (c *City) lineName(p *part, i int) string {
+	return fmt.Sprintf("sim-%s-%06d", p.Wire, c.leader(p, i))
+}
+
+// transmitters have addresses from here on.
+const firstTransmitter = 500_000_000
+
+// wired is the identity of what stands behind a transmitter, on a bus or at a panel.
+func (c *City) wired(p *part, d *CityDevice) (id grid.Identity, channel string) {
+	n := p.member(d.Index) + 1
+	switch p.Wire {
+	case GBT26875:
+		return grid.Identity(fmt.Sprintf("gb26875:%d", firstTransmitter+c.leader(p, d.Index))), fmt.Sprintf("1.1/1.%d", n)
+	case Modbus:
+		return grid.Identity(fmt.Sprintf("modbus:%s/%d", c.lineName(p, d.Index), n)), ""
+	}
+	return grid.Identity("line:" + c.lineName(p, d.Index)), fmt.Sprintf("1-%03d", n)
+}
+
+func (c *City) wiredAddress(m *Message, d *CityDevice) {
+	p := c.partOf(d.Index)
+	switch m.Wire {
+	case GBT26875:
+		m.Topic = fmt.Sprint(firstTransmitter + c.leader(p, d.Index))
+	case Modbus:
+		m.Topic = fmt.Sprintf("%s/%d", c.lineName(p, d.Index), p.member(d.Index)+1)
+	default:
+		m.Topic = c.lineName(p, d.Index)
+	}
+}

@@ -184,7 +184,7 @@ func (c *City) change(i int, now time.Time, acted bool, change func(*State)) {
 // memory is what the device itself remembers, by its own clock; c.mu is held.
 func (c *City) memory(i int, p *part, offset time.Duration) memory {
 	r := &c.records[i]
-	m := memory{frames: uint16(r.count + 1), count: r.count, opens: int(r.opens & 0xffffff), index: c.number(i), kind: p.kind}
+	m := memory{frames: uint16(r.count + 1), count: r.count, opens: int(r.opens & 0xffffff), index: c.number(i), kind: p.kind, member: p.member(i)}
 	if !r.is(isChanged) {
 		return m
 	}
