@@ -103,19 +103,21 @@ function point(id, name, kind, more) {
 
 /** World is one gateway with its data; it may be killed and started again on the same ports. */
 export class World {
-  static async open({ seed = registry } = {}) {
+  /** config is added to gridgate.yaml; files, by name, lie beside it. */
+  static async open({ seed = registry, config = {}, files = {} } = {}) {
     const w = new World()
     w.dir = mkdtempSync(join(tmpdir(), 'gridgate-e2e-'))
     w.http = await freePort()
     w.mqtt = await freePort()
     w.url = `http://127.0.0.1:${w.http}`
+    for (const [name, text] of Object.entries(files)) writeFileSync(join(w.dir, name), text)
     // JSON is YAML.
     writeFileSync(join(w.dir, 'seed.yaml'), JSON.stringify(seed, null, 1))
     writeFileSync(
       join(w.dir, 'gridgate.yaml'),
       JSON.stringify({
         data_dir: 'data', http: { listen: `127.0.0.1:${w.http}` }, broker: { listen: `127.0.0.1:${w.mqtt}`, anonymous: true },
-        influx: { managed: false, url: '' }, registry: ['seed.yaml']
+        influx: { managed: false, url: '' }, registry: ['seed.yaml'], ...config,
       }),
     )
     await w.start()

@@ -89,7 +89,8 @@ export async function clear(seat: string): Promise<void> {
 
 async function read(): Promise<void> {
   try {
-    s = { ...s, seats: (await api<Page<Seat>>('/seats')).items }
+    const all = (await api<Page<Seat>>('/seats')).items
+    s = { ...s, seats: all }
   } catch {
     // a gateway without a desk shows none; a break of the line reads again
   }
@@ -127,7 +128,7 @@ function answerOthers(): () => void {
 export function follow(): void {
   $effect(() => {
     void live.round
-    void read()
+    void untrack(read)
   })
   $effect(() =>
     onMessage((event, row) => {
@@ -158,6 +159,6 @@ export function serve(): void {
   })
   $effect(() => {
     void senses()
-    keeper.poke()
+    untrack(() => keeper.poke())
   })
 }

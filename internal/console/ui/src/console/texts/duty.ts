@@ -205,7 +205,7 @@ export const texts = {
   'line.till': { zh: '至 {at}', en: 'until {at}' },
   'line.ack': { zh: '已确认', en: 'acknowledged' },
 
-  'sheet.what': { zh: '屏幕全黑那天用的纸：按街道列出单位电话、未结工单、每个点位与联系谁。每晚 {at} 自动写好，保留 {keep} 晚。请打印存放：同样断电的电脑帮不上忙。', en: 'Paper for the day the screens are dark: units with numbers, open tickets, every point with whom to call, by street. Written every night at {at}, {keep} nights are kept. Print it: a computer that is dark too helps nobody.' },
+  'sheet.what': { zh: '屏幕全黑那天用的纸：按街道列出单位电话、未结工单、每个点位与联系谁。每晚 {at} 自动写好，保留 {n} 晚。请打印存放：同样断电的电脑帮不上忙。', en: 'Paper for the day the screens are dark: units with numbers, open tickets, every point with whom to call, by street. Written every night at {at}, {n} nights are kept. Print it: a computer that is dark too helps nobody.' },
   'sheet.none': { zh: '还没有夜间值守表', en: 'No sheet has been written yet' },
   'sheet.none.how': { zh: '第一份会在 {at} 写好，也可以现在生成。', en: 'The first is written at {at}; or make them now.' },
   'sheet.make': { zh: '现在生成', en: 'Make them now' },
