@@ -1,6 +1,6 @@
 // Package console is gridgate's web pages, built from ui/ and carried in the binary: the
-// operations console at /, the technician's app at /m/. The pages hold no data and no secret;
-// what they show they ask of /api/v1 with the person's token.
+// operations console at /, the technician's app at /m/, the inbox of units at /u/. The pages
+// hold no data and no secret; what they show they ask of /api/v1 with the person's token.
 package console
 
 import (
@@ -59,8 +59,10 @@ func Pages() map[string]http.Handler {
 	return map[string]http.Handler{
 		"GET /{$}":     p, // places within the console are the address' hash
 		"GET /m/":      p,
+		"GET /u/":      p,
 		"GET /assets/": p,
 		"GET /m":       http.RedirectHandler("/m/", http.StatusMovedPermanently),
+		"GET /u":       http.RedirectHandler("/u/", http.StatusMovedPermanently),
 	}
 }
 

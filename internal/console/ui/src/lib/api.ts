@@ -108,7 +108,7 @@ export interface Message {
  * stream reads server-sent events with the token in the header, which EventSource cannot.
  * It ends when the line does; the caller begins again.
  */
-export async function stream(path: string, on: (m: Message) => void, signal: AbortSignal, lastId = ''): Promise<void> {
+export async function stream(path: string, on: (m: Message) => void, signal: AbortSignal, lastId = '', opened: () => void = () => {}): Promise<void> {
   const token = (await session())?.token ?? ''
   const headers: Record<string, string> = { Accept: 'text/event-stream', Authorization: 'Bearer ' + token }
   if (lastId) headers['Last-Event-ID'] = lastId
@@ -121,6 +121,7 @@ export async function stream(path: string, on: (m: Message) => void, signal: Abo
     throw new Unreachable(String(err))
   }
   if (!res.ok || !res.body) throw await problemOf(res)
+  opened()
   const feed = parser(on)
   const reader = res.body.pipeThrough(new TextDecoderStream()).getReader()
   for (;;) {
