@@ -18,27 +18,29 @@ import (
 
 // Part is so many devices of one model, on one wire, in one place.
 type Part struct {
-	Model    string        // profile, for example milesight/ws301
-	Kind     grid.Kind     // of the points, for a model of several kinds; "" is the model's
-	Wire     Wire          // "" is the model's, or MQTT
-	Envelope Envelope      // over MQTT; "" is chirpstack, zigbee2mqtt or native, as the model speaks
-	Count    int           //
-	Name     string        // of the points: <Name> of one, <Name>-1 … of more; "" is sim-<kind>-<index>
-	Interval time.Duration // between heartbeats; 0 as shipped
-	Place    Place
+	Model    string        `yaml:"model"`    // profile, for example milesight/ws301
+	Kind     grid.Kind     `yaml:"kind"`     // of the points, for a model of several kinds; "" is the model's
+	Wire     Wire          `yaml:"wire"`     // "" is the model's, or MQTT
+	Envelope Envelope      `yaml:"envelope"` // over MQTT; "" is chirpstack, zigbee2mqtt or native, as the model speaks
+	Count    int           `yaml:"count"`    //
+	Name     string        `yaml:"name"`     // of the points: <Name> of one, <Name>-1 … of more; "" is sim-<kind>-<index>
+	Interval time.Duration `yaml:"interval"` // between heartbeats; 0 as shipped
+	Quiet    bool          `yaml:"quiet"`    // nothing happens here by itself: full batteries, right clocks, heartbeats alone
+	Place    Place         `yaml:"place"`
 }
 
 // Place says where the points of a part are. What it does not say is spread over the
 // district by the seed.
 type Place struct {
-	Street      string  // code of 9 digits
-	Compound    string  //
-	Building    string  // all in this one
-	Floor       string  //
-	Rules       string  // rule set of the points, for example fire_lane
-	Type        string  // of street or building, in the city's rules: residential, office …
-	Lon, Lat    float64 // WGS84, of all of them within some metres
-	PerBuilding int     // how many share a building; 0: by kind
+	Street      string  `yaml:"street"` // code of 9 digits
+	Compound    string  `yaml:"compound"`
+	Building    string  `yaml:"building"` // all in this one
+	Floor       string  `yaml:"floor"`
+	Rules       string  `yaml:"rules"` // rule set of the points, for example fire_lane
+	Type        string  `yaml:"type"`  // of street or building, in the city's rules: residential, office …
+	Lon         float64 `yaml:"lon"`   // WGS84, of all of them within some metres
+	Lat         float64 `yaml:"lat"`
+	PerBuilding int     `yaml:"per_building"` // how many share a building; 0: by kind
 }
 
 // CityConfig of a City.
@@ -256,7 +258,7 @@ func (c *City) device(i int, swaps uint8) CityDevice {
 }
 
 func (c *City) version(p *part, i int) *version {
-	if len(p.versions) == 1 {
+	if len(p.versions) == 1 || p.Quiet {
 		return &p.versions[0]
 	}
 	d := throw(c.cfg.Seed, forFirmware, uint64(i))

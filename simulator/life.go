@@ -145,7 +145,7 @@ func (c *City) populate(n int) {
 		r.count = uint32(d.below(60_000))
 		r.opens = uint32(d.below(2_000))
 		r.beat = uint32(d.share() * float64(p.interval))
-		if t := c.lifeOf(p, i); t != nil && d.share() < t.already*c.atNight() {
+		if t := c.lifeOf(p, i); t != nil && !p.Quiet && d.share() < t.already*c.atNight() {
 			r.flags |= isOccupied
 		}
 		r.life = c.nextLife(i, 0)
@@ -164,6 +164,9 @@ func (c *City) atNight() float64 {
 // nextLife draws when something happens next at the point of device i; c.mu is held.
 func (c *City) nextLife(i int, t uint32) uint32 {
 	r, p := &c.records[i], c.partOf(i)
+	if p.Quiet {
+		return never
+	}
 	if p.kind == grid.Manhole {
 		return c.nextLook(i, t)
 	}

@@ -74,7 +74,7 @@ func (c *City) pit(i int) float64 {
 
 // level is from the cover down to the water; c.mu is held.
 func (c *City) level(i int, now time.Time) int {
-	if c.partOf(i).kind != grid.Manhole {
+	if p := c.partOf(i); p.kind != grid.Manhole || p.Quiet {
 		return 1700
 	}
 	m := &c.rules.Manholes
@@ -156,6 +156,9 @@ func tenth(v float64) float64 { return math.Round(v*10) / 10 }
 
 // charge is what is left of the battery of device i, percent; c.mu is held.
 func (c *City) charge(i int, now time.Time) int {
+	if c.partOf(i).Quiet {
+		return 96
+	}
 	b := &c.rules.Battery
 	d := throw(c.cfg.Seed, forStart, 6, uint64(i), uint64(c.records[i].swaps))
 	age := d.share() * b.Age

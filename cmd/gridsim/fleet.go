@@ -19,18 +19,28 @@ type restoreFunc = func(ctx context.Context, point, by string) error
 func fleetCommand() *cobra.Command {
 	var c common
 	var f fleetFlags
+	var g cityFlags
 	var control string
 	cmd := &cobra.Command{
 		Use:   "fleet",
-		Short: "virtual devices of real models, over MQTT",
+		Short: "virtual devices of real models, over every wire",
 		Long: `fleet publishes what a fleet of real device models would, each encoded by its maker's
 layout, LoRaWAN ones in ChirpStack v4 events, Zigbee ones as Zigbee2MQTT writes them. It
-publishes with QoS 1 and sends again, after a reconnect, what is not acknowledged.`,
+publishes with QoS 1 and sends again, after a reconnect, what is not acknowledged.
+
+With --mix, --wire, --devices, --day or --gateway it plays a city: any mix of models on any
+wire, up to a million devices and more, that live by simulator/city.yaml: daily curves, rain,
+cooking, batteries, radio. The same seed is the same day, at any --speed.`,
 		Example: `  gridsim fleet --registry fleet.yaml --dry-run
   gridsim fleet --broker mqtt://127.0.0.1:1883 --scenario mixed --size 200 --rate 2000 --count 50000 --print-sent sent.jsonl
-  gridsim fleet --scenario parking-flood --size 1000 --rate 5000 --for 60s`,
+  gridsim fleet --scenario parking-flood --size 1000 --rate 5000 --for 60s
+  gridsim fleet --mix city --devices 100000 --day 2026-03-03 --speed 60
+  gridsim fleet --mix oma/smoke=20,gbt26875/transmitter=64 --config wires.yaml --registry fleet.yaml`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			if g.wanted() {
+				return playCity(cmd, &c, &f, &g, f.play.Speed)
+			}
 			fleet, err := f.fleet(c.seed)
 			if err != nil {
 				return err
@@ -48,6 +58,7 @@ publishes with QoS 1 and sends again, after a reconnect, what is not acknowledge
 	c.brokerFlags(cmd)
 	c.worldFlags(cmd)
 	f.add(cmd)
+	g.add(cmd)
 	cmd.Flags().StringVar(&control, "control", "", "listen here for units of another process that put points right, for example 127.0.0.1:9200")
 	return cmd
 }
