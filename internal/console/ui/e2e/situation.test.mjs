@@ -52,11 +52,17 @@ after(async () => {
 
 test('Without geodata the points are on the map, and the page says how to import borders', async () => {
   const desk = await openDesk(browser, { url: world.url, search: '#/situation' })
+  let asked = 0
+  desk.page.on('request', (r) => (asked += r.url().endsWith('/map/areas')))
   await sitDown(desk, { token: world.admin })
   await desk.page.getByTestId('noareas').getByText('gridgate grid import').waitFor()
   assert.ok((await drawn(desk)) > 8, 'the map is blank')
   await accessible(desk, 'situation without geodata')
   await shoot(desk, 'situation-nogeo')
+  const clock = () => desk.page.locator('header .clock b').textContent()
+  const before = asked
+  for (let i = 0, was = await clock(); i < 3; i++) was = await until('the clock goes on', async () => ((n) => n !== was && n)(await clock()))
+  assert.equal(asked, before, 'borders are read once, not whenever the page is drawn')
   assert.deepEqual(desk.errors, [])
   await desk.context.close()
 })

@@ -35,37 +35,43 @@ let s = $state.raw<State>({
   stale: Object.fromEntries(panels.map((p) => [p, true])) as Record<Panel, boolean>, now: Date.now(), desk: Date.now(),
 })
 
-/** What the server says now. Reactive; lists keep their identity while they do not change. */
-export const live = {
-  get queue() { return s.known.queue },
-  get tickets() { return s.known.tickets },
-  get moreTickets() { return s.known.moreTickets },
-  get deliveries() { return s.known.deliveries },
-  get windows() { return s.known.windows },
-  get links() { return s.known.links },
-  get posture() { return s.known.posture },
-  get system() { return s.known.system },
+/** Each part is told of by itself: who reads the round is not woken by every paint and every second. */
+class Told {
+  readonly queue = $derived(s.known.queue)
+  readonly tickets = $derived(s.known.tickets)
+  readonly moreTickets = $derived(s.known.moreTickets)
+  readonly deliveries = $derived(s.known.deliveries)
+  readonly windows = $derived(s.known.windows)
+  readonly links = $derived(s.known.links)
+  readonly posture = $derived(s.known.posture)
+  readonly system = $derived(s.known.system)
   /** How the line to the server is. Only "live" may look well. */
-  get link() { return s.link },
-  get linkSince() { return s.since },
-  get heard() { return s.heard },
+  readonly link = $derived(s.link)
+  readonly linkSince = $derived(s.since)
+  readonly heard = $derived(s.heard)
   /** It rises when the lists were read after a break: read your own again. */
-  get round() { return s.round },
+  readonly round = $derived(s.round)
+  readonly stale = $derived(s.stale)
+  readonly now = $derived(s.now)
+  readonly desk = $derived(s.desk)
 }
+
+/** What the server says now. Reactive; lists keep their identity while they do not change. */
+export const live = new Told()
 
 /** A panel's data may be old: the line is lost, or it was not read again since. */
 export function isStale(panel: Panel): boolean {
-  return s.link !== 'live' || s.stale[panel]
+  return live.link !== 'live' || live.stale[panel]
 }
 
 /** The server's time in ms, moving each second; clocks count by it. Of a simulation it runs at the city's speed. */
 export function serverNow(): number {
-  return s.now
+  return live.now
 }
 
 /** This computer's time in ms, moving each second. */
 export function deskNow(): number {
-  return s.desk
+  return live.desk
 }
 
 type Listener = (event: string, row: unknown) => void
