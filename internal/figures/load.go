@@ -164,8 +164,8 @@ func (c *loadCount) load() Load {
 }
 
 func (c *loadCount) perHour(alarms int, span time.Duration) *float64 {
-	if span <= 0 {
-		return nil
+	if span < c.r.Flood.Window {
+		return nil // a rate of some minutes says nothing
 	}
 	v := float64(alarms) / (span.Hours() * float64(c.r.Operators))
 	return &v

@@ -134,6 +134,10 @@ func TestTheLoadOfTheDeskIsAsCountedByHand(t *testing.T) {
 	if h := l.Hours[10]; h.Alarms != 67 || *h.PerHour != 67.0/90 || h.Most != 31 {
 		t.Errorf("ten o'clock of each day: %+v", h)
 	}
+	early := must[figures.Load](t)(r.Load(t.Context(), november(t), figures.Ask{At: at(t, "11-07 10:03")}, at(t, "11-07 00:03")))
+	if s := early.Steps[6]; s.PerHour != nil {
+		t.Errorf("three minutes of the 7th have a rate of %v", *s.PerHour)
+	}
 	none := must[figures.Load](t)(r.Load(t.Context(), &rows{}, figures.Ask{At: at(t, "12-15 00:00")}, at(t, "12-01 00:00")))
 	if none.PerHour != nil || none.Bands[0].Share != nil {
 		t.Errorf("a period without an hour has a load: %+v", none)

@@ -88,6 +88,9 @@ func (r *Rules) Trend(ctx context.Context, src Source, a Ask, now time.Time) (Tr
 	tallies := make([]*tally, len(steps))
 	for i, s := range steps {
 		tallies[i] = newTally(r)
+		if s.End.Sub(s.From) < r.Flood.Window {
+			continue // a rate of some minutes says nothing: it has no hours, and so no value
+		}
 		tallies[i].hours = s.End.Sub(s.From).Hours()
 		tallies[i].windows = int((s.End.Sub(s.From) + r.Flood.Window - 1) / r.Flood.Window)
 	}

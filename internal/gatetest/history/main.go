@@ -126,8 +126,9 @@ func (p *past) day(day time.Time) {
 		p.ticket(day.Add(-3*time.Hour), 0, 0, grid.Simulated)
 	}
 	if day.Day()%13 == 0 { // a bad ten minutes
+		from := day.Add(-10 * time.Hour).Truncate(10 * time.Minute)
 		for i := range 40 {
-			p.event(day.Add(-10*time.Hour+time.Duration(i*12)*time.Second), i%4, i%pointsPerStreet, grid.Live, "")
+			p.event(from.Add(time.Duration(i*12)*time.Second), i%4, i%pointsPerStreet, grid.Live, "")
 		}
 	}
 }

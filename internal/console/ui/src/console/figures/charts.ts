@@ -52,7 +52,7 @@ export function optionOf(p: Plot, look: Look, w: Words): echarts.EChartsCoreOpti
       name: s.name, type: p.kind === 'line' ? 'line' : 'bar', data: s.values.map((v) => v ?? null), barMaxWidth: look.font * 1.6, connectNulls: false,
       symbol: ['circle', 'triangle', 'rect', 'diamond'][i % 4], symbolSize: p.labels.length > 40 ? 3 : 6, showSymbol: true, lineStyle: { width: 2, type: ['solid', 'dashed', 'dotted'][i % 3] },
       label: rows && p.series.length === 1 ? { show: true, position: 'right', color: look.ink, fontSize: look.font, formatter: (x: { dataIndex: number }) => say(p, s.values[x.dataIndex], w.locale, w.none) } : undefined,
-      markLine: i === 0 && p.limits?.length ? { silent: true, symbol: 'none', data: p.limits.map((l) => ({ [rows ? 'xAxis' : 'yAxis']: l.at, name: l.name })), lineStyle: { color: look.warn, type: 'dashed' }, label: { formatter: '{b}', position: 'insideEndTop', color: look.warn, fontSize: look.font } } : undefined,
+      markLine: i === 0 && p.limits?.length ? { silent: true, symbol: 'none', data: p.limits.map((l) => ({ [rows ? 'xAxis' : 'yAxis']: l.at, name: l.name })), lineStyle: { color: look.warn, type: 'dashed' }, label: { formatter: '{b}', position: 'insideStartTop', color: look.warn, fontSize: look.font } } : undefined,
     })),
   }
 }

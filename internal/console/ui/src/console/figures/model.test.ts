@@ -46,11 +46,12 @@ test('What was not measured is never 0, and a share is in percent', () => {
 })
 
 test('More is better or worse by the figure and its target', () => {
-  expect(turnOf({ key: 'closing' }, 0.1)).toBe('better')
-  expect(turnOf({ key: 'rework', target: { at_most: 0.03 } }, 0.1)).toBe('worse')
+  expect(turnOf({ key: 'closing', share: true }, 0.1)).toBe('better')
+  expect(turnOf({ key: 'rework', share: true, target: { at_most: 0.03 } }, 0.1)).toBe('worse')
   expect(turnOf({ key: 'overdue' }, -1)).toBe('better')
   expect(turnOf({ key: 'reported' }, 5)).toBe('neither')
-  expect(turnOf({ key: 'closing' }, 0)).toBe('same')
+  expect(turnOf({ key: 'closing', share: true }, 0.0004)).toBe('same')
+  expect(turnOf({ key: 'load_hour', share: false, denominator: 72 }, 0.004)).toBe('same')
   expect(turnOf({ key: 'closing' }, undefined)).toBeUndefined()
 })
 

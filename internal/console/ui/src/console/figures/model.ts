@@ -153,9 +153,9 @@ const more = new Set(['dispatch_accuracy', 'on_time_handling', 'closing', 'on_ti
 export type Turn = 'better' | 'worse' | 'same' | 'neither'
 
 /** turnOf says whether a change of a figure is a good one. */
-export function turnOf(f: Pick<Figure, 'key' | 'target'>, change: number | undefined): Turn | undefined {
+export function turnOf(f: Pick<Figure, 'key' | 'target'> & Partial<Figure>, change: number | undefined): Turn | undefined {
   if (change === undefined) return undefined
-  if (Math.abs(change) < 1e-9) return 'same'
+  if (Math.abs(change) < (f.share ? 0.0005 : f.denominator === undefined ? 0.5 : 0.005)) return 'same' // it would be written as 0
   const up = f.target?.at_least !== undefined || more.has(f.key) ? true : f.target?.at_most !== undefined || less.has(f.key) ? false : undefined
   return up === undefined ? 'neither' : change > 0 === up ? 'better' : 'worse'
 }
