@@ -42,7 +42,6 @@ async function flood(width, height, place) {
     await cdp.send('Profiler.setSamplingInterval', { interval: 500 })
     await cdp.send('Profiler.start')
   }
-  if (process.env.TRACE) await browser.startTracing(page, { path: process.env.TRACE + place.slice(2), categories: ['devtools.timeline', 'disabled-by-default-devtools.timeline', 'blink.user_timing', 'cc', 'benchmark', 'toplevel', 'viz'] })
   const used = busy()
   const sender = await Sender.open(world)
   const value = place === '#/alarms'
@@ -67,7 +66,6 @@ async function flood(width, height, place) {
     await typed
     sender.close()
   }
-  if (process.env.TRACE) await browser.stopTracing()
   if (process.env.PROFILE) writeFileSync(process.env.PROFILE + place.slice(2), JSON.stringify((await cdp.send('Profiler.stop')).profile))
   const { seen, tasks } = await page.evaluate(() => ({ seen: globalThis.seen, tasks: globalThis.tasks }))
   console.log(`${many} ${value ? 'alarms' : 'changes'} in ${seconds} s at ${place}, ${width}x${height}, ${machine()}, ${used()} % of it used`)

@@ -1,4 +1,5 @@
 // How busy the machine is while something is measured: a figure without it says little.
+import { readdirSync, readFileSync } from 'node:fs'
 import { cpus, loadavg } from 'node:os'
 
 const total = () => cpus().reduce((sum, c) => sum + Object.values(c.times).reduce((a, b) => a + b, 0), 0)
@@ -13,6 +14,26 @@ export function busy() {
   return () => Math.round(100 * (1 - (idle() - i) / Math.max(1, total() - t)))
 }
 
+/** spent is the processor time in ms that all programs have had which we began: the browser, the gateway. */
+export function spent() {
+  const of = new Map()
+  for (const pid of readdirSync('/proc').filter((p) => /^\d+$/.test(p))) {
+    try {
+      const f = readFileSync(`/proc/${pid}/stat`, 'utf8').replace(/^.*\) /, '').split(' ') // after the name, which may hold anything
+      of.set(Number(pid), { parent: Number(f[1]), ticks: Number(f[11]) + Number(f[12]) })
+    } catch {
+      // it has ended
+    }
+  }
+  let ticks = 0
+  for (const [pid, p] of of) {
+    let up = p
+    while (up && up.parent !== process.pid) up = of.get(up.parent)
+    if (up && pid !== process.pid) ticks += p.ticks
+  }
+  return ticks * 10
+}
+
 export const middle = (list) => list.toSorted((a, b) => a - b)[Math.floor(list.length / 2)]
 export const part = (list, p) => list.toSorted((a, b) => a - b)[Math.min(list.length - 1, Math.floor(list.length * p))]
 
@@ -24,6 +45,13 @@ export class Judge {
     const good = wanted === undefined || value < wanted
     if (!good) this.short.push(what)
     console.log(`  ${good ? ' ' : '!'} ${what}: ${Math.round(value * 10) / 10} ${unit}${wanted === undefined ? '' : `, wanted < ${wanted}`}`)
+  }
+
+  /** tell says the middle of what was timed, and judges it. */
+  tell(what, times, wanted) {
+    const walls = times.map((t) => Math.round(t.wall))
+    this.say(what, middle(walls), wanted)
+    console.log(`        each: ${walls.join(', ')}; processor time ${Math.round(middle(times.map((t) => t.cpu)))} ms in the middle`)
   }
 
   end() {
