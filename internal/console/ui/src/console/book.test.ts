@@ -83,3 +83,11 @@ test('A delivery is kept without its body', () => {
   b.tell('delivery', { id: 'd', state: 'dead', attempts: 9, body: { secret: 1 } })
   expect(b.known().deliveries).toEqual([{ id: 'd', state: 'dead', attempts: 9 }])
 })
+
+test('A posture that has ended is not in force any more', () => {
+  const b = new Book()
+  b.tell('posture', { id: 'p', posture: 'typhoon', from: '2026-03-02T08:00:00Z', to: '2026-03-02T20:00:00Z' })
+  expect(b.known().posture?.posture).toBe('typhoon')
+  b.tell('posture', { id: 'p', posture: 'typhoon', from: '2026-03-02T08:00:00Z', to: '2026-03-02T20:00:00Z', ended: '2026-03-02T09:00:00Z' })
+  expect(b.known().posture?.posture).toBe('normal')
+})

@@ -150,7 +150,8 @@ export class Book {
       return 'windows'
     }
     if (event === 'posture') {
-      this.posture = row as Posture
+      const p = row as Posture & { ended?: string }
+      this.posture = p.ended ? { id: '', posture: 'normal', from: p.ended, to: '' } : p // one that has ended is told of too
       return 'posture'
     }
     return undefined

@@ -1,29 +1,32 @@
+import { tick } from 'svelte'
+
 /**
  * onward makes Enter go to the next field of a form: for who writes while somebody talks.
  * Shift+Enter writes a new line, Ctrl+Enter sends.
  */
-export function onward(form: HTMLFormElement): { destroy(): void } {
-  const fields = () =>
-    [...form.querySelectorAll<HTMLElement>('input, select, textarea, button.primary')].filter(
-      (el) => !(el as HTMLInputElement).disabled && el.offsetParent !== null && !(el instanceof HTMLInputElement && ['radio', 'file'].includes(el.type) && !(el.type === 'radio' && el.checked)),
-    )
-  const key = (e: KeyboardEvent) => {
-    if (e.key !== 'Enter' || e.isComposing || e.defaultPrevented) return
-    const on = e.target as HTMLElement
-    if (e.ctrlKey || e.metaKey) {
-      e.preventDefault()
-      form.requestSubmit()
-      return
-    }
-    if (e.shiftKey || on instanceof HTMLButtonElement || on instanceof HTMLAnchorElement || (on as HTMLInputElement).type === 'file') return
+export function onward(e: KeyboardEvent): void {
+  if (e.key !== 'Enter' || e.isComposing || e.defaultPrevented) return
+  const form = e.currentTarget as HTMLFormElement
+  const on = e.target as HTMLElement
+  if (e.ctrlKey || e.metaKey) {
     e.preventDefault()
-    const all = fields()
-    const radio = on instanceof HTMLInputElement && on.type === 'radio' ? on.name : ''
-    const next = all.find((el) => !!(on.compareDocumentPosition(el) & Node.DOCUMENT_POSITION_FOLLOWING) && !(radio && (el as HTMLInputElement).name === radio))
-    next?.focus()
+    form.requestSubmit()
+    return
   }
-  form.addEventListener('keydown', key)
-  return { destroy: () => form.removeEventListener('keydown', key) }
+  if (e.shiftKey || on instanceof HTMLButtonElement || on instanceof HTMLAnchorElement || (on as HTMLInputElement).type === 'file') return
+  e.preventDefault()
+  // What was just chosen may bring a field of its own.
+  void tick().then(() => next(form, on)?.focus())
+}
+
+function next(form: HTMLFormElement, on: HTMLElement): HTMLElement | undefined {
+  const group = on instanceof HTMLInputElement && on.type === 'radio' ? on.name : ''
+  return [...form.querySelectorAll<HTMLElement>('input, select, textarea, button.primary')].find((el) => {
+    const { type, name, checked, disabled } = el as HTMLInputElement
+    if (disabled || el.offsetParent === null || type === 'file' || (type === 'radio' && name === group)) return false
+    if (type === 'radio' && !checked && form.querySelector(`input[name="${CSS.escape(name)}"]:checked`)) return false
+    return !!(on.compareDocumentPosition(el) & Node.DOCUMENT_POSITION_FOLLOWING)
+  })
 }
 
 /** local is a time as a datetime-local field has it. */
