@@ -176,3 +176,122 @@ test('A seat whose stream is cut does not watch any more, here and there, and a 
   assert.ok((await seatRow('desk-1')).left)
   await close(wu)
 })
+
+test('A handover is made with a note, read as a page, signed by two persons, and downloads as a PDF', async () => {
+  const lin = await deskOf('林')
+  const wu = await deskOf('吴')
+  for (const d of [lin, wu]) await openPlace(d, '#/duty/handover')
+  await lin.page.locator('[data-do=make]').click()
+  const form = lin.page.locator('[data-testid=make-handover]')
+  await form.locator('textarea').fill('3 号楼电梯停运')
+  await form.locator('button.primary').click()
+  const page = lin.page.locator('[data-testid=handover][data-state=open]')
+  await page.locator('[data-section=notes]', { hasText: '电梯停运' }).waitFor()
+  await wu.page.locator('[data-handover]').first().waitFor() // without a reload
+  await page.locator('[data-testid=sign] button.primary').click()
+  await lin.page.locator('[data-state=half] [data-sign=out].done', { hasText: '林' }).waitFor()
+  assert.ok(await lin.page.locator('[data-testid=sign] button.primary').isDisabled(), 'one person does not sign twice')
+  await wu.page.locator('[data-state=half] [data-sign=out].done', { hasText: '林' }).waitFor()
+  await wu.page.locator('[data-testid=sign] button.primary').click()
+  await lin.page.locator('[data-testid=handover][data-state=signed]').waitFor()
+  await shoot(lin, 'handover-signed')
+  const [file] = await Promise.all([wu.page.waitForEvent('download'), wu.page.locator('[data-do=pdf]').click()])
+  assert.match(file.suggestedFilename(), /^handover-.*\.pdf$/)
+  assert.equal(readFileSync(await file.path()).subarray(0, 5).toString(), '%PDF-')
+  const h = (await world.api('/handovers')).items[0]
+  assert.deepEqual([h.outgoing.by.name, h.incoming.by.name], ['林', '吴'])
+  await close(lin, wu)
+})
+
+test('The sheets of the night are made and download; numbers want a reason, which is audited', async () => {
+  const lin = await deskOf('林')
+  const { page } = lin
+  await world.api('/contacts', { method: 'POST', body: { of: 'point:p-take', role: 'key_holder', channel: 'voice', number: '00000000017' } })
+  await openPlace(lin, '#/duty/sheets')
+  await page.locator('[data-do=make-night]').click()
+  const night = page.locator('[data-night]').first()
+  await night.waitFor()
+  const pdf = async (click) => {
+    const [file] = await Promise.all([page.waitForEvent('download'), click()])
+    return readFileSync(await file.path()).subarray(0, 5).toString()
+  }
+  assert.equal(await pdf(() => night.click()), '%PDF-')
+  await page.locator('button[aria-expanded=false]', { hasText: '电话号码' }).click()
+  const form = page.locator('[data-testid=numbers]')
+  await form.locator('button.primary').click()
+  await form.getByRole('alert').waitFor()
+  await form.locator('input').last().fill('停电，步行巡查')
+  assert.equal(await pdf(() => form.locator('button.primary').click()), '%PDF-')
+  const said = (await world.api('/audit?type=contact.reveal&limit=10')).items
+  assert.ok(said.some((x) => x.detail.includes('停电，步行巡查') && x.by.name === '林'), JSON.stringify(said))
+  await close(lin)
+})
+
+test('A shift is added, shown with who comes next, ended, and put back by undo', async () => {
+  const lin = await deskOf('陈', 'supervisor')
+  const { page } = lin
+  await openPlace(lin, '#/duty/roster')
+  await page.locator('[data-do=add-shift]').click()
+  const form = page.locator('[data-testid=shift-form]')
+  await form.locator('button.primary').click()
+  await form.getByRole('alert').waitFor()
+  await form.locator('input').nth(0).fill('seat:duty-lead')
+  await form.locator('input').nth(1).fill('lead-day')
+  await form.locator('input[type=datetime-local]').first().fill('2026-01-01T00:00')
+  await form.locator('button.primary').click()
+  await page.locator('[data-watch="seat:duty-lead"] b', { hasText: 'lead-day' }).waitFor()
+  assert.deepEqual((await world.api('/rosters/duty?for=seat:duty-lead')).persons, ['lead-day'])
+  await page.locator('[data-shift] [data-do=end-shift]').first().click()
+  await page.locator('[data-watch="seat:duty-lead"]').waitFor({ state: 'detached' })
+  await page.locator('.toast', { hasText: '已结束班次' }).getByRole('button', { name: '撤销' }).click()
+  await page.locator('[data-watch="seat:duty-lead"] b', { hasText: 'lead-day' }).waitFor()
+  await close(lin)
+})
+
+test('The desk is accessible in both languages and themes, and fits every size; a wall shows the seats and takes no deed', async (t) => {
+  const desk = await deskOf('林', 'supervisor')
+  const { page } = desk
+  const fire = await burning('p-look')
+  const now = Date.now()
+  const hour = (n) => new Date(now + n * 3_600_000).toISOString()
+  await world.api('/rosters', { method: 'POST', body: { id: 'lead', for: 'seat:duty-lead', fallback: 'lead-night' } })
+  await world.api('/rosters', { method: 'POST', body: { id: 'micro', for: 'unit:fire-1', fallback: 'watch-c' } })
+  for (const [person, from] of [['watch-a', -5], ['watch-b', 19]]) await world.api('/shifts', { method: 'POST', body: { for: 'unit:fire-1', person, from: hour(from), every: '72h', length: '24h' } })
+  await world.api('/seats/desk-2/sign-on', { method: 'POST', body: { sound: false, stream: true, by: { name: '吴', role: 'operator' } } })
+  await world.api('/handovers', { method: 'POST', body: { note: '夜间巡查一次', by: { name: '吴', role: 'operator' } } })
+  const places = [
+    ['duty-seats', '#/duty', '#main .place [data-seat]'], ['duty-roster', '#/duty/roster', '.bar'], ['duty-handover', '#/duty/handover', '[data-testid=handover] [data-section]'],
+    ['duty-sheets', '#/duty/sheets', '[data-testid=nights]'], ['duty-alarm', '#/alarms?alarm=' + fire.alarm, '[data-testid=taken]'], ['duty-ticket', '#/tickets?ticket=' + fire.id, '[data-testid=taken]'],
+  ]
+  const look = async (judge) => {
+    await isLive(desk)
+    for (const [what, hash, wait] of places) {
+      await openPlace(desk, hash)
+      await page.locator(wait).first().waitFor()
+      await judge(what)
+      await shoot(desk, what)
+    }
+  }
+  await inAllLooks(desk, () => look((what) => accessible(desk, what)))
+  await page.locator('[data-testid=seat]').click()
+  await page.locator('aside [data-seat]').first().waitFor()
+  await accessible(desk, 'seats')
+  await shoot(desk, 'duty-drawer')
+  for (const [width, height] of sizes) {
+    await t.test(`${width}x${height}`, async () => {
+      Object.assign(desk, { width, height })
+      await page.setViewportSize({ width, height })
+      await page.reload()
+      await look(async (what) => {
+        const wide = await page.evaluate(() => document.documentElement.scrollWidth - innerWidth)
+        assert.ok(wide <= 0, `${what}: ${wide} px wider than the window`)
+      })
+    })
+  }
+  const wall = await openDesk(browser, { url: world.url, width: 1920, height: 1080, search: '?wall=1#/situation' })
+  await sitDown(wall, { token: world.admin })
+  await wall.page.locator('[data-testid=seats]').waitFor()
+  assert.equal(await wall.page.locator('[data-testid=seat], [data-testid=sound], [data-testid=untaken] button').count(), 0)
+  await shoot(wall, 'duty-wall')
+  await close(desk, wall)
+})
