@@ -203,6 +203,9 @@ func (c *City) Len() int { return len(c.records) }
 // Clock is the city's.
 func (c *City) Clock() Clock { return c.cfg.Clock }
 
+// Now is the city's time, in its zone.
+func (c *City) Now() time.Time { return c.cfg.Clock.Now().In(c.zone) }
+
 // Sent counts the messages that were handed to the sink, and says how late the newest of
 // the schedule was: city time.
 func (c *City) Sent() (n uint64, lag time.Duration) {

@@ -104,6 +104,10 @@ func (c *City) WriteConfig(w io.Writer, e Ends) error {
 // Links makes a link for each wire of the city but MQTT, ready to Run.
 func (c *City) Links(e Ends, window int, told Told) map[Wire]Link {
 	out := map[Wire]Link{}
+	names := map[Wire][]string{}
+	for _, l := range c.SerialLines() {
+		names[l.Wire] = append(names[l.Wire], l.Name)
+	}
 	open := func(name string) (io.ReadWriteCloser, error) { return OpenPTY(e.Line(name)) }
 	for _, w := range Wires {
 		if !c.has(w) {
@@ -119,9 +123,9 @@ func (c *City) Links(e Ends, window int, told Told) map[Wire]Link {
 		case GBT26875:
 			out[w] = NewGBT26875(GBT26875Config{Addr: e.GBT26875, Window: window, Told: told})
 		case Modbus:
-			out[w] = NewModbus(LinesConfig{Open: open, Window: window, Told: told})
+			out[w] = NewModbus(LinesConfig{Open: open, Names: names[w], Window: window, Told: told})
 		case Lines:
-			out[w] = NewLines(LinesConfig{Open: open, Window: window, Told: told})
+			out[w] = NewLines(LinesConfig{Open: open, Names: names[w], Window: window, Told: told})
 		}
 	}
 	return out

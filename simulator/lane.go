@@ -75,9 +75,7 @@ func (l *Lanes) Publish(ctx context.Context, m Message) error {
 	defer l.mu.Unlock()
 	one := l.lanes[k]
 	if one == nil {
-		one = &lane{key: k, wake: make(chan struct{}, 1)}
-		l.lanes[k] = one
-		l.ready <- one // as many as there are slots: never blocks
+		one = l.begin(k)
 	}
 	one.mu.Lock()
 	one.queue = append(one.queue, m)
@@ -87,6 +85,14 @@ func (l *Lanes) Publish(ctx context.Context, m Message) error {
 	default:
 	}
 	return nil
+}
+
+// begin makes a lane; l.mu is held, or nobody has l yet.
+func (l *Lanes) begin(key string) *lane {
+	one := &lane{key: key, wake: make(chan struct{}, 1)}
+	l.lanes[key] = one
+	l.ready <- one // Run takes it at once
+	return one
 }
 
 // Pending counts what is handed over and has not ended.

@@ -225,6 +225,9 @@ func (c *City) begins(life *lifeType, t uint32, want float64) uint32 {
 func (c *City) Run(ctx context.Context) error {
 	var due []int
 	told := time.Now()
+	if err := c.power(ctx); err != nil && ctx.Err() == nil {
+		return err
+	}
 	for {
 		t, err := c.waitForNext(ctx)
 		if ctx.Err() != nil {
@@ -252,6 +255,22 @@ func (c *City) Run(ctx context.Context) error {
 			c.cfg.Progress(c.sent.Load(), time.Duration(c.lag.Load()))
 		}
 	}
+}
+
+// power lets all Modbus slaves hold what is so, before anybody asks them.
+func (c *City) power(ctx context.Context) error {
+	for k := range c.parts {
+		p := &c.parts[k]
+		if p.Wire != Modbus {
+			continue
+		}
+		for i := p.first; i < p.first+p.Count; i++ {
+			if err := c.send(ctx, c.start, func() []Message { return c.frame(i, Heartbeat, c.start) }); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
 }
 
 // waitForNext waits for the next tick at which something may be due.

@@ -134,14 +134,15 @@ func (c *lwm2mClient) carry(ctx context.Context, m Message) error {
 	if err := c.peer.open(ctx); err != nil {
 		return err
 	}
-	if c.location == "" || time.Since(c.registered) > c.lifetime/2 {
+	fresh := c.location == "" // then the answers to its observations say all
+	if fresh || time.Since(c.registered) > c.lifetime/2 {
 		if err := c.register(ctx); err != nil {
 			c.location = ""
 			c.peer.close()
 			return err
 		}
 	}
-	if err := c.notify(ctx, m.Kind != Edge); err != nil {
+	if err := c.notify(ctx, m.Kind != Edge && !fresh); err != nil {
 		c.location = "" // it may have started anew, and know nothing
 		c.peer.close()
 		return err

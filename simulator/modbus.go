@@ -72,6 +72,7 @@ func fromExchange(spaced string) (image []byte, ok bool) {
 type LinesConfig struct {
 	// Open opens a line by its name, for example a new pseudo-terminal.
 	Open   func(name string) (io.ReadWriteCloser, error)
+	Names  []string // lines that are there from the beginning; others come with their first message
 	Window int
 	Told   Told
 }
@@ -79,7 +80,15 @@ type LinesConfig struct {
 // NewLines makes a Link that prints lines: written is all that can be known.
 func NewLines(cfg LinesConfig) *Lanes {
 	key := func(m Message) string { return m.Topic }
-	return newLanes(window(cfg.Window), cfg.Told, key, func(name string) carrier { return &printer{cfg: &cfg, name: name} })
+	l := newLanes(max(window(cfg.Window), len(cfg.Names)), cfg.Told, key, func(name string) carrier {
+		p := &printer{cfg: &cfg, name: name}
+		p.line, _ = cfg.Open(name) // it is tried again with the first line
+		return p
+	})
+	for _, name := range cfg.Names {
+		l.begin(name)
+	}
+	return l
 }
 
 type printer struct {
@@ -136,7 +145,13 @@ func NewModbus(cfg LinesConfig) *ModbusLines {
 	if cfg.Told.Acked == nil {
 		cfg.Told.Acked = func(Message) {}
 	}
-	return &ModbusLines{cfg: cfg, lines: map[string]*bus{}, started: make(chan *bus, 1024)}
+	l := &ModbusLines{cfg: cfg, lines: map[string]*bus{}, started: make(chan *bus, max(1024, len(cfg.Names)))}
+	for _, name := range cfg.Names {
+		b := &bus{name: name, slaves: map[byte]*slave{}}
+		l.lines[name] = b
+		l.started <- b
+	}
+	return l
 }
 
 // Publish puts what a message says into its slave.

@@ -286,7 +286,7 @@ func (p *playedCity) progress(cmd *cobra.Command, ctx context.Context) {
 
 func (p *playedCity) line(cmd *cobra.Command) error {
 	sent, lag := p.city.Sent()
-	s := CityProgress{p.city.Clock().Now(), sent, p.acked.Load(), p.refused.Load(), lag.Seconds(), p.city.Len()}
+	s := CityProgress{p.city.Now(), sent, p.acked.Load(), p.refused.Load(), lag.Seconds(), p.city.Len()}
 	text := fmt.Sprintf("%s  %d devices, %d sent, %d acknowledged, %d refused, %.1f s late", s.City.Format("2006-01-02 15:04:05"), s.Devices, s.Sent, s.Acked, s.Refused, s.LagS)
 	return result(cmd, s, text)
 }
