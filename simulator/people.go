@@ -215,7 +215,7 @@ func (c *crew) guard(ctx context.Context, p People, m message) {
 		c.say("cannot", m, "cannot answer a permit's question: its message has no callback_url")
 		return
 	}
-	if err := c.send(ctx, http.MethodPost, base+"/api/v1/alarms/"+m.Data.Ticket+"/answer", body, "application/json", nil); err != nil {
+	if err := c.send(ctx, http.MethodPost, base+"/api/v1/permits/"+m.Data.Case+"/answer", body, "application/json", nil); err != nil {
 		c.say("cannot", m, "cannot answer the question of a permit: %v", err)
 		return
 	}

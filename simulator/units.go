@@ -264,6 +264,7 @@ type message struct {
 	Type string `json:"type"`
 	Data struct {
 		Ticket      string `json:"ticket"`
+		Case        string `json:"case"` // for people; of a permit's question: the permit
 		Assignment  string `json:"assignment"`
 		Attempt     int    `json:"attempt"`
 		Lead        bool   `json:"lead"`

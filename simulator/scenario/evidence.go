@@ -15,6 +15,7 @@ import (
 type evidence struct {
 	zero     time.Time // the city's time at which the timeline began
 	slack    time.Duration
+	early    time.Duration
 	rows     map[string][]map[string]any
 	missing  map[string]string // by subject: why there is none
 	unplayed map[string]string // by step: why it was not played
@@ -23,7 +24,7 @@ type evidence struct {
 
 // collect asks the gateway for all that came of the run, and adds what we counted ourselves.
 func (r *run) collect(ctx context.Context) (*evidence, error) {
-	ev := &evidence{zero: r.zero, slack: r.slack, rows: map[string][]map[string]any{}, missing: map[string]string{}, unplayed: r.unplayed, pointID: r.pointID}
+	ev := &evidence{zero: r.zero, slack: r.slack, early: r.early, rows: map[string][]map[string]any{}, missing: map[string]string{}, unplayed: r.unplayed, pointID: r.pointID}
 	since := url.Values{"since": {r.zero.Add(-time.Minute).UTC().Format(time.RFC3339)}}
 	for subject, list := range map[string]string{"alarm": "alarms", "ticket": "tickets", "event": "events", "delivery": "deliveries", "hazard": "hazards", "window": "windows", "quarantine": "quarantine"} {
 		rows, err := r.api.list(ctx, list, cloneValues(since))

@@ -319,7 +319,7 @@ func (s *Scenario) judge(e *Expect, ev *evidence) verdict.Expectation {
 		return out
 	}
 	sub := subjects()[e.Subject]
-	from, to := s.window(e, ev.zero, ev.slack)
+	from, to := s.window(e, ev)
 	if !from.IsZero() {
 		out.From, out.To = from, to
 	}
@@ -374,19 +374,21 @@ func rowID(row map[string]any) string {
 	return ""
 }
 
-// window of an expectation in city time; its end is later by the machine's own delay.
-func (s *Scenario) window(e *Expect, zero time.Time, slack time.Duration) (from, to time.Time) {
+// window of an expectation in city time. What must be may come a little later and, as two
+// clocks never agree, a little earlier; what must not be is looked for without that.
+func (s *Scenario) window(e *Expect, ev *evidence) (from, to time.Time) {
 	after, _ := s.offset(e.After) // checked when it was read
+	early, slack := ev.early, ev.slack
+	if e.Never {
+		early, slack = -ev.early, -ev.early
+	}
 	switch {
 	case e.Within > 0:
-		return zero.Add(after), zero.Add(after + e.Within.of() + slack)
+		return ev.zero.Add(after - early), ev.zero.Add(after + e.Within.of() + slack)
 	case len(e.Between) == 2:
-		if e.Never { // what began before its end and was written down after it is not counted against it
-			return zero.Add(e.Between[0].of()), zero.Add(e.Between[1].of())
-		}
-		return zero.Add(e.Between[0].of()), zero.Add(e.Between[1].of() + slack)
+		return ev.zero.Add(e.Between[0].of() - early), ev.zero.Add(e.Between[1].of() + slack)
 	case e.After != "":
-		return zero.Add(after), time.Time{}
+		return ev.zero.Add(after - early), time.Time{}
 	}
 	return from, to
 }

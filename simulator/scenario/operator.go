@@ -293,14 +293,29 @@ func (r *run) rollOut(ctx context.Context, a *Act) error {
 	return r.api.do(ctx, "POST", "/api/v1/profiles/"+escape(a.Profile)+"/rollout", body, nil)
 }
 
-// radio ends the radio gateways that hear a device, or wakes them again.
+// radio ends all radio gateways that hear a device, or wakes those that it has ended.
 func (r *run) radio(i int, dead bool) error {
 	d := r.city.Device(i)
-	if d.EUI == "" {
+	if dead {
+		for heard := r.city.RadioGateways(i); len(heard) > 0; heard = r.city.RadioGateways(i) { // where the best are dead, others hear it
+			for _, g := range heard {
+				r.city.RadioGateway(g, true)
+				r.mu.Lock()
+				r.silenced[i] = append(r.silenced[i], g)
+				r.mu.Unlock()
+			}
+		}
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if len(r.silenced[i]) == 0 {
 		return grid.Errorf(grid.Invalid, "%s is heard by no radio gateway", d.Point)
 	}
-	for _, g := range r.city.RadioGateways(i) {
-		r.city.RadioGateway(g, dead)
+	if !dead {
+		for _, g := range r.silenced[i] {
+			r.city.RadioGateway(g, false)
+		}
+		delete(r.silenced, i)
 	}
 	return nil
 }

@@ -6,6 +6,7 @@ import (
 	"crypto/rand"
 	"fmt"
 	"maps"
+	mathrand "math/rand/v2"
 	"net"
 	"os"
 	"os/exec"
@@ -137,7 +138,8 @@ func (w *own) configure(s *Scenario, speed float64) (path string, err error) {
 	w.broker = simulator.Broker{URL: "mqtt://" + w.addrs["broker"], User: "gridsim", Password: password}
 	if w.mosquitto != nil {
 		c["broker"] = map[string]any{"enabled": false}
-		c["mqtt"] = []any{map[string]any{"name": "city", "url": "mqtt://" + w.addrs["broker"], "client_id": "gridgate"}}
+		c["mqtt"] = []any{map[string]any{"name": "city", "url": "mqtt://" + w.addrs["broker"], "client_id": "gridgate",
+			"topics": []string{"gridgate/up/#", "application/+/device/+/event/+", "v3/+/devices/+/up", "zigbee2mqtt/+"}}}
 		w.broker.User, w.broker.Password = "", ""
 	}
 	if w.influx != nil {
@@ -233,14 +235,19 @@ func dialable(ctx context.Context, addr string, ended <-chan struct{}) error {
 	}
 }
 
-// freeAddr is a loopback address that nobody listens on.
+// freeAddr is a loopback address that nobody listens on. It is below the ports that the
+// system gives to whoever asks for any, and by chance: runs beside this one do the same.
 func freeAddr() (string, error) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return "", err
+	for try := 0; ; try++ {
+		l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", 10_000+mathrand.IntN(20_000)))
+		if err != nil && try < 100 {
+			continue
+		}
+		if err != nil {
+			return "", err
+		}
+		return l.Addr().String(), l.Close()
 	}
-	defer l.Close()
-	return l.Addr().String(), nil
 }
 
 // find finds a program: as said, beside ours, at one of the other places, or on the PATH.

@@ -8,6 +8,7 @@ import (
 	"math/rand/v2"
 	"net/url"
 	"os"
+	"path/filepath"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -42,9 +43,10 @@ type run struct {
 	own    *own // nil: a gateway that is not ours
 	api    *client
 	clock  simulator.Clock
-	zero   time.Time // the city's time at which the timeline begins
-	slack  time.Duration
-	prefix string // of the ids of our points and units
+	zero   time.Time     // the city's time at which the timeline begins
+	slack  time.Duration // windows end so much later: this machine's own delay
+	early  time.Duration // and begin so much earlier: the two clocks do not agree better
+	prefix string        // of the ids of our points and units
 
 	city  *simulator.City
 	units *simulator.Units
@@ -57,6 +59,7 @@ type run struct {
 	smokeDue   map[string]time.Time       // real time at which smoke was due there
 	former     map[string]string          // devices that were swapped: at which point they were
 	swapped    map[string][2]grid.Identity
+	silenced   map[int][]string // radio gateways that were ended for a device
 	unplayed   map[string]string
 	before     verdict.Ledger
 	clockworks map[string]*verdict.Clockwork
@@ -69,7 +72,7 @@ type run struct {
 func Run(ctx context.Context, s *Scenario, o Options) (verdict.Result, error) {
 	began := time.Now()
 	r := &run{s: s, o: &o, prefix: "sim-" + s.ID + "-", truth: map[string]simulator.Truth{}, smokeDue: map[string]time.Time{}, former: map[string]string{},
-		swapped: map[string][2]grid.Identity{}, unplayed: map[string]string{}}
+		swapped: map[string][2]grid.Identity{}, silenced: map[int][]string{}, unplayed: map[string]string{}}
 	if o.Seed == 0 {
 		o.Seed = s.Seed
 	}
@@ -102,16 +105,9 @@ func (r *run) open(ctx context.Context) error {
 			r.close()
 		}
 	}()
-	before := time.Now()
-	ready, err := r.api.ready(ctx)
-	switch {
-	case err != nil:
+	if err := r.setClock(ctx); err != nil {
 		return err
-	case !ready.Simulation.Allowed:
-		return grid.Errorf(grid.Forbidden, "gateway %s does not report simulation.allowed: want a gateway of no real city, with simulation: {allowed: true}", r.api.url)
 	}
-	mid := before.Add(time.Since(before) / 2)
-	r.clock = simulator.Clock{Start: ready.Simulation.Now, Since: mid, Speed: ready.Simulation.Speed}
 	slack := r.o.Slack
 	if slack == 0 {
 		slack = 500 * time.Millisecond
@@ -126,9 +122,32 @@ func (r *run) open(ctx context.Context) error {
 	if err := r.register(ctx); err != nil {
 		return err
 	}
+	var err error
 	r.before, err = r.ledger(ctx)
 	ok = err == nil
 	return err
+}
+
+// setClock takes the gateway's clock over. Of some readings the quickest is the best: it is
+// off by half of what it took at most.
+func (r *run) setClock(ctx context.Context) error {
+	best := time.Hour
+	for range 7 {
+		before := time.Now()
+		ready, err := r.api.ready(ctx)
+		took := time.Since(before)
+		switch {
+		case err != nil:
+			return err
+		case !ready.Simulation.Allowed:
+			return grid.Errorf(grid.Forbidden, "gateway %s does not report simulation.allowed: want a gateway of no real city, with simulation: {allowed: true}", r.api.url)
+		case took < best:
+			best = took
+			r.clock = simulator.Clock{Start: ready.Simulation.Now, Since: before.Add(took / 2), Speed: ready.Simulation.Speed}
+		}
+	}
+	r.early = time.Duration(float64(best/2+5*time.Millisecond) * r.clock.Speed)
+	return nil
 }
 
 func (r *run) openGateway(ctx context.Context) (err error) {
@@ -147,7 +166,7 @@ func (r *run) openGateway(ctx context.Context) (err error) {
 		if r.o.dir, err = os.MkdirTemp("", "gridsim-"+r.s.ID+"-"); err != nil {
 			return err
 		}
-	} else if err := os.MkdirAll(r.o.dir, 0o755); err != nil {
+	} else if r.o.dir, err = emptyFolder(r.o.dir); err != nil {
 		return err
 	}
 	r.result.Gateway = "own"
@@ -159,6 +178,21 @@ func (r *run) openGateway(ctx context.Context) (err error) {
 	}
 	r.api, r.o.Broker = r.own.api, r.own.broker
 	return nil
+}
+
+// emptyFolder makes a folder; what stands there already is another run's.
+func emptyFolder(dir string) (abs string, err error) {
+	if abs, err = filepath.Abs(dir); err != nil {
+		return "", err
+	}
+	if err := os.MkdirAll(abs, 0o755); err != nil {
+		return "", err
+	}
+	all, err := os.ReadDir(abs)
+	if err == nil && len(all) > 0 {
+		err = grid.Errorf(grid.Conflict, "folder %s is not empty: want a new one", abs)
+	}
+	return abs, err
 }
 
 func (r *run) close() {
@@ -397,12 +431,15 @@ func (r *run) play(ctx context.Context, cancel context.CancelFunc) error {
 	r.timing.Store(true)
 	r.result.Scenario, r.result.Name, r.result.About = r.s.ID, r.s.Name, r.s.About
 	r.result.Seed, r.result.Speed, r.result.From, r.result.To, r.result.Slack = r.o.Seed, r.clock.Speed, r.zero, r.zero.Add(r.s.Length.of()), r.slack
+	stalled := r.watchMachine(living)
 	r.timeline(living)
 	if err := r.clock.SleepUntil(ctx, r.result.To); err != nil {
 		return errors.Join(err, drainErr(failed))
 	}
 	stop()
 	r.working.Wait()
+	r.slack += time.Duration(float64(min(<-stalled, mostStall)) * r.clock.Speed)
+	r.result.Slack = r.slack
 	if err := drainErr(failed); err != nil {
 		return err
 	}
@@ -418,6 +455,32 @@ func (r *run) play(ctx context.Context, cancel context.CancelFunc) error {
 	r.version(ctx)
 	r.result.Judge()
 	return nil
+}
+
+// mostStall is how much of this machine's stalling is forgiven: more, and it is too slow to
+// say anything.
+const mostStall = 3 * time.Second
+
+// watchMachine says at the end by how much this program was at worst late for itself. On a
+// busy machine the gateway is as well, and at 240 times the speed half a second is two minutes.
+func (r *run) watchMachine(ctx context.Context) <-chan time.Duration {
+	const beat = 10 * time.Millisecond
+	out := make(chan time.Duration, 1)
+	r.working.Go(func() {
+		worst := time.Duration(0)
+		for last := time.Now(); ; {
+			select {
+			case <-ctx.Done():
+				out <- worst
+				return
+			case <-time.After(beat):
+			}
+			now := time.Now()
+			worst = max(worst, now.Sub(last)-beat)
+			last = now
+		}
+	})
+	return out
 }
 
 func drainErr(failed <-chan error) error {
@@ -445,7 +508,7 @@ func (r *run) firstHeard(ctx context.Context) error {
 	return r.pub.Drain(wait)
 }
 
-// settle waits until what was sent is acknowledged and counted, or ten seconds.
+// settle waits until what was sent is acknowledged, has come and is counted, or ten seconds.
 func (r *run) settle(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
 	defer cancel()
@@ -454,7 +517,7 @@ func (r *run) settle(ctx context.Context) {
 	}
 	for {
 		l, err := r.ledger(ctx)
-		if err == nil && l.Waiting == 0 {
+		if err == nil && l.Waiting == 0 && l.Minus(r.before).Accepted >= int64(r.pub.Acked.Load()) {
 			return
 		}
 		select {

@@ -30,6 +30,7 @@ func (r *run) timeline(ctx context.Context) {
 	var all []due
 	for i := range r.s.Timeline {
 		all = append(all, r.expand(&r.s.Timeline[i])...)
+		r.watch(&r.s.Timeline[i])
 	}
 	slices.SortStableFunc(all, func(a, b due) int { return cmp.Compare(a.at, b.at) })
 	lanes := map[string]chan due{verdict.LaneOperator: make(chan due, len(all)), verdict.LaneFaults: make(chan due, len(all))}
@@ -55,6 +56,19 @@ func (r *run) timeline(ctx context.Context) {
 			continue
 		}
 		r.done(ctx, d)
+	}
+}
+
+// watch keeps the last words of devices that will repeat them.
+func (r *run) watch(t *Step) {
+	if t.Device != "repeat" {
+		return
+	}
+	names, _ := r.s.allNames(t.Point) // checked when it was read
+	for _, n := range names {
+		if i, err := r.city.Find(r.pointID(n)); err == nil {
+			r.wire.watch(r.city.Device(i).Identity)
+		}
 	}
 }
 
