@@ -36,7 +36,7 @@ export function optionOf(p: Plot, look: Look, w: Words): echarts.EChartsCoreOpti
     aria: { enabled: false, decal: { show: p.series.length > 1 && p.kind !== 'line', decals: decals(look) } },
     color: look.series,
     textStyle: { fontFamily: look.family, fontSize: look.font },
-    grid: { left: 8, right: 20, top: p.series.length > 1 ? look.font * 3 : look.font * 1.6, bottom: 4, containLabel: true },
+    grid: { left: 8, right: rows && p.series.length === 1 ? look.font * 4.5 : 20, top: p.series.length > 1 ? look.font * 3 : look.font * 1.6, bottom: 4, containLabel: true },
     legend: p.series.length > 1 ? { top: 0, left: 0, icon: p.kind === 'line' ? undefined : 'rect', textStyle: { ...text, color: look.ink } } : undefined,
     tooltip: {
       trigger: 'axis', renderMode: 'richText', confine: true, axisPointer: { type: p.kind === 'line' ? 'line' : 'shadow' }, backgroundColor: look.card, borderColor: look.line,
