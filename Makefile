@@ -9,6 +9,7 @@
 #   make web                     the web pages from their source (Node 20 or newer)
 #   make web-check               the committed pages are those of the source; types; unit tests
 #   make web-test                the web app in a real browser against a real gateway
+#   make web-bench              the console's figures: 200,000 points, a flood of alarms, hours of messages (minutes)
 #   make web-shots               pictures of every page of the console in every size, in internal/console/ui/shots
 #   make build | influxd | clean
 
@@ -21,7 +22,7 @@ TESTFLAGS ?= -shuffle=on -timeout 15m
 TOOLS     := $(CURDIR)/.tools/bin
 INFLUXD   := $(TOOLS)/influxd
 
-.PHONY: demo test check lint race bench chaos build influxd clean help web web-check web-test web-shots
+.PHONY: demo test check lint race bench chaos build influxd clean help web web-check web-test web-bench web-shots
 
 help:
 	@sed -n '/^#   make/s/^#  //p' Makefile
@@ -86,6 +87,9 @@ web-check: $(UI)/node_modules/.package-lock.json
 
 web-test: $(UI)/node_modules/.package-lock.json
 	@cd $(UI) && npm run --silent e2e
+
+web-bench: $(UI)/node_modules/.package-lock.json
+	@cd $(UI) && node e2e/bench/run.mjs $(ARGS)
 
 web-shots: $(UI)/node_modules/.package-lock.json
 	@cd $(UI) && SHOTS=1 npm run --silent e2e -- console.test
