@@ -57,7 +57,7 @@ func mixed(devices int) (parts []Part) {
 		}
 		p := Part{Model: m.Profile, Wire: MQTT, Count: devices / len(all)}
 		if m.Form == Bytes && !m.Zigbee {
-			p.Envelope = []Envelope{ChirpStack, TheThings, ChirpStackProtobuf, Native}[i%4]
+			p.Envelope = []Envelope{ChirpStack, Native, Native, TheThings, Native, ChirpStackProtobuf}[i%6]
 		}
 		parts = append(parts, p)
 	}
