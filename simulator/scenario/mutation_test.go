@@ -1,0 +1,90 @@
+package scenario
+
+import (
+	"os"
+	"slices"
+	"strings"
+	"testing"
+
+	"gridgate/simulator/scenarios"
+	"gridgate/simulator/verdict"
+)
+
+// mutations are, for each scenario, one change after which an expectation must be red: what
+// shows that it is green for the right reason.
+var mutations = []struct{ scenario, old, with, red string }{
+	{"kitchen-smoke", "set: {smoke: true}", "set: {fire: true}", "no-fire-unit"},         // it burns
+	{"building-fire", "at: 6m40s", "at: 9m", "confirmed"},                                // the second detector is late
+	{"manhole-theft", "point: pit, device: alive", "point: pit, device: dead", "closed"}, // no new device speaks
+	{"fire-door-wedge", "lies: true", "lies: false", "lie"},                              // an honest property
+	{"detector-destroyed", "kind: micro_fire_station, behave: {silent: true}", "kind: micro_fire_station, behave: {accept: 2s, travel: 8s, fixes: false}", "not-earlier"}, // somebody looks at once
+	{"late-smoke", "device: hold", "device: report", "no-alarm"},                                       // the network is up
+	{"low-battery-season", "battery: 7", "battery: 60", "alarms"},                                      // good batteries
+	{"device-swap", "do: swap, device: room, with: spare", "do: bar, device: room", "alarm"},           // taken out, nothing put in
+	{"gateway-killed", "{accept: 10s, travel: 2m, work: 3m}", "{silent: true}", "loop"},                // nobody comes
+	{"rainstorm", "posture: heavy_rain", "posture: festival", "raised"},                                // the wrong posture
+	{"power-cut", "for: 55m", "for: 8m", "lost"},                                                       // a short cut
+	{"ebike-lobby", "at: 3m15s", "at: 12m", "confirmed"},                                               // the smoke stays in the lobby
+	{"commissioning-day", `answer: "yes"`, `answer: "no"`, "no-call"},                                  // it is not the technician
+	{"radio-gateway-dead", "for: 60m", "for: 8m", "one-fault"},                                         // a short failure
+	{"malicious-device", "device: repeat", "device: report", "duplicates"},                             // new frames, no replay
+	{"new-year-storm", "posture: festival", "posture: heavy_rain", "patience"},                         // ten minutes as ever
+	{"fireworks", "travel: 10s, work: 60s", `travel: 10s, work: 60s, finding: "true"`, "nowhere-else"}, // who looks calls everything a fire
+	{"typhoon-night", `guards: "yes"`, `guards: "no"`, "no-tickets"},                                   // nobody guards
+	{"road-works", "pit-2..40", "pit-1..40", "left-open"},                                              // all are laid back
+	{"broker-restart", "set: {smoke: true}", "set: {test: true}", "alarm"},                             // a test press
+}
+
+func TestEveryScenarioHasAMutation(t *testing.T) {
+	for _, name := range List() {
+		if !slices.ContainsFunc(mutations, func(m struct{ scenario, old, with, red string }) bool { return m.scenario == name }) {
+			t.Errorf("%s has no mutation: want one that turns an expectation red", name)
+		}
+	}
+	for _, m := range mutations {
+		mutant(t, m.scenario, m.old, m.with)
+	}
+}
+
+func mutant(t *testing.T, name, old, with string) *Scenario {
+	t.Helper()
+	b, err := scenarios.FS.ReadFile(name + ".yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	text := strings.ReplaceAll(string(b), old, with)
+	if text == string(b) {
+		t.Fatalf("%s: %q is not in it", name, old)
+	}
+	s, err := Parse(name+".yaml", []byte(text))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+// TestEachMutationTurnsAnExpectationRed takes minutes: GRIDGATE_TEST_MUTATIONS=1.
+func TestEachMutationTurnsAnExpectationRed(t *testing.T) {
+	if os.Getenv("GRIDGATE_TEST_MUTATIONS") == "" {
+		t.Skip("takes minutes: want GRIDGATE_TEST_MUTATIONS=1")
+	}
+	bin := gridgate(t)
+	slots := make(chan struct{}, 5)
+	for _, m := range mutations {
+		s := mutant(t, m.scenario, m.old, m.with)
+		t.Run(m.scenario, func(t *testing.T) {
+			t.Parallel()
+			needPeers(t, s)
+			slots <- struct{}{}
+			defer func() { <-slots }()
+			res, err := Run(t.Context(), s, Options{Gridgate: bin, Influxd: influxd()})
+			if err != nil {
+				t.Fatal(err)
+			}
+			i := slices.IndexFunc(res.Expectations, func(e verdict.Expectation) bool { return e.ID == m.red })
+			if i < 0 || res.Expectations[i].Outcome != verdict.NotMet || res.ExitCode() != verdict.ExitNotMet {
+				t.Errorf("%s is not red:\n%s", m.red, res.Summary())
+			}
+		})
+	}
+}
