@@ -6,7 +6,7 @@ import (
 	"fmt"
 	"iter"
 	"math"
-	"slices"
+	"sort"
 	"strconv"
 	"strings"
 	"sync"
@@ -213,15 +213,7 @@ func (c *City) Sent() (n uint64, lag time.Duration) {
 }
 
 func (c *City) partOf(i int) *part {
-	at, _ := slices.BinarySearchFunc(c.parts, i, func(p part, i int) int {
-		switch {
-		case p.first+p.Count <= i:
-			return -1
-		case p.first > i:
-			return 1
-		}
-		return 0
-	})
+	at := sort.Search(len(c.parts), func(k int) bool { return c.parts[k].first+c.parts[k].Count > i })
 	return &c.parts[at]
 }
 

@@ -100,10 +100,18 @@ func (l *Lanes) Pending() int { return len(l.slots) }
 
 // Drain waits until everything that was handed over has ended.
 func (l *Lanes) Drain(ctx context.Context) error {
-	for l.Pending() > 0 {
-		if err := sleep(ctx, 20*time.Millisecond); err != nil {
+	for taken := range cap(l.slots) {
+		select {
+		case l.slots <- struct{}{}:
+		case <-ctx.Done():
+			for range taken {
+				<-l.slots
+			}
 			return grid.Errorf(grid.Unavailable, "%d messages are not acknowledged", l.Pending())
 		}
+	}
+	for range cap(l.slots) {
+		<-l.slots
 	}
 	return nil
 }
