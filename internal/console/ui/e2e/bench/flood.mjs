@@ -60,7 +60,7 @@ async function flood(width, height, place) {
       await (await sender.say('sn:' + p.id, value ? { tamper: true, seq: 1 } : { 'door.open': true, tamper: false, seq: 2 })).got
       await new Promise((go) => setTimeout(go, Math.max(0, end - Date.now()) / (many - i)))
     }
-    if (value) await until('all are in the queue', async () => (await world.api('/alarms/queue?limit=1')).alarms >= many)
+    if (value) await until('all are in the queue', async () => (await world.api('/alarms/queue?limit=1')).alarms >= many, 300_000)
   } finally {
     over = true
     await typed
