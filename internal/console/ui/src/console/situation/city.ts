@@ -248,6 +248,8 @@ export class City {
   }
 
   private click(at: [number, number]): void {
+    const spot = this.gl.unproject(at)
+    dispatchEvent(new CustomEvent('gridgate.spot', { detail: { lon: spot.lng, lat: spot.lat } })) // a report that is being written may want it
     const f = this.under(at)[0]
     if (f?.layer.id === 'alarms') return this.on.hit({ alarm: this.spots.get(String(f.properties.id))! })
     if (f?.layer.id === 'points') return this.on.hit({ point: String(f.properties.id) })
