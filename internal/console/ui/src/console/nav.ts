@@ -5,6 +5,7 @@ export const nav = [
   { id: 'tickets', key: 't' },
   { id: 'points', key: 'p' },
   { id: 'devices', key: 'd' },
+  { id: 'units', key: 'u' },
   { id: 'figures', key: 'f' },
   { id: 'duty', key: 'o' },
   { id: 'system', key: 'y' },

@@ -26,6 +26,7 @@ const screens: Record<string, Load> = {
   'duty/windows': () => import('./duty/forms/Windows.svelte'),
   'duty/exercises': () => import('./duty/forms/Exercises.svelte'),
   'duty/posture': () => import('./duty/forms/Posture.svelte'),
+  units: () => import('./units/Units.svelte'),
   system: () => import('./system/System.svelte'),
 }
 
