@@ -179,7 +179,7 @@ test('A new version waits until it is taken, and the queue stays', async () => {
   await page.reload()
   await page.getByText('有新版本').waitFor() // not taken by a reload alone
   await page.getByRole('button', { name: '更新', exact: true }).click()
-  await until('the newer one runs', () => page.evaluate(async (v) => (await caches.keys()).join() === 'gridgate-' + v, version))
+  await until('the newer one runs', () => page.evaluate(async (v) => (await caches.keys()).join() === 'gridgate-m-' + v, version))
   await page.getByText('有新版本').waitFor({ state: 'detached' })
   await queueIs(phone, { waiting: 1 })
   await page.unroute('**/api/v1/points/p-smoke/notes')

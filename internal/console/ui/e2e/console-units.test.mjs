@@ -1,0 +1,70 @@
+// Units at the desk in a real browser: a dead letter is seen with its cause, and sent again to a
+// real endpoint.
+import assert from 'node:assert/strict'
+import { createServer } from 'node:http'
+import { after, before, test } from 'node:test'
+import { accessible, inAllLooks, isLive, openBrowser, openDesk, openPlace, registry, shoot, sitDown, until, World } from './console-harness.mjs'
+
+let world, browser, desk, endpoint
+let answer = 410
+const got = []
+before(async () => {
+  endpoint = createServer((req, res) => {
+    req.resume()
+    req.on('end', () => {
+      got.push(req.headers['webhook-id'])
+      res.writeHead(answer).end()
+    })
+  })
+  await new Promise((go) => endpoint.listen(0, '127.0.0.1', go))
+  const url = `http://127.0.0.1:${endpoint.address().port}/in`
+  const units = registry.units.map((u) => (u.id === 'fire-1' ? { ...u, connector: 'webhook', url, secret: 'whsec_' + Buffer.from('0123456789abcdef0123456789abcdef').toString('base64') } : u))
+  world = await World.open({ seed: { ...registry, units }, config: { dispatch: { allow_cidrs: ['127.0.0.0/8'], test_every: '2h' } } })
+  browser = await openBrowser()
+  desk = await openDesk(browser, { url: world.url })
+  await sitDown(desk, { token: world.admin })
+})
+after(async () => {
+  await browser?.close()
+  await world?.close()
+  endpoint?.close()
+})
+
+test('A dead letter is seen with its cause and sent again to the endpoint', async () => {
+  const { page } = desk
+  await world.say('sn:smoke-1', { 'smoke.alarm': true, seq: 1 })
+  const dead = await until('a letter is dead', async () => (await world.api('/deliveries?unit=fire-1&state=dead')).items[0])
+  await openPlace(desk, '#/units')
+  await page.getByText('仙霞微型消防站').first().waitFor()
+  await accessible(desk, 'units')
+  await shoot(desk, 'units')
+  await openPlace(desk, `#/units?view=deliveries&delivery=${dead.id}`)
+  await page.locator('[data-testid=delivery][data-state=dead]').waitFor()
+  await page.getByText('地址不存在（410）').first().waitFor()
+  await accessible(desk, 'a dead letter')
+  await shoot(desk, 'units-dead')
+  answer = 200
+  const before = got.filter((id) => id === dead.id).length
+  await page.locator('aside [data-testid=resend], [role=complementary] [data-testid=resend], [data-testid=resend]').last().click()
+  await page.locator('[data-testid=resend-yes]').click()
+  await page.locator('[data-testid=delivery][data-state=received]').waitFor()
+  assert.equal(got.filter((id) => id === dead.id).length, before + 1)
+  assert.deepEqual(desk.errors, [])
+})
+
+test('Units, one unit and deliveries are accessible in both languages and themes, and on a telephone', async () => {
+  for (const place of ['#/units?unit=fire-1', '#/units?view=deliveries&only=all']) {
+    await openPlace(desk, place)
+    await inAllLooks(desk, async () => {
+      await isLive(desk)
+      await desk.page.locator('#main h1').first().waitFor({ state: 'attached' })
+      await accessible(desk, place)
+      await shoot(desk, place.includes('unit=') ? 'units-one' : 'units-deliveries')
+    })
+  }
+  await desk.page.setViewportSize({ width: 390, height: 844 })
+  Object.assign(desk, { width: 390, height: 844 })
+  await openPlace(desk, '#/units')
+  await accessible(desk, 'units on a telephone')
+  await shoot(desk, 'units')
+})

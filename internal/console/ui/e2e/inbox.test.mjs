@@ -1,0 +1,155 @@
+// The inbox of a unit in a real browser: from the alarm to the photo and back, with the gateway
+// killed in the midst.
+import assert from 'node:assert/strict'
+import { after, before, test } from 'node:test'
+import { accessible, goTo, jpeg, openBrowser, queueIs, registry, shoot, until, World } from './harness.mjs'
+
+const fire = registry.units.find((u) => u.id === 'fire-1')
+let world, browser
+before(async () => {
+  world = await World.open()
+  browser = await openBrowser()
+})
+after(async () => {
+  await browser?.close()
+  await world?.close()
+})
+
+/** openInbox is a phone of the unit's, signed on, whose app is kept on it. */
+async function openInbox({ lang = 'zh', theme = 'light', width = 360, height = 740 } = {}) {
+  const context = await browser.newContext({
+    viewport: { width, height }, deviceScaleFactor: 2, isMobile: true, hasTouch: true, baseURL: world.url,
+    locale: lang === 'zh' ? 'zh-CN' : 'en-GB', colorScheme: theme, timezoneId: 'Asia/Shanghai', reducedMotion: 'reduce',
+  })
+  context.setDefaultTimeout(30_000)
+  const page = await context.newPage()
+  const errors = []
+  page.on('pageerror', (err) => errors.push(String(err)))
+  page.on('request', (r) => { if (!r.url().startsWith(world.url) && !/^(data|blob):/.test(r.url())) errors.push('asks of elsewhere: ' + r.url()) })
+  page.on('console', (m) => { if (m.type() === 'error' && /Content Security Policy/.test(m.text())) errors.push(m.text()) })
+  await page.goto('/u/')
+  const phone = { context, page, errors, lang, theme, width, height }
+  await page.locator('#token').fill(fire.token)
+  await page.locator('#name').fill('站员')
+  await accessible(phone, 'sign-on')
+  await page.locator('form button.primary').click()
+  await page.locator('nav a').first().waitFor()
+  await page.waitForFunction(() => navigator.serviceWorker.controller !== null)
+  return phone
+}
+
+const line = (phone, id) => phone.page.locator(id ? `[data-ticket="${id}"]` : '[data-ticket]').first()
+const state = (phone, s) => phone.page.locator(`[data-testid=state][data-state="${s}"]`).waitFor()
+const press = (phone, verb) => phone.page.locator(`[data-verb=${verb}]`).click()
+
+test('A fire is a ticket in the inbox without a reload, and is worked on with the gateway killed: nothing is lost and nothing doubled', async () => {
+  const phone = await openInbox()
+  const { page } = phone
+  await page.locator('.live').getByText('实时').waitFor()
+  await world.say('sn:smoke-1', { 'smoke.alarm': true, seq: 1 })
+  await line(phone).waitFor()
+  const id = await line(phone).getAttribute('data-ticket')
+  await line(phone).locator('.new').waitFor()
+  await accessible(phone, 'the list')
+  await shoot(phone, 'inbox-list')
+  await line(phone).click()
+  await state(phone, 'dispatched')
+  await accessible(phone, 'a ticket')
+  await shoot(phone, 'inbox-ticket')
+  await press(phone, 'accept')
+  await state(phone, 'accepted')
+  await queueIs(phone, {})
+
+  await world.kill()
+  await press(phone, 'arrive')
+  await page.locator('[data-testid=waiting]').waitFor()
+  await press(phone, 'verify')
+  await page.locator('[data-finding=true]').click()
+  await page.locator('main input[type=file]').setInputFiles(await jpeg(phone))
+  await page.locator('[data-testid=add-photo]').click()
+  await queueIs(phone, { waiting: 3 })
+  await page.reload() // the app and the ticket come off the phone
+  await state(phone, 'in_progress')
+  await page.locator('.thumbs img').waitFor()
+  await accessible(phone, 'a ticket without a network')
+  await shoot(phone, 'inbox-offline')
+  await press(phone, 'note')
+  await page.locator('#reason').fill('写错了')
+  await page.locator('[data-send=note]').click()
+  await queueIs(phone, { waiting: 4 })
+  await page.locator('[data-testid=waiting] button').click() // undone before it was sent
+  await queueIs(phone, { waiting: 3 })
+
+  await world.start()
+  await queueIs(phone, {})
+  await press(phone, 'resolve')
+  await page.locator('#reason').fill('厨房油烟，已处理')
+  await page.locator('[data-send=resolve]').click()
+  await state(phone, 'resolved')
+  await until('the gateway has it', async () => (await world.api(`/tickets/${id}`)).assignments.some((x) => x.unit === 'fire-1' && x.state === 'resolved'))
+  await queueIs(phone, {})
+
+  const moves = (await world.api(`/tickets/${id}/moves`)).items.filter((m) => m.by.unit === 'fire-1')
+  // The picture is told as a note; what was undone is not told at all.
+  assert.deepEqual(moves.map((m) => m.verb), ['accept', 'arrive', 'verify', 'note', 'resolve'])
+  assert.ok(!JSON.stringify(moves).includes('写错了'))
+  assert.equal(moves[0].by.name, '站员')
+  const files = (await world.api(`/tickets/${id}/evidence`)).items
+  assert.equal(files.length, 1)
+  assert.ok(files[0].bytes < 400_000, `the picture is ${files[0].bytes} bytes: it was not made smaller`)
+  assert.deepEqual(phone.errors, [])
+  await phone.context.close()
+})
+
+test('A ticket is returned with a reason and a proposed unit, and what came too late is refused in words', async () => {
+  const phone = await openInbox({ lang: 'zh', theme: 'dark', width: 390, height: 844 })
+  const { page } = phone
+  await world.api('/registry', { method: 'PUT', body: { ...registry, devices: [...registry.devices, { identity: 'sn:smoke-2', profile: 'gridgate/json', mode: 'live' }], installations: [...registry.installations, { device: 'sn:smoke-2', channel: 'main', point: 'p-new', from: '2026-01-01T00:00:00Z' }] } })
+  await world.say('sn:smoke-2', { 'smoke.alarm': true, seq: 1 })
+  await page.locator('[data-ticket][data-state=dispatched]').first().click()
+  await state(phone, 'dispatched')
+  const id = await page.evaluate(() => location.hash.split('/').at(-1))
+  await phone.context.setOffline(true)
+  await press(phone, 'accept')
+  await page.locator('[data-testid=waiting]').waitFor()
+  await world.api(`/tickets/${id}/moves`, { method: 'POST', body: { verb: 'return', reason: '车坏了', unit: 'desk-1' }, token: fire.token })
+  await phone.context.setOffline(false)
+  await queueIs(phone, { refused: 1 })
+  await page.locator('[role=alert]').getByText('已退回').first().waitFor()
+  await accessible(phone, 'a refusal')
+  await shoot(phone, 'inbox-refused')
+  await page.locator('article[data-state=refused] button.primary').click()
+  await queueIs(phone, {})
+  assert.deepEqual(phone.errors, [])
+  await phone.context.close()
+})
+
+for (const [lang, theme, width, height] of [['zh', 'dark', 390, 844], ['en', 'light', 360, 740], ['en', 'dark', 430, 932]]) {
+  test(`Every screen of the inbox is accessible and fits: ${lang}, ${theme}, ${width}x${height}`, async () => {
+    const phone = await openInbox({ lang, theme, width, height })
+    await line(phone).waitFor()
+    await accessible(phone, 'the list')
+    await shoot(phone, 'inbox-list')
+    await line(phone).click()
+    await phone.page.locator('[data-verb]').first().waitFor()
+    await accessible(phone, 'a ticket')
+    await shoot(phone, 'inbox-ticket')
+    for (const place of ['#/me', '#/queue']) {
+      await goTo(phone, place)
+      await accessible(phone, place)
+    }
+    assert.deepEqual(phone.errors, [])
+    await phone.context.close()
+  })
+}
+
+test('Another unit’s ticket is not in the inbox', async () => {
+  const theirs = (await world.api('/tickets?state=open')).items.filter((t) => !t.assignments?.some((a) => a.unit === 'fire-1'))
+  assert.ok(theirs.length > 0)
+  const res = await fetch(`${world.url}/api/v1/tickets/${theirs[0].id}`, { headers: { Authorization: 'Bearer ' + fire.token } })
+  assert.equal(res.status, 404)
+  const phone = await openInbox()
+  await line(phone).waitFor()
+  assert.equal(await phone.page.locator(`[data-ticket="${theirs[0].id}"]`).count(), 0)
+  await phone.context.close()
+})
