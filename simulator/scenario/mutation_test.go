@@ -68,22 +68,23 @@ func TestEachMutationTurnsAnExpectationRed(t *testing.T) {
 	if os.Getenv("GRIDGATE_TEST_MUTATIONS") == "" {
 		t.Skip("takes minutes: want GRIDGATE_TEST_MUTATIONS=1")
 	}
-	bin := gridgate(t)
-	slots := make(chan struct{}, 5)
+	var all []*Scenario
 	for _, m := range mutations {
-		s := mutant(t, m.scenario, m.old, m.with)
-		t.Run(m.scenario, func(t *testing.T) {
-			t.Parallel()
-			needPeers(t, s)
-			slots <- struct{}{}
-			defer func() { <-slots }()
-			res, err := Run(t.Context(), s, Options{Gridgate: bin, Influxd: influxd()})
-			if err != nil {
-				t.Fatal(err)
+		if s := mutant(t, m.scenario, m.old, m.with); hasPeers(t, s) {
+			all = append(all, s)
+		}
+	}
+	for _, p := range playTogether(t, all) {
+		t.Run(p.s.ID, func(t *testing.T) {
+			<-p.done
+			if p.err != nil {
+				t.Fatal(p.err)
 			}
-			i := slices.IndexFunc(res.Expectations, func(e verdict.Expectation) bool { return e.ID == m.red })
-			if i < 0 || res.Expectations[i].Outcome != verdict.NotMet || res.ExitCode() != verdict.ExitNotMet {
-				t.Errorf("%s is not red:\n%s", m.red, res.Summary())
+			for _, m := range mutations {
+				i := slices.IndexFunc(p.res.Expectations, func(e verdict.Expectation) bool { return e.ID == m.red })
+				if m.scenario == p.s.ID && (i < 0 || p.res.Expectations[i].Outcome != verdict.NotMet || p.res.ExitCode() != verdict.ExitNotMet) {
+					t.Errorf("%s is not red:\n%s", m.red, p.res.Summary())
+				}
 			}
 		})
 	}

@@ -11,6 +11,8 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/goccy/go-yaml"
@@ -69,7 +71,7 @@ func openOwn(ctx context.Context, s *Scenario, speed float64, o *Options) (*own,
 	}
 	w.gateway, err = newProcess(w.dir, "gateway", func() *exec.Cmd {
 		cmd := exec.Command(bin, "serve", "--config", config)
-		cmd.Env = append(os.Environ(), "GOMEMLIMIT=512MiB")
+		cmd.Env = append(environ(), "GOMEMLIMIT=512MiB")
 		return cmd
 	})
 	if err != nil {
@@ -248,6 +250,11 @@ func freeAddr() (string, error) {
 		}
 		return l.Addr().String(), l.Close()
 	}
+}
+
+// environ is ours without what would be settings of a gateway: those stand in its file.
+func environ() []string {
+	return slices.DeleteFunc(os.Environ(), func(kv string) bool { return strings.HasPrefix(kv, "GRIDGATE_") })
 }
 
 // find finds a program: as said, beside ours, at one of the other places, or on the PATH.
