@@ -10,7 +10,7 @@
 #   make web-check               the committed pages are those of the source; types; unit tests
 #   make web-test                the web app in a real browser against a real gateway
 #   make web-bench              the console's figures: 200,000 points, a flood of alarms, hours of messages (minutes)
-#   make web-shots               pictures of every page of the console in every size, in internal/console/ui/shots
+#   make web-shots               pictures of every page in every size and look, in internal/console/ui/shots (ARGS=console-duty: of those only)
 #   make build | influxd | clean
 
 SHELL     := /bin/bash
@@ -92,7 +92,7 @@ web-bench: $(UI)/node_modules/.package-lock.json
 	@cd $(UI) && node e2e/bench/run.mjs $(ARGS)
 
 web-shots: $(UI)/node_modules/.package-lock.json
-	@cd $(UI) && SHOTS=1 npm run --silent e2e -- console.test
+	@cd $(UI) && SHOTS=1 ALL_LOOKS=1 npm run --silent e2e -- $(ARGS)
 
 clean:
 	rm -rf bin .demo

@@ -62,22 +62,48 @@ export async function accessible(desk, what) {
   assert.ok(wide <= 0, `${what} (${desk.lang}, ${desk.width}): ${wide} px wider than the window`)
 }
 
-/** shoot keeps a picture for a person to look at. */
+/** shoot keeps a picture for a person to look at, where SHOTS=1 asks for them (make web-shots). */
 export async function shoot(desk, name) {
+  if (!process.env.SHOTS) return
   mkdirSync(shots, { recursive: true })
   await desk.page.screenshot({ path: join(shots, `console-${name}-${desk.lang}-${desk.theme}-${desk.width}.png`) })
 }
 
-/** inAllLooks runs fn in both languages and themes. */
+/** The looks that are judged: each language and each theme once, or, with ALL_LOOKS=1, each with each. */
+export const looks = process.env.ALL_LOOKS ? [['zh', 'dark'], ['zh', 'light'], ['en', 'light'], ['en', 'dark']] : [['zh', 'dark'], ['en', 'light']]
+
+/** inAllLooks runs fn in each look, with the desk live; the look that the desk has comes first and costs no reload. */
 export async function inAllLooks(desk, fn) {
-  for (const lang of ['zh', 'en']) {
-    for (const theme of ['dark', 'light']) {
-      await desk.page.evaluate(([l, t]) => { localStorage['gridgate.lang'] = l; localStorage['gridgate.theme'] = t }, [lang, theme])
+  const has = ([lang, theme]) => lang === desk.lang && theme === desk.theme
+  for (const look of [...looks.filter(has), ...looks.filter((l) => !has(l))]) {
+    if (!has(look)) {
+      const [lang, theme] = look
+      await desk.page.evaluate(([l, t]) => { localStorage['gridgate.lang'] = l; localStorage['gridgate.theme'] = t }, look)
       await desk.page.reload()
       Object.assign(desk, { lang, theme })
-      await fn(desk)
     }
+    await isLive(desk)
+    await fn(desk)
   }
+}
+
+/**
+ * pictures keeps each place ({name: address}) in each look and size. ready(desk, name) waits for
+ * more than that the page draws no more.
+ */
+export async function pictures(desk, places, ready = async () => {}) {
+  await inAllLooks(desk, async () => {
+    for (const [width, height] of sizes) {
+      await desk.page.setViewportSize({ width, height })
+      Object.assign(desk, { width, height })
+      for (const [name, hash] of Object.entries(places)) {
+        await openPlace(desk, hash)
+        await ready(desk, name)
+        await settled(desk)
+        await shoot(desk, name)
+      }
+    }
+  })
 }
 
 /** settled waits until the page has drawn the same for ten pictures in a row, or for two seconds: maps and charts draw late. */

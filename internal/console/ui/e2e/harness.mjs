@@ -288,8 +288,9 @@ async function bigEnough(phone, what) {
   assert.ok(wide <= 0, `${what} (${phone.lang}, ${phone.width}): ${wide} px wider than the phone`)
 }
 
-/** shoot keeps a picture of the screen for a person to look at. */
+/** shoot keeps a picture of the screen for a person to look at, where SHOTS=1 asks for them (make web-shots). */
 export async function shoot(phone, name) {
+  if (!process.env.SHOTS) return
   mkdirSync(shots, { recursive: true })
   await phone.page.screenshot({ path: join(shots, `${name}-${phone.lang}-${phone.theme}-${phone.width}.png`) })
 }
