@@ -44,8 +44,13 @@ export class Loader {
     }
   }
 
-  /** rest brings the other screens, one after another: a phone in a cellar cannot ask for them. */
+  /**
+   * rest brings the other screens, one after another: a phone in a cellar cannot ask for them.
+   * Where a service worker answers, all of them are on the phone already; and a newer one
+   * takes over only once the old has nothing to answer.
+   */
   async rest(): Promise<void> {
+    if (navigator.serviceWorker?.controller) return
     for (const pattern of Object.keys(this.#screens)) await this.load(pattern)
     this.problem = undefined // whoever goes there asks again
   }
