@@ -11,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 
+	"gridgate/internal/disk"
 	"gridgate/internal/grid"
 	"gridgate/internal/registry"
 )
@@ -42,14 +43,15 @@ type cursors [grid.Lanes]grid.Pos
 // checkpointer writes blocks. One goroutine at a time uses it.
 type checkpointer struct {
 	dir   string
-	f     *os.File
+	disk  disk.FS
+	f     disk.File
 	size  int64
 	first int64 // size after the last rewrite
 }
 
-func openCheckpoint(dir string) (*checkpointer, error) {
-	c := &checkpointer{dir: dir}
-	f, err := os.OpenFile(filepath.Join(dir, checkpointFile), os.O_RDWR|os.O_CREATE, 0o600)
+func openCheckpoint(files disk.FS, dir string) (*checkpointer, error) {
+	c := &checkpointer{disk: files, dir: dir}
+	f, err := files.OpenFile(filepath.Join(dir, checkpointFile), os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {
 		return nil, fmt.Errorf("open the checkpoint of the soft state: %w", err)
 	}
@@ -84,7 +86,7 @@ func (c *checkpointer) load(fn func(body []byte) error) error {
 		if _, err := c.f.WriteAt([]byte(checkpointMagic), 0); err != nil {
 			return err
 		}
-		if err := syncDir(c.dir); err != nil {
+		if err := c.disk.SyncDir(c.dir); err != nil {
 			return err
 		}
 		good = int64(len(checkpointMagic))
@@ -137,20 +139,20 @@ func (c *checkpointer) append(body []byte) error {
 // rewrite replaces the file by one that holds only this full block.
 func (c *checkpointer) rewrite(body []byte) error {
 	path := filepath.Join(c.dir, checkpointFile)
-	f, err := os.OpenFile(path+".new", os.O_RDWR|os.O_CREATE|os.O_TRUNC, 0o600)
+	f, err := c.disk.OpenFile(path+".new", os.O_RDWR|os.O_CREATE|os.O_TRUNC, 0o600)
 	if err != nil {
 		return fmt.Errorf("rewrite the checkpoint: %w", err)
 	}
-	if _, err = f.WriteString(checkpointMagic); err == nil {
+	if _, err = f.Write([]byte(checkpointMagic)); err == nil {
 		if err = writeBlock(f, body); err == nil {
 			err = f.Sync()
 		}
 	}
 	if err == nil {
-		err = os.Rename(path+".new", path)
+		err = c.disk.Rename(path+".new", path)
 	}
 	if err == nil {
-		err = syncDir(c.dir)
+		err = c.disk.SyncDir(c.dir)
 	}
 	if err != nil {
 		return errors.Join(fmt.Errorf("rewrite the checkpoint: %w", err), f.Close())
@@ -159,15 +161,6 @@ func (c *checkpointer) rewrite(body []byte) error {
 	c.f, c.size = f, int64(len(checkpointMagic)+8+len(body))
 	c.first = c.size
 	return old.Close()
-}
-
-// syncDir makes new and renamed files of dir durable.
-func syncDir(dir string) error {
-	d, err := os.Open(dir)
-	if err != nil {
-		return err
-	}
-	return errors.Join(d.Sync(), d.Close())
 }
 
 func writeBlock(w io.Writer, body []byte) error {

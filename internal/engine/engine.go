@@ -28,6 +28,7 @@ import (
 	"gridgate/internal/clock"
 	"gridgate/internal/commission"
 	"gridgate/internal/contractor"
+	"gridgate/internal/disk"
 	"gridgate/internal/duty"
 	"gridgate/internal/grid"
 	"gridgate/internal/hazard"
@@ -154,7 +155,8 @@ type Profiles interface {
 
 // Config is what an engine is made of.
 type Config struct {
-	Dir         string // for the checkpoint
+	Dir         string  // for the checkpoint
+	Disk        disk.FS // which Dir is on; nil: the machine's
 	Journal     Journal
 	Store       Store
 	Series      Series // nil: readings are not stored in InfluxDB
@@ -328,6 +330,7 @@ func New(c Config) (*Engine, error) {
 	if c.Now == nil {
 		c.Now = c.Clock.Now
 	}
+	c.Disk = disk.Or(c.Disk)
 	if c.Decoders <= 0 {
 		c.Decoders = runtime.GOMAXPROCS(0)
 	}

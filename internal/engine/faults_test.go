@@ -14,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"gridgate/internal/disk"
 	"gridgate/internal/grid"
 	"gridgate/internal/profile"
 	"gridgate/internal/state"
@@ -434,7 +435,7 @@ func TestATornCheckpointCostsNothing(t *testing.T) {
 
 func TestTornCheckpointBlocksAreCutAtEveryByte(t *testing.T) {
 	dir := t.TempDir()
-	c := must[*checkpointer](t)(openCheckpoint(dir))
+	c := must[*checkpointer](t)(openCheckpoint(disk.Machine{}, dir))
 	none := func([]byte) error { return nil }
 	if err := c.load(none); err != nil {
 		t.Fatal(err)
@@ -460,7 +461,7 @@ func TestTornCheckpointBlocksAreCutAtEveryByte(t *testing.T) {
 					want++
 				}
 			}
-			c := must[*checkpointer](t)(openCheckpoint(dir))
+			c := must[*checkpointer](t)(openCheckpoint(disk.Machine{}, dir))
 			got := 0
 			if err := c.load(func([]byte) error { got++; return nil }); err != nil {
 				t.Fatal(err)
@@ -472,7 +473,7 @@ func TestTornCheckpointBlocksAreCutAtEveryByte(t *testing.T) {
 				t.Fatal(err)
 			}
 			c.close()
-			c = must[*checkpointer](t)(openCheckpoint(dir))
+			c = must[*checkpointer](t)(openCheckpoint(disk.Machine{}, dir))
 			got = 0
 			if err := c.load(func([]byte) error { got++; return nil }); err != nil || got != want+1 {
 				t.Fatalf("cut at %d: %d blocks after going on, want %d, %v", cut, got, want+1, err)

@@ -13,11 +13,15 @@ import (
 	"time"
 
 	"gridgate/internal/alarm"
+	"gridgate/internal/disk"
 	"gridgate/internal/grid"
 	"gridgate/internal/influx"
 	"gridgate/internal/registry"
 	"gridgate/internal/state"
 )
+
+// largeRegistry is how many devices leave memory behind that is worth giving back.
+const largeRegistry = 10_000
 
 // start loads the state, brings the soft state up to the cursors with effects off, and
 // looks closely at the first frames if the last run did not end in an orderly way.
@@ -30,7 +34,7 @@ func (e *Engine) start(ctx context.Context) error {
 	if err := e.load(ctx, loaded); err != nil {
 		return err
 	}
-	ckpt, err := openCheckpoint(e.Dir)
+	ckpt, err := openCheckpoint(e.Disk, e.Dir)
 	if err != nil {
 		return err
 	}
@@ -54,7 +58,9 @@ func (e *Engine) start(ctx context.Context) error {
 		return errors.Join(err, ckpt.close())
 	}
 	e.armAll()
-	debug.FreeOSMemory() // what reading a large registry leaves behind is never needed again
+	if e.memory.Devices() > largeRegistry {
+		debug.FreeOSMemory() // what reading it leaves behind is never needed again
+	}
 	e.log.Info("engine started", "devices", e.memory.Devices(), "points", e.memory.Points(), "in", e.Clock.Real(e.Now().Sub(began)))
 	return nil
 }
@@ -323,7 +329,7 @@ const (
 // lookClosely handles the first frames after a crash one at a time, each named in a file
 // while it is in hand. One that has ended the process twice is quarantined.
 func (e *Engine) lookClosely(ctx context.Context) error {
-	f, err := os.OpenFile(filepath.Join(e.Dir, suspectFile), os.O_RDWR|os.O_CREATE, 0o600)
+	f, err := e.Disk.OpenFile(filepath.Join(e.Dir, suspectFile), os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {
 		return fmt.Errorf("open the suspect file: %w", err)
 	}
@@ -350,7 +356,7 @@ func (e *Engine) lookClosely(ctx context.Context) error {
 }
 
 // blame counts the frame that the last run had in hand when it died.
-func (e *Engine) blame(ctx context.Context, f *os.File) error {
+func (e *Engine) blame(ctx context.Context, f disk.File) error {
 	var b [16]byte
 	if n, _ := f.ReadAt(b[:], 0); n < len(b) || b[15] != 1 {
 		return nil
@@ -367,7 +373,7 @@ func (e *Engine) blame(ctx context.Context, f *os.File) error {
 }
 
 // takeNamed handles one frame with its name in the suspect file.
-func (e *Engine) takeNamed(ctx context.Context, f *os.File, frame grid.Frame) error {
+func (e *Engine) takeNamed(ctx context.Context, f disk.File, frame grid.Frame) error {
 	d := &decoded{frame: frame}
 	if e.suspects[frame.Pos] >= maxCrashes {
 		d.panicked = fmt.Sprintf("the process died %d times with this frame in hand", e.suspects[frame.Pos])

@@ -25,9 +25,10 @@ var arrows = map[string][]string{
 	"simulator/verdict":   {},
 
 	"internal/grid":  {},
+	"internal/disk":  {},               // of this machine, or of a simulation
 	"internal/label": {"internal/pdf"}, // what it prints
 	"internal/engine": {
-		"internal/alarm", "internal/calendar", "internal/clock", "internal/commission", "internal/contractor", "internal/duty", "internal/envelope", "internal/geo", "internal/hazard", "internal/influx", "internal/people", "internal/profile", "internal/registry", "internal/state", "internal/ticket",
+		"internal/alarm", "internal/calendar", "internal/clock", "internal/commission", "internal/contractor", "internal/disk", "internal/duty", "internal/envelope", "internal/geo", "internal/hazard", "internal/influx", "internal/people", "internal/profile", "internal/registry", "internal/state", "internal/ticket",
 	},
 	"internal/profile":  {"internal/gb26875"},
 	"internal/api":      {"internal/alarm", "internal/commission", "internal/record", "internal/contractor", "internal/duty", "internal/evidence", "internal/figures", "internal/geo", "internal/label", "internal/pdf", "internal/profile", "internal/state"}, // the shapes of what it reads
@@ -56,7 +57,9 @@ var arrows = map[string][]string{
 	"internal/record":     {"internal/commission", "internal/duty", "internal/pdf"},
 	"internal/duty":       {"internal/calendar", "internal/state"}, // the shapes of what it gathers
 	"internal/console":    {},                                      // files, and nothing of what they show
-	"internal/gatetest":   nil,                                     // tests of everything: may import anything
+	"internal/journal":    {"internal/disk"},
+	"internal/influx":     {"internal/disk"},
+	"internal/gatetest":   nil, // tests of everything: may import anything
 
 	"internal/gatetest/history": {"internal/state"}, // a past for browser tests of figures
 }

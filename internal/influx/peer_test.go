@@ -19,6 +19,8 @@ import (
 	"time"
 
 	influxdb2 "github.com/influxdata/influxdb-client-go/v2"
+
+	"gridgate/internal/disk"
 )
 
 // findPeer finds a server program: in the environment, in .tools/bin of the module, or
@@ -189,7 +191,7 @@ func newRigOn(t testing.TB, cfg Config, dir string, qo QueueOptions, o WriterOpt
 // endOf is the mark a state would remember that committed everything in dir.
 func endOf(t testing.TB, dir string) Mark {
 	t.Helper()
-	segments, err := listSegments(dir)
+	segments, err := listSegments(disk.Machine{}, dir)
 	if err != nil {
 		t.Fatal(err)
 	}

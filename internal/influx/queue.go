@@ -12,9 +12,9 @@ import (
 	"path/filepath"
 	"slices"
 	"sync"
-	"syscall"
 	"time"
 
+	"gridgate/internal/disk"
 	"gridgate/internal/grid"
 )
 
@@ -52,11 +52,13 @@ type QueueOptions struct {
 	SegmentBytes int64            // a segment is closed at this size; default 16 MiB
 	MemoryBytes  int64            // newest blocks also kept in memory; default 8 MiB
 	CursorEvery  time.Duration    // how often the read cursor is stored; default 1 s
+	Disk         disk.FS          // default: the machine's
 	Now          func() time.Time //
 	Log          *slog.Logger     //
 }
 
 func (o QueueOptions) withDefaults() QueueOptions {
+	o.Disk = disk.Or(o.Disk)
 	o.MaxBytes = cmp.Or(o.MaxBytes, 2<<30)
 	o.SegmentBytes = cmp.Or(o.SegmentBytes, 16<<20)
 	o.MemoryBytes = cmp.Or(o.MemoryBytes, 8<<20)
@@ -81,7 +83,7 @@ type Queue struct {
 	o   QueueOptions
 
 	appending sync.Mutex // held by Append and Cut; taken before mu
-	active    *os.File   // last segment, open for writing; nil: the next Append makes one
+	active    disk.File  // last segment, open for writing; nil: the next Append makes one
 	filled    int64      // how far the active segment is filled with zeros
 	nextID    uint64     // number of the next segment
 	broken    error      // an fsync failed: what is on disk is unknown
@@ -100,8 +102,8 @@ type Queue struct {
 	damaged   int64     // bytes skipped because they could not be read
 	wake      chan struct{}
 
-	reading   *os.File // reader only: the segment it reads
-	readingID uint64   //
+	reading   disk.File // reader only: the segment it reads
+	readingID uint64    //
 }
 
 // block is what one Append put into the queue.
@@ -115,11 +117,11 @@ type block struct {
 // read before Cut.
 func OpenQueue(dir string, o QueueOptions) (*Queue, error) {
 	q := &Queue{dir: dir, o: o.withDefaults(), wake: make(chan struct{}, 1)}
-	if err := os.MkdirAll(dir, 0o755); err != nil {
+	if err := q.o.Disk.MkdirAll(dir, 0o755); err != nil {
 		return nil, fmt.Errorf("influx queue: %w", err)
 	}
 	var err error
-	if q.segments, err = listSegments(dir); err != nil {
+	if q.segments, err = listSegments(q.o.Disk, dir); err != nil {
 		return nil, fmt.Errorf("influx queue %s: %w", dir, err)
 	}
 	q.cursor = q.loadCursor()
@@ -171,20 +173,20 @@ func (q *Queue) Cut(mark Mark) error {
 // mark, or before it if there is less. It leaves the active segment open if it ends at mark.
 func (q *Queue) cutFiles(mark Mark) (Mark, error) {
 	for n := len(q.segments); n > 0 && q.segments[n-1].id > mark.Segment; n = len(q.segments) {
-		if err := os.Remove(segmentPath(q.dir, q.segments[n-1].id)); err != nil {
+		if err := q.o.Disk.Remove(segmentPath(q.dir, q.segments[n-1].id)); err != nil {
 			return Mark{}, err
 		}
 		q.segments = q.segments[:n-1]
 	}
 	if len(q.segments) == 0 {
-		return Mark{}, syncDir(q.dir)
+		return Mark{}, q.o.Disk.SyncDir(q.dir)
 	}
 	last := &q.segments[len(q.segments)-1]
 	limit := last.size
 	if last.id == mark.Segment {
 		limit = min(limit, mark.Offset)
 	}
-	f, valid, err := truncateSegment(segmentPath(q.dir, last.id), limit)
+	f, valid, err := truncateSegment(q.o.Disk, segmentPath(q.dir, last.id), limit)
 	if err != nil {
 		return Mark{}, err
 	}
@@ -195,7 +197,7 @@ func (q *Queue) cutFiles(mark Mark) (Mark, error) {
 	} else {
 		f.Close()
 	}
-	return end, syncDir(q.dir)
+	return end, q.o.Disk.SyncDir(q.dir)
 }
 
 // Append keeps a block of lines made by AppendLine and returns the queue's length with
@@ -250,7 +252,7 @@ func (q *Queue) write(b *block, end Mark, record []byte) error {
 		q.filled = end.Offset
 		return noSpace(fmt.Errorf("influx queue: append: %w", err))
 	}
-	if err := syncData(q.active); err != nil {
+	if err := q.active.SyncData(); err != nil {
 		q.broken = fmt.Errorf("influx queue: fsync: %w", err)
 		return q.broken
 	}
@@ -278,7 +280,7 @@ func (q *Queue) place(record []byte, off int64) error {
 
 // roll begins a new segment.
 func (q *Queue) roll() (Mark, error) {
-	f, err := createSegment(q.dir, q.nextID)
+	f, err := createSegment(q.o.Disk, q.dir, q.nextID)
 	if err != nil {
 		return Mark{}, err
 	}
@@ -296,7 +298,7 @@ func (q *Queue) roll() (Mark, error) {
 
 // noSpace turns a full disk into a full queue.
 func noSpace(err error) error {
-	if errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) {
+	if disk.Full(err) {
 		return fmt.Errorf("%w: %w", ErrQueueFull, err)
 	}
 	return err
@@ -338,7 +340,7 @@ func (q *Queue) Depth() Depth {
 		d.Oldest = q.fresh[0].at
 	}
 	if at, ok := q.locate(q.cursor); ok && (len(q.fresh) == 0 || at.Compare(q.fresh[0].start) < 0) {
-		if t, err := recordTime(segmentPath(q.dir, at.Segment), at.Offset); err == nil {
+		if t, err := recordTime(q.o.Disk, segmentPath(q.dir, at.Segment), at.Offset); err == nil {
 			d.Oldest = t
 		}
 	}
@@ -456,7 +458,7 @@ func (q *Queue) read(at Mark, size int64) (block, error) {
 			q.reading.Close()
 			q.reading = nil
 		}
-		f, err := os.Open(segmentPath(q.dir, at.Segment))
+		f, err := disk.Open(q.o.Disk, segmentPath(q.dir, at.Segment))
 		if err != nil {
 			return block{}, err
 		}
@@ -500,7 +502,7 @@ func (q *Queue) removeWritten() {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	for len(q.segments) > 0 && q.segments[0].id < q.cursor.Segment {
-		if err := os.Remove(segmentPath(q.dir, q.segments[0].id)); err != nil && !errors.Is(err, os.ErrNotExist) {
+		if err := q.o.Disk.Remove(segmentPath(q.dir, q.segments[0].id)); err != nil && !errors.Is(err, os.ErrNotExist) {
 			q.o.Log.Error("influx queue segment is not removed", "err", err)
 			return
 		}
@@ -519,7 +521,7 @@ func (q *Queue) storeCursor() error {
 	if err != nil {
 		return err
 	}
-	if err := replaceFile(filepath.Join(q.dir, "cursor"), b); err != nil {
+	if err := replaceFile(q.o.Disk, filepath.Join(q.dir, "cursor"), b); err != nil {
 		return err
 	}
 	q.mu.Lock()
@@ -531,7 +533,7 @@ func (q *Queue) storeCursor() error {
 // loadCursor reads the stored cursor; without one reading begins at the oldest block.
 func (q *Queue) loadCursor() Mark {
 	var m Mark
-	b, err := os.ReadFile(filepath.Join(q.dir, "cursor"))
+	b, err := disk.ReadFile(q.o.Disk, filepath.Join(q.dir, "cursor"))
 	if err == nil {
 		err = json.Unmarshal(b, &m)
 	}

@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"gridgate/internal/disk"
 	"gridgate/internal/grid"
 )
 
@@ -198,7 +199,7 @@ func TestQueueIsReadFromTheCursorAfterARestart(t *testing.T) {
 	q.Publish(marks[9])
 	q.advance(marks[6])
 	q.Close()
-	if left, err := listSegments(dir); err != nil || left[0].id != marks[6].Segment {
+	if left, err := listSegments(disk.Machine{}, dir); err != nil || left[0].id != marks[6].Segment {
 		t.Errorf("segments %v, %v: want those before %s removed", left, err, marks[6])
 	}
 	q = openCut(t, dir, o, marks[9])

@@ -12,6 +12,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"gridgate/internal/disk"
 )
 
 // A segment file is a header and records: length of the lines, CRC of what follows,
@@ -38,8 +40,8 @@ func segmentPath(dir string, id uint64) string {
 }
 
 // listSegments finds the segments of dir, oldest first.
-func listSegments(dir string) ([]segment, error) {
-	entries, err := os.ReadDir(dir) // sorted by name
+func listSegments(files disk.FS, dir string) ([]segment, error) {
+	entries, err := files.ReadDir(dir) // sorted by name
 	if err != nil {
 		return nil, err
 	}
@@ -62,13 +64,13 @@ func listSegments(dir string) ([]segment, error) {
 	return out, nil
 }
 
-func createSegment(dir string, id uint64) (*os.File, error) {
-	f, err := os.OpenFile(segmentPath(dir, id), os.O_RDWR|os.O_CREATE|os.O_TRUNC, 0o644)
+func createSegment(files disk.FS, dir string, id uint64) (disk.File, error) {
+	f, err := files.OpenFile(segmentPath(dir, id), os.O_RDWR|os.O_CREATE|os.O_TRUNC, 0o644)
 	if err != nil {
 		return nil, err
 	}
-	if _, err = f.WriteString(segmentMagic); err == nil {
-		err = syncDir(dir)
+	if _, err = f.Write([]byte(segmentMagic)); err == nil {
+		err = files.SyncDir(dir)
 	}
 	if err != nil {
 		f.Close()
@@ -79,8 +81,8 @@ func createSegment(dir string, id uint64) (*os.File, error) {
 
 // truncateSegment opens a segment for writing and cuts it after its last whole record
 // that ends at or before limit; valid is its new size.
-func truncateSegment(path string, limit int64) (f *os.File, valid int64, err error) {
-	if f, err = os.OpenFile(path, os.O_RDWR, 0); err != nil {
+func truncateSegment(files disk.FS, path string, limit int64) (f disk.File, valid int64, err error) {
+	if f, err = files.OpenFile(path, os.O_RDWR, 0); err != nil {
 		return nil, 0, err
 	}
 	defer func() {
@@ -153,8 +155,8 @@ func torn(err error) error {
 }
 
 // recordTime reads when the record at offset was appended.
-func recordTime(path string, offset int64) (time.Time, error) {
-	f, err := os.Open(path)
+func recordTime(files disk.FS, path string, offset int64) (time.Time, error) {
+	f, err := disk.Open(files, path)
 	if err != nil {
 		return time.Time{}, err
 	}
@@ -167,8 +169,8 @@ func recordTime(path string, offset int64) (time.Time, error) {
 }
 
 // replaceFile puts b in the place of path's contents: the old or the new, never a part.
-func replaceFile(path string, b []byte) error {
-	f, err := os.OpenFile(path+".new", os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o644)
+func replaceFile(files disk.FS, path string, b []byte) error {
+	f, err := files.OpenFile(path+".new", os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o644)
 	if err != nil {
 		return err
 	}
@@ -179,17 +181,8 @@ func replaceFile(path string, b []byte) error {
 	if err := errors.Join(err, f.Close()); err != nil {
 		return err
 	}
-	if err := os.Rename(path+".new", path); err != nil {
+	if err := files.Rename(path+".new", path); err != nil {
 		return err
 	}
-	return syncDir(filepath.Dir(path))
-}
-
-func syncDir(dir string) error {
-	d, err := os.Open(dir)
-	if err != nil {
-		return err
-	}
-	defer d.Close()
-	return d.Sync()
+	return files.SyncDir(filepath.Dir(path))
 }

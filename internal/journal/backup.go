@@ -7,6 +7,8 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+
+	"gridgate/internal/disk"
 )
 
 // Backup copies what is durable at this moment to dest, which must not exist, while the
@@ -22,7 +24,7 @@ func (l *Log) Backup(ctx context.Context, dest string) error {
 			return fmt.Errorf("journal backup: %w", err)
 		}
 	}
-	return syncDir(dest)
+	return disk.Machine{}.SyncDir(dest)
 }
 
 func (s *segments) backup(ctx context.Context, dest string) error {
@@ -38,7 +40,7 @@ func (s *segments) backup(ctx context.Context, dest string) error {
 			return err
 		}
 	}
-	return syncDir(dest)
+	return disk.Machine{}.SyncDir(dest)
 }
 
 // copyFile copies the first size bytes of a file, durably.

@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"gridgate/internal/disk"
 	"gridgate/internal/grid"
 	"gridgate/internal/journal"
 )
@@ -147,7 +148,7 @@ func BenchmarkFollowFromDisk(b *testing.B) {
 func BenchmarkSync(b *testing.B) {
 	for _, ahead := range []int64{0, 1 << 20} {
 		b.Run(fmt.Sprintf("ahead=%d", ahead), func(b *testing.B) {
-			f, err := os.Create(filepath.Join(b.TempDir(), "sync"))
+			f, err := disk.Machine{}.OpenFile(filepath.Join(b.TempDir(), "sync"), os.O_CREATE|os.O_RDWR, 0o600)
 			if err != nil {
 				b.Fatal(err)
 			}
@@ -165,7 +166,7 @@ func BenchmarkSync(b *testing.B) {
 					b.Fatal(err)
 				}
 				off += int64(len(data))
-				if err := journal.SyncData(f); err != nil {
+				if err := f.SyncData(); err != nil {
 					b.Fatal(err)
 				}
 			}

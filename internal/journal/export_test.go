@@ -3,17 +3,15 @@ package journal
 import (
 	"os"
 
+	"gridgate/internal/disk"
 	"gridgate/internal/grid"
 )
-
-// SyncData is what a commit ends with.
-var SyncData = syncData
 
 // WriteUnsynced writes frames as one write at the end of a segment, as a committer does
 // that is killed before its fsync.
 func WriteUnsynced(path string, frames []grid.Frame) error {
 	seg, _ := parseSegmentName(path)
-	f, err := os.OpenFile(path, os.O_RDWR, 0)
+	f, err := disk.Machine{}.OpenFile(path, os.O_RDWR, 0)
 	if err != nil {
 		return err
 	}

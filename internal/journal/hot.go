@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 
+	"gridgate/internal/disk"
 	"gridgate/internal/grid"
 )
 
@@ -16,7 +17,7 @@ import (
 // docs/decisions/001-journal-files.md).
 type hot struct {
 	seg    *segment
-	file   *os.File
+	file   disk.File
 	next   uint64 // sequence of the next record
 	off    int64  // where the next record goes
 	zeroed int64  // how far the file is filled
@@ -34,7 +35,7 @@ var errNoRoom = errors.New("no room")
 var ErrDiskFull = errors.New("disk is full")
 
 func noRoom(err error) error {
-	if outOfSpace(err) {
+	if disk.Full(err) {
 		return fmt.Errorf("%w: %w", errNoRoom, err)
 	}
 	return err
@@ -42,10 +43,10 @@ func noRoom(err error) error {
 
 // createHot makes the file of seg in dir, durable with its name before it returns: a
 // name in the directory never stands for a file without a header.
-func createHot(lane grid.Lane, dir string, seg *segment, before counts) (*hot, error) {
+func createHot(files disk.FS, lane grid.Lane, dir string, seg *segment, before counts) (*hot, error) {
 	seg.path = filepath.Join(dir, segmentName(seg.first, seg.epoch, seg.salt))
 	tmp := seg.path + tmpSuffix
-	f, err := os.OpenFile(tmp, os.O_CREATE|os.O_TRUNC|os.O_RDWR, 0o640)
+	f, err := files.OpenFile(tmp, os.O_CREATE|os.O_TRUNC|os.O_RDWR, 0o640)
 	if err != nil {
 		return nil, noRoom(err)
 	}
@@ -60,15 +61,15 @@ func createHot(lane grid.Lane, dir string, seg *segment, before counts) (*hot, e
 		err = f.Sync()
 	}
 	if err == nil {
-		err = os.Rename(tmp, seg.path)
+		err = files.Rename(tmp, seg.path)
 	}
 	if err == nil {
-		err = syncDir(dir)
+		err = files.SyncDir(dir)
 	}
 	if err != nil {
 		f.Close()
-		os.Remove(tmp)
-		os.Remove(seg.path)
+		files.Remove(tmp)
+		files.Remove(seg.path)
 		return nil, noRoom(err)
 	}
 	return h, nil
@@ -79,7 +80,7 @@ const tmpSuffix = ".tmp"
 // room makes sure that n more bytes fit. Its error is errNoRoom when the disk is full.
 func (h *hot) room(n int) error {
 	for h.zeroed < h.off+int64(n) {
-		if err := allocate(h.file, h.zeroed, zeroStep); err != nil {
+		if err := h.file.Allocate(h.zeroed, zeroStep); err != nil {
 			return noRoom(err)
 		}
 		if _, err := h.file.WriteAt(zeros[:], h.zeroed); err != nil {
@@ -95,7 +96,7 @@ func (h *hot) append(b []byte) error {
 	if _, err := h.file.WriteAt(b, h.off); err != nil {
 		return err
 	}
-	if err := syncData(h.file); err != nil {
+	if err := h.file.SyncData(); err != nil {
 		return err
 	}
 	h.off += int64(len(b))

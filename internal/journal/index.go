@@ -9,10 +9,10 @@ import (
 	"io"
 	"io/fs"
 	"math"
-	"os"
 	"slices"
 	"time"
 
+	"gridgate/internal/disk"
 	"gridgate/internal/grid"
 )
 
@@ -45,7 +45,7 @@ func hashIdentity(id []byte) uint32 { return crc32.Checksum(id, castagnoli) }
 
 // index is an open index file.
 type index struct {
-	file           *os.File
+	file           disk.File
 	bits           uint32
 	oldest, newest int64
 	marks          []mark
@@ -55,8 +55,8 @@ type index struct {
 func (ix *index) close() { ix.file.Close() }
 
 // openIndex opens and checks the head of seg's index.
-func openIndex(seg *segment) (*index, error) {
-	f, err := os.Open(seg.index())
+func openIndex(files disk.FS, seg *segment) (*index, error) {
+	f, err := disk.Open(files, seg.index())
 	if err != nil {
 		return nil, err
 	}
@@ -171,10 +171,10 @@ func (s *segments) buildIndex(ctx context.Context, seg *segment) error {
 	s.mu.Unlock()
 
 	tmp := seg.index() + tmpSuffix
-	if err := os.WriteFile(tmp, encodeIndex(seg.salt, oldest, newest, marks, entries), 0o640); err != nil {
-		return errors.Join(err, os.Remove(tmp))
+	if err := disk.WriteFile(s.disk, tmp, encodeIndex(seg.salt, oldest, newest, marks, entries), 0o640); err != nil {
+		return errors.Join(err, s.disk.Remove(tmp))
 	}
-	if err := os.Rename(tmp, seg.index()); err != nil {
+	if err := s.disk.Rename(tmp, seg.index()); err != nil {
 		return err
 	}
 	s.mu.Lock()
@@ -298,7 +298,7 @@ func (q *deviceQuery) wants(v *view) bool {
 
 // indexed looks q up in the index of seg; false when there is none to be trusted.
 func (q *deviceQuery) indexed(seg *segment) ([]int64, bool) {
-	ix, err := openIndex(seg)
+	ix, err := openIndex(q.of.disk, seg)
 	if err == nil {
 		defer ix.close()
 		if ix.newest < q.from || ix.oldest >= q.to {

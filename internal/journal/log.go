@@ -4,12 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
+	"io"
 	"path/filepath"
 	"slices"
 	"sync"
 	"time"
 
+	"gridgate/internal/disk"
 	"gridgate/internal/grid"
 )
 
@@ -17,7 +18,8 @@ import (
 type Log struct {
 	dir   string
 	opt   Options
-	lock  *os.File
+	disk  disk.FS
+	lock  io.Closer
 	lanes [grid.Lanes]*partition
 	room  room
 
@@ -34,12 +36,12 @@ type Log struct {
 // Open opens or creates the journal in dir, recovers what a crash left, and locks it
 // for this process. It needs Close.
 func Open(dir string, o Options) (*Log, error) {
-	if err := os.MkdirAll(dir, 0o750); err != nil {
+	l := &Log{dir: dir, disk: disk.Or(o.Disk), ended: make(chan struct{})}
+	if err := l.disk.MkdirAll(dir, 0o750); err != nil {
 		return nil, fmt.Errorf("journal: %w", err)
 	}
-	l := &Log{dir: dir, ended: make(chan struct{})}
 	var err error
-	if l.lock, err = lock(filepath.Join(dir, "LOCK")); lockHeld(err) {
+	if l.lock, err = l.disk.Lock(filepath.Join(dir, "LOCK")); errors.Is(err, disk.ErrLocked) {
 		return nil, grid.Errorf(grid.Conflict, "journal %s is in use by another process: stop it, or choose another directory: %w", dir, err)
 	} else if err != nil {
 		return nil, fmt.Errorf("journal: %w", err)
@@ -53,21 +55,21 @@ func Open(dir string, o Options) (*Log, error) {
 
 func (l *Log) open(o Options) error {
 	if o.Space == nil {
-		o.Space = statSpace
+		o.Space = l.disk.Space
 	}
-	disk, err := o.Space(l.dir)
+	has, err := o.Space(l.dir)
 	if err != nil {
 		return err
 	}
-	if l.opt, err = o.complete(disk); err != nil {
+	if l.opt, err = o.complete(has); err != nil {
 		return err
 	}
-	l.room = room{path: filepath.Join(l.dir, "reserve"), opt: &l.opt}
+	l.room = room{files: l.disk, path: filepath.Join(l.dir, "reserve"), opt: &l.opt}
 	epoch := uint32(1)
 	empty := make(map[string][]*segment)
 	for lane := range grid.Lane(grid.Lanes) {
 		dir := filepath.Join(l.dir, lane.String())
-		r, err := recoverLane(lane, dir, l.opt.Log)
+		r, err := recoverLane(l.disk, lane, dir, l.opt.Log)
 		if err != nil {
 			return err
 		}
@@ -84,11 +86,11 @@ func (l *Log) open(o Options) error {
 		if err := p.begin(p.head.Seq + 1); err != nil {
 			return err
 		}
-		if err := removeFiles(p.dir, empty[p.dir]); err != nil {
+		if err := removeFiles(l.disk, p.dir, empty[p.dir]); err != nil {
 			return err
 		}
 	}
-	if err := syncDir(l.dir); err != nil {
+	if err := l.disk.SyncDir(l.dir); err != nil {
 		return err
 	}
 	return l.pollSpace()

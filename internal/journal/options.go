@@ -2,8 +2,10 @@ package journal
 
 import (
 	"log/slog"
+	"math/rand/v2"
 	"time"
 
+	"gridgate/internal/disk"
 	"gridgate/internal/grid"
 )
 
@@ -30,16 +32,15 @@ type Options struct {
 
 	Poll     time.Duration // how often age, retention and free space are looked at (1 s)
 	Now      func() time.Time
+	Disk     disk.FS                                                      // default: the machine's
 	Space    func(dir string) (Space, error)                              // default: ask the file system
+	Salt     func() uint32                                                // of segment names; default: random
 	OnCommit func(lane grid.Lane, frames int, bytes int, t time.Duration) // after each fsync; must not block
 	Log      *slog.Logger
 }
 
 // Space is what the disk of a directory has.
-type Space struct {
-	Free  int64 // bytes we may still write
-	Total int64
-}
+type Space = disk.Space
 
 const (
 	kib = 1 << 10
@@ -52,7 +53,7 @@ const (
 )
 
 // complete checks o and fills in the defaults for a disk of the given size.
-func (o Options) complete(disk Space) (Options, error) {
+func (o Options) complete(has Space) (Options, error) {
 	def := func(v *int64, d int64) {
 		if *v == 0 {
 			*v = d
@@ -60,10 +61,10 @@ func (o Options) complete(disk Space) (Options, error) {
 		*v = max(*v, 0)
 	}
 	def(&o.SegmentBytes, 64*mib)
-	def(&o.RetainBytes, min(disk.Total/5, 50_000_000_000))
-	def(&o.ReserveBytes, min(64*mib, disk.Total/40))
-	def(&o.MinFreeBulk, min(512*mib, disk.Total/10))
-	def(&o.MinFreeSafety, min(128*mib, disk.Total/40))
+	def(&o.RetainBytes, min(has.Total/5, 50_000_000_000))
+	def(&o.ReserveBytes, min(64*mib, has.Total/40))
+	def(&o.MinFreeBulk, min(512*mib, has.Total/10))
+	def(&o.MinFreeSafety, min(128*mib, has.Total/40))
 	def(&o.PendingBytes, 16*mib)
 	def(&o.RecentBytes, 32*mib)
 	if o.SegmentAge == 0 {
@@ -77,6 +78,9 @@ func (o Options) complete(disk Space) (Options, error) {
 	}
 	if o.Poll == 0 {
 		o.Poll = time.Second
+	}
+	if o.Salt == nil {
+		o.Salt = rand.Uint32
 	}
 	if o.Now == nil {
 		o.Now = time.Now

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math/rand/v2"
 	"sync"
 	"time"
 
@@ -281,8 +280,8 @@ func (p *partition) close() error {
 
 // begin starts a segment whose first record will have the sequence next.
 func (p *partition) begin(next uint64) error {
-	seg := &segment{first: next, last: next - 1, epoch: p.epoch, salt: rand.Uint32(), created: p.opt.Now().UTC().Round(0)}
-	h, err := createHot(p.lane, p.dir, seg, p.counts)
+	seg := &segment{first: next, last: next - 1, epoch: p.epoch, salt: p.opt.Salt(), created: p.opt.Now().UTC().Round(0)}
+	h, err := createHot(p.disk, p.lane, p.dir, seg, p.counts)
 	if err != nil {
 		return fmt.Errorf("new segment: %w", err)
 	}

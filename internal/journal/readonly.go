@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"time"
 
+	"gridgate/internal/disk"
 	"gridgate/internal/grid"
 )
 
@@ -25,7 +26,7 @@ func OpenReadOnly(dir string, log *slog.Logger) (*ReadOnly, error) {
 	}
 	r := &ReadOnly{}
 	for lane := range grid.Lane(grid.Lanes) {
-		got, err := loadLane(lane, filepath.Join(dir, lane.String()), log, true)
+		got, err := loadLane(disk.Machine{}, lane, filepath.Join(dir, lane.String()), log, true)
 		if errors.Is(err, fs.ErrNotExist) {
 			return nil, grid.Errorf(grid.NotFound, "no journal in %s: %w", dir, err)
 		} else if err != nil {

@@ -64,14 +64,14 @@ func (s *segments) recount(ctx context.Context) (counts, grid.Pos, error) {
 			return nil, head, err
 		}
 		if !based {
-			h, err := loadHeader(p.seg, s.lane)
+			h, err := loadHeader(s.disk, p.seg, s.lane)
 			if err == nil {
 				based, total = true, h.before // what damaged headers before it left uncounted is in it
 			} else if !errors.Is(err, errBadHeader) && !errors.Is(err, fs.ErrNotExist) {
 				return nil, head, err
 			}
 		}
-		if err := p.seg.count(s.lane, p.size, total); err != nil && !errors.Is(err, os.ErrNotExist) {
+		if err := p.seg.count(s.disk, s.lane, p.size, total); err != nil && !errors.Is(err, os.ErrNotExist) {
 			return nil, head, err
 		}
 	}

@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strings"
 
+	"gridgate/internal/disk"
 	"gridgate/internal/grid"
 )
 
@@ -23,22 +24,22 @@ type recovered struct {
 
 // recoverLane opens a lane for writing: it throws away what was never finished, cuts
 // the torn tail of the newest segment and makes durable what is left of its last write.
-func recoverLane(lane grid.Lane, dir string, log *slog.Logger) (*recovered, error) {
-	if err := os.MkdirAll(dir, 0o750); err != nil {
+func recoverLane(files disk.FS, lane grid.Lane, dir string, log *slog.Logger) (*recovered, error) {
+	if err := files.MkdirAll(dir, 0o750); err != nil {
 		return nil, err
 	}
-	if err := removeStray(dir); err != nil {
+	if err := removeStray(files, dir); err != nil {
 		return nil, err
 	}
-	return loadLane(lane, dir, log, false)
+	return loadLane(files, lane, dir, log, false)
 }
 
 // loadLane reads what is there. With readonly set it changes nothing and leaves the
 // tail of the newest segment, which may be growing, out of it.
-func loadLane(lane grid.Lane, dir string, log *slog.Logger, readonly bool) (*recovered, error) {
-	s := &segments{lane: lane, dir: dir, log: log, readonly: readonly, changed: make(chan struct{})}
+func loadLane(files disk.FS, lane grid.Lane, dir string, log *slog.Logger, readonly bool) (*recovered, error) {
+	s := &segments{lane: lane, dir: dir, disk: files, log: log, readonly: readonly, changed: make(chan struct{})}
 	r := &recovered{segments: s}
-	list, err := listSegments(dir)
+	list, err := listSegments(files, dir)
 	if err != nil {
 		return nil, err
 	}
@@ -48,7 +49,7 @@ func loadLane(lane grid.Lane, dir string, log *slog.Logger, readonly bool) (*rec
 	found := list
 	list = nil
 	for _, seg := range found {
-		h, err := loadHeader(seg, lane)
+		h, err := loadHeader(files, seg, lane)
 		seg.created, seg.body = h.created, h.body
 		switch {
 		case readonly && errors.Is(err, fs.ErrNotExist):
@@ -60,11 +61,11 @@ func loadLane(lane grid.Lane, dir string, log *slog.Logger, readonly bool) (*rec
 		default:
 			base, baseAt = h.before, len(list)
 		}
-		_, err = os.Stat(seg.index())
+		_, err = files.Stat(seg.index())
 		seg.indexed = err == nil
 		list = append(list, seg)
 	}
-	if list, err = orderTwins(list); err != nil {
+	if list, err = orderTwins(files, list); err != nil {
 		return nil, err
 	}
 	if err := r.tail(list); err != nil {
@@ -75,7 +76,7 @@ func loadLane(lane grid.Lane, dir string, log *slog.Logger, readonly bool) (*rec
 			s.report(seg, []harm{{from: 0, to: headerFixed}})
 		}
 	}
-	if r.counts, err = countFrom(base, list[baseAt:], lane); err != nil {
+	if r.counts, err = countFrom(files, base, list[baseAt:], lane); err != nil {
 		return nil, err
 	}
 	s.list, r.empty = dropEmpty(list)
@@ -98,16 +99,16 @@ func headOf(lane grid.Lane, list, full []*segment) grid.Pos {
 
 // orderTwins puts, of segments with the same first sequence, the one with records last.
 // The others are left over from an Open that a crash ended before it removed them.
-func orderTwins(list []*segment) ([]*segment, error) {
+func orderTwins(files disk.FS, list []*segment) ([]*segment, error) {
 	for i := 1; i < len(list); i++ {
 		if list[i-1].first != list[i].first {
 			continue
 		}
-		a, err := list[i-1].hasRecords()
+		a, err := list[i-1].hasRecords(files)
 		if err != nil {
 			return nil, err
 		}
-		b, err := list[i].hasRecords()
+		b, err := list[i].hasRecords(files)
 		if err != nil {
 			return nil, err
 		}
@@ -122,8 +123,8 @@ func orderTwins(list []*segment) ([]*segment, error) {
 	return list, nil
 }
 
-func (seg *segment) hasRecords() (bool, error) {
-	f, err := os.Open(seg.path)
+func (seg *segment) hasRecords(files disk.FS) (bool, error) {
+	f, err := disk.Open(files, seg.path)
 	if err != nil {
 		return false, err
 	}
@@ -133,8 +134,8 @@ func (seg *segment) hasRecords() (bool, error) {
 }
 
 // loadHeader reads the header of seg. With errBadHeader comes what is known all the same.
-func loadHeader(seg *segment, lane grid.Lane) (header, error) {
-	f, err := os.Open(seg.path)
+func loadHeader(files disk.FS, seg *segment, lane grid.Lane) (header, error) {
+	f, err := disk.Open(files, seg.path)
 	if err != nil {
 		return header{}, err
 	}
@@ -168,7 +169,7 @@ func (r *recovered) tail(list []*segment) error {
 // newest scans the newest segment, the only one that a crash can leave half written.
 func (r *recovered) newest(seg *segment) error {
 	s := r.segments
-	f, err := openFile(seg.path, s.readonly)
+	f, err := openFile(s.disk, seg.path, s.readonly)
 	if err != nil {
 		return err
 	}
@@ -193,17 +194,17 @@ func (r *recovered) newest(seg *segment) error {
 	return settle(f, sc.group, sc.end)
 }
 
-func openFile(path string, readonly bool) (*os.File, error) {
+func openFile(files disk.FS, path string, readonly bool) (disk.File, error) {
 	if readonly {
-		return os.Open(path)
+		return disk.Open(files, path)
 	}
-	return os.OpenFile(path, os.O_RDWR, 0)
+	return files.OpenFile(path, os.O_RDWR, 0)
 }
 
 // settle cuts f at end and makes its last write, from group on, durable. It writes
 // those bytes anew: after an fsync that failed they may be in memory alone and
 // marked clean, and a mere fsync would then report success.
-func settle(f *os.File, group, end int64) error {
+func settle(f disk.File, group, end int64) error {
 	if err := f.Truncate(end); err != nil {
 		return err
 	}
@@ -220,13 +221,13 @@ func settle(f *os.File, group, end int64) error {
 }
 
 // countFrom adds the records of list to base.
-func countFrom(base counts, list []*segment, lane grid.Lane) (counts, error) {
+func countFrom(files disk.FS, base counts, list []*segment, lane grid.Lane) (counts, error) {
 	out := maps.Clone(base)
 	if out == nil {
 		out = make(counts)
 	}
 	for _, seg := range list {
-		if err := seg.count(lane, seg.size, out); err != nil {
+		if err := seg.count(files, lane, seg.size, out); err != nil {
 			return nil, err
 		}
 	}
@@ -234,8 +235,8 @@ func countFrom(base counts, list []*segment, lane grid.Lane) (counts, error) {
 }
 
 // count adds the records of seg up to limit.
-func (seg *segment) count(lane grid.Lane, limit int64, into counts) error {
-	f, err := os.Open(seg.path)
+func (seg *segment) count(files disk.FS, lane grid.Lane, limit int64, into counts) error {
+	f, err := disk.Open(files, seg.path)
 	if err != nil {
 		return err
 	}
@@ -261,8 +262,8 @@ func dropEmpty(list []*segment) (full, empty []*segment) {
 }
 
 // removeStray removes unfinished files, and indexes whose segment is gone.
-func removeStray(dir string) error {
-	entries, err := os.ReadDir(dir)
+func removeStray(files disk.FS, dir string) error {
+	entries, err := files.ReadDir(dir)
 	if err != nil {
 		return err
 	}
@@ -270,11 +271,11 @@ func removeStray(dir string) error {
 		path := filepath.Join(dir, e.Name())
 		stray := strings.HasSuffix(path, tmpSuffix)
 		if base, ok := strings.CutSuffix(path, indexSuffix); ok {
-			_, err := os.Stat(base + segmentSuffix)
+			_, err := files.Stat(base + segmentSuffix)
 			stray = errors.Is(err, fs.ErrNotExist)
 		}
 		if stray {
-			if err := os.Remove(path); err != nil {
+			if err := files.Remove(path); err != nil {
 				return err
 			}
 		}
@@ -283,19 +284,19 @@ func removeStray(dir string) error {
 }
 
 // removeFiles removes segments and their indexes, oldest first, durably.
-func removeFiles(dir string, list []*segment) error {
+func removeFiles(files disk.FS, dir string, list []*segment) error {
 	for _, seg := range list {
-		if err := os.Remove(seg.path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		if err := files.Remove(seg.path); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return err
 		}
-		if err := os.Remove(seg.index()); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		if err := files.Remove(seg.index()); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return err
 		}
 	}
 	if len(list) == 0 {
 		return nil
 	}
-	return syncDir(dir)
+	return files.SyncDir(dir)
 }
 
 // highest is the highest epoch in list.

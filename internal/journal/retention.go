@@ -98,7 +98,7 @@ func (l *Log) retain() error {
 		}
 	}
 	for i, p := range l.lanes {
-		if err := removeFiles(p.dir, gone[i]); err != nil {
+		if err := removeFiles(p.disk, p.dir, gone[i]); err != nil {
 			return err
 		}
 	}

@@ -14,6 +14,7 @@ import (
 	"strings"
 	"time"
 
+	"gridgate/internal/disk"
 	"gridgate/internal/grid"
 )
 
@@ -198,8 +199,8 @@ func (s *segment) scan(f io.ReaderAt, from mark, limit int64) scanner {
 func (s *segment) start() mark { return mark{s.first, s.body} }
 
 // listSegments finds the segment files in dir, oldest first, with their file sizes.
-func listSegments(dir string) ([]*segment, error) {
-	entries, err := os.ReadDir(dir)
+func listSegments(files disk.FS, dir string) ([]*segment, error) {
+	entries, err := files.ReadDir(dir)
 	if err != nil {
 		return nil, err
 	}

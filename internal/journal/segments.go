@@ -5,11 +5,11 @@ import (
 	"fmt"
 	"io/fs"
 	"log/slog"
-	"os"
 	"slices"
 	"sort"
 	"sync"
 
+	"gridgate/internal/disk"
 	"gridgate/internal/grid"
 )
 
@@ -18,6 +18,7 @@ import (
 type segments struct {
 	lane grid.Lane
 	dir  string
+	disk disk.FS
 	log  *slog.Logger
 
 	readonly bool // another process may write and remove files here
@@ -167,7 +168,7 @@ func (s *segments) mark(seg *segment, seq uint64) mark {
 	marks, sealed := seg.marks, seg.sealed
 	s.mu.Unlock()
 	if sealed && seq > seg.first {
-		if ix, err := openIndex(seg); err == nil {
+		if ix, err := openIndex(s.disk, seg); err == nil {
 			marks = ix.marks
 			ix.close()
 		}
@@ -180,8 +181,8 @@ func (s *segments) mark(seg *segment, seq uint64) mark {
 
 // open opens seg for reading. A segment that retention has removed meanwhile gives
 // fs.ErrNotExist and is no longer in the list.
-func (s *segments) open(seg *segment) (*os.File, error) {
-	f, err := os.Open(seg.path)
+func (s *segments) open(seg *segment) (disk.File, error) {
+	f, err := disk.Open(s.disk, seg.path)
 	if errors.Is(err, fs.ErrNotExist) {
 		s.mu.Lock()
 		defer s.mu.Unlock()
@@ -217,7 +218,7 @@ type cursor struct {
 	of    *segments
 	after uint64 // last sequence handed out
 	seg   *segment
-	file  *os.File
+	file  disk.File
 	scan  scanner
 	names interner
 	said  int // harm already reported

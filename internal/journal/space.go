@@ -5,6 +5,7 @@ import (
 	"os"
 	"sync"
 
+	"gridgate/internal/disk"
 	"gridgate/internal/grid"
 )
 
@@ -13,8 +14,9 @@ import (
 // lane; and last, safety frames are refused too. Bulk frames stay refused until the
 // reserve is back, so that they cannot eat it.
 type room struct {
-	path string // of the reserve
-	opt  *Options
+	files disk.FS
+	path  string // of the reserve
+	opt   *Options
 
 	mu   sync.Mutex
 	disk Space
@@ -42,11 +44,11 @@ func (r *room) measure(dir string) error {
 	if r.disk, err = r.opt.Space(dir); err != nil {
 		return err
 	}
-	info, err := os.Stat(r.path)
+	info, err := r.files.Stat(r.path)
 	r.held = err == nil && info.Size() >= r.opt.ReserveBytes
 	switch {
 	case r.disk.Free < r.opt.MinFreeSafety && err == nil:
-		if err := os.Remove(r.path); err != nil {
+		if err := r.files.Remove(r.path); err != nil {
 			return err
 		}
 		r.held = false
@@ -66,15 +68,15 @@ func (r *room) measure(dir string) error {
 
 // make writes the reserve. A disk that is full after all is no error: it stays away.
 func (r *room) make() error {
-	f, err := os.OpenFile(r.path, os.O_CREATE|os.O_RDWR|os.O_TRUNC, 0o640)
+	f, err := r.files.OpenFile(r.path, os.O_CREATE|os.O_RDWR|os.O_TRUNC, 0o640)
 	if err != nil {
 		return err
 	}
-	if err = allocate(f, 0, r.opt.ReserveBytes); err == nil {
+	if err = f.Allocate(0, r.opt.ReserveBytes); err == nil {
 		err = f.Truncate(r.opt.ReserveBytes)
 	}
 	if err = errors.Join(err, f.Close()); err != nil {
-		err = errors.Join(err, os.Remove(r.path))
+		err = errors.Join(err, r.files.Remove(r.path))
 	}
 	return err
 }

@@ -1,6 +1,6 @@
 //go:build unix && !linux
 
-package journal
+package disk
 
 import "os"
 
