@@ -1,4 +1,4 @@
-import { go, place } from '../lib/router.svelte'
+import { arriving, go, place } from '../lib/router.svelte'
 
 /** What is selected. It stands in the address, so that it is the same in every panel, after a reload, and for whom the address is sent to. */
 export interface Selection {
@@ -25,9 +25,14 @@ export function selectOnly(s: Selection = {}): void {
   change({ ...Object.fromEntries(names.map((n) => [n, undefined])), ...s })
 }
 
-/** change sets values of the address' query, such as a screen's filters; undefined or "" takes one away. It adds no step to go back over. */
+/**
+ * change sets values of the address' query, such as a screen's filters; undefined or "" takes one
+ * away. It adds no step to go back over. What a screen says that is being left (a map that comes
+ * to rest) is not heard any more: it would bring the address back.
+ */
 export function change(values: Record<string, string | undefined>, step = false): void {
-  const at = place()
+  const at = arriving()
+  if (at.path !== place().path) return
   const q = new URLSearchParams(at.query)
   for (const [name, value] of Object.entries(values)) {
     if (value) q.set(name, value)

@@ -23,6 +23,11 @@ export function place(): Place {
   return now.place
 }
 
+/** arriving is where the address leads already; the screen that is left is still drawn until then. */
+export function arriving(): Place {
+  return parse(location.hash)
+}
+
 /** href makes an address within the app of parts that may hold any character. */
 export function href(...parts: string[]): string {
   return '#/' + parts.map(encodeURIComponent).join('/')

@@ -24,9 +24,15 @@ export function locale(): string {
   return shown.lang === 'zh' ? 'zh-CN' : 'en-GB'
 }
 
-/** The words of one part: t('key', {n: 1}). A key that is not there does not compile. */
+/**
+ * The words of one part: t('key', {n: 1}). A key that is not there does not compile; one that was
+ * made of a server's code and has no text yet stands there itself: no page fails for want of a word.
+ */
 export function words<T extends Texts>(texts: T): (key: keyof T & string, values?: Values) => string {
-  return (key, values) => fill(say(texts[key]!), values)
+  return (key, values) => {
+    const both: Both | undefined = texts[key]
+    return both ? fill(say(both), values) : key
+  }
 }
 
 /** say picks the language of a text that carries both. */

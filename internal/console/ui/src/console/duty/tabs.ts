@@ -10,5 +10,5 @@ export const tabs: { place: string; label: Both }[] = [
   { place: 'duty/permits', label: { zh: '作业许可', en: 'Permits' } },
   { place: 'duty/windows', label: { zh: '窗口', en: 'Windows' } },
   { place: 'duty/exercises', label: { zh: '演练', en: 'Exercises' } },
-  { place: 'duty/posture', label: { zh: '态势', en: 'Posture' } },
+  { place: 'duty/posture', label: { zh: '勤务等级', en: 'Posture' } },
 ]

@@ -115,8 +115,9 @@ describe('What is not live', () => {
     const posture = { id: 'x', posture: 'typhoon', from: at(-5), to: at(60) } as Posture
     const tickets = [{ id: 't', alarm: 'a', mode: 'exercise' }, { id: 'u', alarm: 'b', mode: 'live' }] as Ticket[]
     const entries = [{ alarm: { id: 'a', mode: 'exercise', ticket: 't' } }, { alarm: { id: 'c', mode: 'test' } }, { group: { mode: 'simulated', count: 7 } }] as never[]
-    const got = notLive(posture, [window_('e', 'exercise', -1, 9), window_('f', 'exercise', 5, 9), window_('g', 'permit', -1, 9), window_('h', 'out_of_service', -1, 9)], entries, tickets, now)
-    expect(got).toMatchObject({ running: 2, windows: { permit: 1, out_of_service: 1 }, coming: 1, smokeOut: 1, practice: { exercise: 1, test: 1, simulated: 7 }, marked: 9 })
+    const smoke = { ...window_('s', 'out_of_service', -1, 9), patrol: 'wu' } // smoke is out of service with a patrol alone
+    const got = notLive(posture, [window_('e', 'exercise', -1, 9), window_('f', 'exercise', 5, 9), window_('g', 'permit', -1, 9), window_('h', 'out_of_service', -1, 9), smoke], entries, tickets, now)
+    expect(got).toMatchObject({ running: 3, windows: { permit: 1, out_of_service: 2 }, coming: 1, smokeOut: 1, patrols: ['wu'], practice: { exercise: 1, test: 1, simulated: 7 }, marked: 9 })
     expect(got.exercises.map((w) => w.id)).toEqual(['e'])
     const calm = notLive({ ...posture, posture: 'normal' }, [], [], [], now)
     expect(calm).toMatchObject({ marked: 0, running: 0 })

@@ -8,14 +8,15 @@ export interface NotLive {
   coming: number // exercises that are planned
   windows: Record<string, number> // running, by kind; exercises apart
   running: number
-  smokeOut: number // points out of service; which of them are smoke is not known here
+  smokeOut: number // points of windows with a patrol: smoke is out of service with a named patrol alone
+  patrols: string[] // who walks there
   practice: Record<string, number> // alarms and tickets that are not live, by mode
   marked: number
 }
 
 /** notLive counts it from what the desk knows anyway. */
 export function notLive(posture: Posture | undefined, windows: Window[], entries: Entry[], tickets: Ticket[], now: number): NotLive {
-  const out: NotLive = { exercises: [], coming: 0, windows: {}, running: 0, smokeOut: 0, practice: {}, marked: 0 }
+  const out: NotLive = { exercises: [], coming: 0, windows: {}, running: 0, smokeOut: 0, patrols: [], practice: {}, marked: 0 }
   if (posture && posture.posture !== 'normal') out.posture = posture
   for (const w of windows) {
     const when = whenOf(w, now)
@@ -27,7 +28,9 @@ export function notLive(posture: Posture | undefined, windows: Window[], entries
     if (when !== 'running') continue
     out.windows[w.kind] = (out.windows[w.kind] ?? 0) + 1
     out.running++
-    if (w.kind === 'out_of_service') out.smokeOut += w.points?.length ?? 0
+    if (w.kind !== 'out_of_service' || !w.patrol) continue
+    out.smokeOut += w.points?.length ?? 0
+    if (!out.patrols.includes(w.patrol)) out.patrols.push(w.patrol)
   }
   const mark = (mode: string | undefined, n: number) => {
     if (!mode || mode === 'live') return
