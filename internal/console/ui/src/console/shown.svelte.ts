@@ -1,4 +1,3 @@
-import { onDestroy } from 'svelte'
 import { Problem } from '../lib/api'
 import { live, onMessage } from './live.svelte'
 import { api } from './session.svelte'
@@ -36,11 +35,15 @@ export class Shown<T> {
       before = now
       void this.read()
     })
-    const off = about && onMessage((event, row) => about(event, row) && this.soon())
-    onDestroy(() => {
-      off?.()
-      clearTimeout(this.timer)
-      this.ending?.abort()
+    // In an effect, not here: a screen that is left before it has come to stand is never told that it ends.
+    $effect(() => {
+      const off = about && onMessage((event, row) => about(event, row) && this.soon())
+      return () => {
+        off?.()
+        clearTimeout(this.timer)
+        this.timer = undefined
+        this.ending?.abort()
+      }
     })
   }
 
