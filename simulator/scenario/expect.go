@@ -375,7 +375,8 @@ func rowID(row map[string]any) string {
 }
 
 // window of an expectation in city time. What must be may come a little later and, as two
-// clocks never agree, a little earlier; what must not be is looked for without that.
+// clocks never agree, a little earlier; what must not be is looked for without that, and
+// until the end: after it the city says nothing more, and is rightly taken for silent.
 func (s *Scenario) window(e *Expect, ev *evidence) (from, to time.Time) {
 	after, _ := s.offset(e.After) // checked when it was read
 	early, slack := ev.early, ev.slack
@@ -388,7 +389,10 @@ func (s *Scenario) window(e *Expect, ev *evidence) (from, to time.Time) {
 	case len(e.Between) == 2:
 		return ev.zero.Add(e.Between[0].of() - early), ev.zero.Add(e.Between[1].of() + slack)
 	case e.After != "":
-		return ev.zero.Add(after - early), time.Time{}
+		from = ev.zero.Add(after - early)
+	}
+	if e.Never {
+		to = ev.zero.Add(s.Length.of())
 	}
 	return from, to
 }

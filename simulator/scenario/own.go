@@ -177,6 +177,9 @@ func (w *own) openMosquitto(ctx context.Context) error {
 	}
 	_, port, _ := net.SplitHostPort(w.addrs["broker"]) // ours
 	conf := fmt.Sprintf("listener %s 127.0.0.1\nallow_anonymous true\npersistence true\npersistence_location %s/\nautosave_interval 1\nmax_inflight_messages 1000\nmax_queued_messages 0\n", port, w.dir)
+	if os.Geteuid() == 0 {
+		conf += "user root\n" // else it becomes a user who may not write here, and forgets what it had to keep
+	}
 	path := filepath.Join(w.dir, "mosquitto.conf")
 	if err := os.WriteFile(path, []byte(conf), 0o600); err != nil {
 		return err
