@@ -194,7 +194,7 @@ func (b *batch) askHolder(s site, w *grid.Window, ep *grid.Alarm) {
 	p := e.place(s)
 	b.deliver(&grid.Ticket{
 		ID: ep.ID, Case: w.ID, Type: ep.Type, Priority: ep.Priority, Mode: ep.Mode, Scope: ep.Scope, Cell: ep.Cell, Point: ep.Point, Alarm: ep.ID,
-		Title: s.rule.TitleZH + "，是否有人看守？ / " + s.rule.TitleEN + ": is it guarded?", Place: placeInWords(&p), Opened: ep.Raised, Due: ep.Cover.Due,
+		Title: s.rule.TitleZH + "，是否有人看守？ / " + s.rule.TitleEN + ": is it guarded?", Place: e.placeInWords(&p), Opened: ep.Raised, Due: ep.Cover.Due,
 		Urgent: isUrgent(ep),
 	}, ticket.Message{Unit: w.Holder, Type: "permit.question"}, 0)
 }

@@ -151,7 +151,7 @@ func (b *batch) addMember(ticket, alarm string) {
 
 func (e *Engine) member(s site, ep *grid.Alarm) grid.Member {
 	p := e.place(s)
-	return grid.Member{Alarm: ep.ID, Type: ep.Type, Point: ep.Point, Place: placeInWords(&p), At: ep.Raised}
+	return grid.Member{Alarm: ep.ID, Type: ep.Type, Point: ep.Point, Place: e.placeInWords(&p), At: ep.Raised}
 }
 
 // episodesOf are the episodes that a ticket is about, as far as they are in memory: all of

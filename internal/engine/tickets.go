@@ -31,7 +31,7 @@ func (b *batch) openTicket(s site, ep *grid.Alarm, d *decoded) {
 	o := ticket.Opening{
 		ID: id, Case: caseNumber(b.now, id), Type: ep.Type, Priority: ep.Priority, Mode: ep.Mode,
 		Scope: ep.Scope, Cell: ep.Cell, Point: ep.Point, Device: ep.Device, Alarm: ep.ID,
-		Title: s.rule.TitleZH + " / " + s.rule.TitleEN, Place: placeInWords(&p), Detail: s.detail, At: s.openedAt(b.now),
+		Title: s.rule.TitleZH + " / " + s.rule.TitleEN, Place: e.placeInWords(&p), Detail: s.detail, At: s.openedAt(b.now),
 		Incident: ep.Incident, Urgent: isUrgent(ep) || e.Rules.MayBeUrgent(ep.Type), Component: p.Component, Suspect: e.suspected(s, ep),
 	}
 	for _, a := range e.hindrances(ep) {
@@ -66,19 +66,6 @@ func (e *Engine) place(s site) grid.Point {
 		return grid.Point{ID: s.where}
 	}
 	return p
-}
-
-func placeInWords(p *grid.Point) string {
-	var words []string
-	for _, w := range []string{p.Address, p.Building, p.Floor, p.Room, p.Name} {
-		if w != "" {
-			words = append(words, w)
-		}
-	}
-	if len(words) == 0 {
-		return p.ID
-	}
-	return strings.Join(words, ", ")
 }
 
 // caseNumber is what people call a ticket by: the day, and the end of its id.
