@@ -252,9 +252,13 @@ export async function signOn(phone, { token = technicianToken, name = '王工' }
   await page.waitForFunction(() => navigator.serviceWorker.controller !== null)
 }
 
-/** goTo opens a place in the app and waits for its heading. */
+/** goTo opens a place in the app and waits for its heading: the new one, a screen may be fetched first. */
 export async function goTo(phone, hash) {
-  await phone.page.evaluate((h) => (location.hash = h), hash)
+  await phone.page.evaluate((h) => new Promise((drawn) => {
+    if (location.hash === h) return drawn()
+    addEventListener('hashchange', () => requestAnimationFrame(() => requestAnimationFrame(drawn)), { once: true })
+    location.hash = h
+  }), hash)
   await phone.page.locator('main h1').waitFor()
 }
 
