@@ -167,7 +167,10 @@ func (r *run) tellCounts(ctx context.Context, ev *evidence) error {
 	for _, w := range r.result.Sent {
 		row := rowOf(w)
 		row["only"], row["open"] = true, float64(w.Frames-min(w.Acked, w.Frames))
-		row["unheard"] = float64(max(0, int64(w.Acked)-r.result.Ledger.Accepted))
+		row["unheard"] = float64(0)
+		if framed(w.Wire) { // what is acknowledged on all wires is in one ledger
+			row["unheard"] = float64(max(0, int64(r.framesAcked())-r.result.Ledger.Accepted))
+		}
 		ev.rows["sent"] = append(ev.rows["sent"], row)
 	}
 	r.timeSmoke(ev)

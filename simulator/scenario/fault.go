@@ -4,8 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 
 	"gridgate/internal/grid"
+	"gridgate/simulator"
+	"gridgate/simulator/fault"
 )
 
 // Fault is something that breaks and is mended again. Start returns once it is broken,
@@ -28,6 +31,13 @@ type Parts struct {
 	Gateway, Mosquitto, Influx Program
 	API, Broker, InfluxAddr    string // where they listen
 	DataDir                    string // of our own gateway
+	BrokerStore                string // what our broker keeps
+	Lines                      []string
+	Disk                       *fault.Disk    // of our own gateway's data
+	Network                    *fault.Network // of our own broker
+	Behave                     func(unit string, change func(*simulator.Behaviour, *simulator.People)) error
+
+	broken *links // what stands in between; nil: nothing
 }
 
 // Program is a process that the runner owns.
@@ -75,10 +85,24 @@ func (w *own) parts() Parts {
 	if w.influx != nil {
 		p.Influx, p.InfluxAddr = &program{w.influx, w.startInflux}, w.addrs["influx"]
 	}
+	p.BrokerStore, p.Disk, p.Network = w.dir+"/mosquitto.db", w.disk, w.network
 	return p
 }
 
-// BuiltIn are the faults of processes.
+// parts of this run.
+func (r *run) parts() Parts {
+	var p Parts
+	if r.own != nil {
+		p = r.own.parts()
+	}
+	for _, l := range r.city.SerialLines() {
+		p.Lines = append(p.Lines, l.Name)
+	}
+	p.broken, p.Behave = &r.links, r.units.Behave
+	return p
+}
+
+// BuiltIn are the faults that come with the simulator: FaultList tells of them.
 func BuiltIn() Faults {
 	of := func(what string, which func(Parts) Program, start, stop func(context.Context, Program) error) func(Parts, map[string]any) (Fault, error) {
 		return func(p Parts, with map[string]any) (Fault, error) {
@@ -100,7 +124,7 @@ func BuiltIn() Faults {
 	start := func(ctx context.Context, p Program) error { return p.Start(ctx) }
 	freeze := func(_ context.Context, p Program) error { return p.Freeze() }
 	thaw := func(_ context.Context, p Program) error { return p.Thaw() }
-	return Faults{
+	out := Faults{
 		"gateway.kill":   of("the gateway", gateway, kill, start),
 		"gateway.stop":   of("the gateway", gateway, stop, start),
 		"gateway.freeze": of("the gateway", gateway, freeze, thaw),
@@ -110,6 +134,8 @@ func BuiltIn() Faults {
 		"influx.down":    of("InfluxDB", influx, stop, start),
 		"influx.freeze":  of("InfluxDB", influx, freeze, thaw),
 	}
+	maps.Copy(out, linkFaults())
+	return out
 }
 
 type processFault struct {

@@ -542,6 +542,8 @@ func (s *Scenario) checkStep(t *Step) error {
 		return s.checkTurn(t.Unit)
 	case t.Fault != nil && t.Fault.Name == "":
 		return errors.New("fault: want a name, for example gateway.kill")
+	case t.Fault != nil:
+		return checkFault(t.Fault)
 	}
 	return nil
 }

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"crypto/rand"
+	"errors"
 	"fmt"
 	"maps"
 	mathrand "math/rand/v2"
@@ -19,6 +20,7 @@ import (
 
 	"gridgate/internal/grid"
 	"gridgate/simulator"
+	"gridgate/simulator/fault"
 )
 
 // startWithin is how long a program that we start has to be ready.
@@ -33,6 +35,10 @@ type own struct {
 	api       *client
 	broker    simulator.Broker
 	addrs     map[string]string // api, broker, influx
+	ends      simulator.Ends    // where the other wires find it
+	links     links
+	disk      *fault.Disk    // of its data; nil: this machine's
+	network   *fault.Network // of mosquitto; nil: ours
 }
 
 // openOwn starts what the scenario wants in dir and waits until it is ready.
@@ -41,7 +47,7 @@ func openOwn(ctx context.Context, s *Scenario, speed float64, o *Options) (*own,
 	if err != nil {
 		return nil, err
 	}
-	w := &own{dir: o.dir, addrs: map[string]string{}}
+	w := &own{dir: o.dir, addrs: map[string]string{}, links: links{of: map[string]fault.Link{}}}
 	ok := false
 	defer func() {
 		if !ok {
@@ -55,6 +61,9 @@ func openOwn(ctx context.Context, s *Scenario, speed float64, o *Options) (*own,
 			return nil, err
 		}
 	}
+	if err := errors.Join(w.openDisk(s), w.openNetwork(ctx, s)); err != nil {
+		return nil, err
+	}
 	if s.Gateway.Broker == "mosquitto" {
 		if err := w.openMosquitto(ctx); err != nil {
 			return nil, err
@@ -65,7 +74,7 @@ func openOwn(ctx context.Context, s *Scenario, speed float64, o *Options) (*own,
 			return nil, err
 		}
 	}
-	config, err := w.configure(s, speed)
+	config, err := w.configure(s, speed, o.Seed)
 	if err != nil {
 		return nil, err
 	}
@@ -117,16 +126,22 @@ func tail(path string) string {
 	return string(b[max(0, len(b)-2000):])
 }
 
-func (w *own) close() {
+func (w *own) close() error {
 	for _, p := range []*process{w.gateway, w.mosquitto, w.influx} {
 		if p != nil {
 			p.close()
 		}
 	}
+	w.links.close()
+	return w.closePlaces()
 }
 
 // configure writes the gateway's configuration: the scenario's settings over ours over the defaults.
-func (w *own) configure(s *Scenario, speed float64) (path string, err error) {
+func (w *own) configure(s *Scenario, speed float64, seed uint64) (path string, err error) {
+	broker, influx, err := w.beforeGateway(s, seed)
+	if err != nil {
+		return "", err
+	}
 	password := rand.Text()
 	c := map[string]any{
 		"data_dir":   filepath.Join(w.dir, "data"),
@@ -140,12 +155,15 @@ func (w *own) configure(s *Scenario, speed float64) (path string, err error) {
 	w.broker = simulator.Broker{URL: "mqtt://" + w.addrs["broker"], User: "gridsim", Password: password}
 	if w.mosquitto != nil {
 		c["broker"] = map[string]any{"enabled": false}
-		c["mqtt"] = []any{map[string]any{"name": "city", "url": "mqtt://" + w.addrs["broker"], "client_id": "gridgate",
+		c["mqtt"] = []any{map[string]any{"name": "city", "url": "mqtt://" + broker, "client_id": "gridgate",
 			"topics": []string{"gridgate/up/#", "application/+/device/+/event/+", "v3/+/devices/+/up", "zigbee2mqtt/+"}}}
 		w.broker.User, w.broker.Password = "", ""
 	}
 	if w.influx != nil {
-		c["influx"] = map[string]any{"managed": false, "url": "http://" + w.addrs["influx"]}
+		c["influx"] = map[string]any{"managed": false, "url": "http://" + influx}
+	}
+	if err := w.listenFor(s, seed, c); err != nil {
+		return "", err
 	}
 	lay(c, s.Gateway.Settings)
 	b, err := yaml.Marshal(c)
@@ -176,7 +194,11 @@ func (w *own) openMosquitto(ctx context.Context) error {
 		return err
 	}
 	_, port, _ := net.SplitHostPort(w.addrs["broker"]) // ours
-	conf := fmt.Sprintf("listener %s 127.0.0.1\nallow_anonymous true\npersistence true\npersistence_location %s/\nautosave_interval 1\nmax_inflight_messages 1000\nmax_queued_messages 0\n", port, w.dir)
+	host, command := "127.0.0.1", exec.Command
+	if w.network != nil {
+		host, command = w.network.Far(), w.network.Command
+	}
+	conf := fmt.Sprintf("listener %s %s\nallow_anonymous true\npersistence true\npersistence_location %s/\nautosave_interval 1\nmax_inflight_messages 1000\nmax_queued_messages 0\n", port, host, w.dir)
 	if os.Geteuid() == 0 {
 		conf += "user root\n" // else it becomes a user who may not write here, and forgets what it had to keep
 	}
@@ -184,7 +206,7 @@ func (w *own) openMosquitto(ctx context.Context) error {
 	if err := os.WriteFile(path, []byte(conf), 0o600); err != nil {
 		return err
 	}
-	w.mosquitto, err = newProcess(w.dir, "mosquitto", func() *exec.Cmd { return exec.Command(bin, "-c", path) })
+	w.mosquitto, err = newProcess(w.dir, "mosquitto", func() *exec.Cmd { return command(bin, "-c", path) })
 	if err != nil {
 		return err
 	}

@@ -16,6 +16,7 @@ import (
 
 	"gridgate/internal/grid"
 	"gridgate/simulator"
+	"gridgate/simulator/fault"
 	"gridgate/simulator/verdict"
 )
 
@@ -48,10 +49,14 @@ type run struct {
 	early  time.Duration // and begin so much earlier: the two clocks do not agree better
 	prefix string        // of the ids of our points and units
 
-	city  *simulator.City
-	units *simulator.Units
-	wire  *valve
-	pub   *simulator.Publisher
+	city   *simulator.City
+	units  *simulator.Units
+	wire   *valve
+	pub    *simulator.Publisher
+	router simulator.Router
+	others []simulator.Link // beside pub
+	counts map[simulator.Wire]*counted
+	links  links
 
 	timing     atomic.Bool // zero is set
 	mu         sync.Mutex
@@ -71,8 +76,8 @@ type run struct {
 // played; that an expectation was not met is in the result.
 func Run(ctx context.Context, s *Scenario, o Options) (verdict.Result, error) {
 	began := time.Now()
-	r := &run{s: s, o: &o, prefix: "sim-" + s.ID + "-", truth: map[string]simulator.Truth{}, smokeDue: map[string]time.Time{}, former: map[string]string{},
-		swapped: map[string][2]grid.Identity{}, silenced: map[int][]string{}, unplayed: map[string]string{}}
+	r := &run{s: s, o: &o, prefix: s.prefix(), truth: map[string]simulator.Truth{}, smokeDue: map[string]time.Time{}, former: map[string]string{},
+		swapped: map[string][2]grid.Identity{}, silenced: map[int][]string{}, unplayed: map[string]string{}, router: simulator.Router{}, counts: map[simulator.Wire]*counted{}, links: links{of: map[string]fault.Link{}, units: map[string]*fault.HTTP{}}}
 	if o.Seed == 0 {
 		o.Seed = s.Seed
 	}
@@ -114,6 +119,12 @@ func (r *run) open(ctx context.Context) error {
 	}
 	r.slack = time.Duration(float64(slack) * r.clock.Speed)
 	if err := r.openCity(); err != nil {
+		return err
+	}
+	if err := r.beforeDevices(); err != nil {
+		return err
+	}
+	if err := r.openWires(); err != nil {
 		return err
 	}
 	if err := r.openUnits(); err != nil {
@@ -199,8 +210,11 @@ func (r *run) close() {
 	if r.units != nil {
 		r.units.Close()
 	}
+	r.links.close()
 	if r.own != nil {
-		r.own.close()
+		if err := r.own.close(); err != nil {
+			r.trouble("%v", err)
+		}
 		if r.o.Dir == "" {
 			os.RemoveAll(r.o.dir)
 		}
@@ -209,18 +223,12 @@ func (r *run) close() {
 
 // openCity makes the devices, on wires that are connected when the run begins.
 func (r *run) openCity() error {
-	r.pub = simulator.NewPublisher(r.o.Broker, fmt.Sprintf("%s%d", r.prefix, time.Now().UnixNano()), 2000, r.heard, nil)
-	r.wire = &valve{to: r.pub, held: map[grid.Identity][]simulator.Message{}, last: map[grid.Identity]simulator.Message{}}
+	r.wire = &valve{to: r.router, held: map[grid.Identity][]simulator.Message{}, last: map[grid.Identity]simulator.Message{}}
 	rules := simulator.DefaultRules()
 	if !r.s.Life {
 		quiet(rules)
 	}
-	cfg := simulator.CityConfig{Seed: r.o.Seed, Clock: r.clock, Sink: r.wire, Rules: rules, Notes: r.o.Notes}
-	for _, p := range r.s.City {
-		cfg.Parts = append(cfg.Parts, simulator.Part{Model: p.Model, Wire: simulator.Wire(p.Wire), Envelope: simulator.Envelope(p.Envelope), Count: p.Count,
-			Name: r.prefix + p.Name, Interval: p.Every.of(),
-			Place: simulator.Place{Street: p.Street, Compound: p.Compound, Building: p.Building, Floor: p.Floor, Rules: p.Rules, PerBuilding: p.PerBuilding}})
-	}
+	cfg := simulator.CityConfig{Seed: r.o.Seed, Clock: r.clock, Sink: r.wire, Rules: rules, Notes: r.o.Notes, Parts: r.s.parts()}
 	var err error
 	r.city, err = simulator.NewCity(cfg)
 	if err == nil {
@@ -292,7 +300,11 @@ func (r *run) openUnits() error {
 		behave(&x.Behaviour, x.People, u.Behave)
 		all = append(all, x)
 	}
-	units, err := simulator.OpenUnits(simulator.UnitsConfig{Units: all, API: r.api.url, Clock: r.clock, Seed: r.o.Seed, Notes: r.o.Notes,
+	answers, err := r.answersTo()
+	if err != nil {
+		return err
+	}
+	units, err := simulator.OpenUnits(simulator.UnitsConfig{Units: all, API: answers, Clock: r.clock, Seed: r.o.Seed, Notes: r.o.Notes,
 		Look: r.lookAt, Restore: r.restore})
 	r.units = units
 	return err
@@ -370,6 +382,10 @@ func toNormal(s *simulator.State) {
 // register tells the gateway of points, devices and units: all of them simulated.
 func (r *run) register(ctx context.Context) error {
 	all := r.city.Registry()
+	units, err := r.beforeUnits()
+	if err != nil {
+		return err
+	}
 	reg := simulator.Registry{
 		Points: func(yield func(grid.Point) bool) {
 			for p := range all.Points {
@@ -397,7 +413,7 @@ func (r *run) register(ctx context.Context) error {
 				}
 			}
 		},
-		Units: r.units.Registry(),
+		Units: units,
 	}
 	var b bytes.Buffer
 	if err := reg.Write(&b); err != nil {
@@ -412,7 +428,7 @@ func (r *run) play(ctx context.Context, cancel context.CancelFunc) error {
 	linked, unlink := context.WithCancel(context.WithoutCancel(ctx))
 	living, stop := context.WithCancel(ctx)
 	defer func() { stop(); unlink(); wires.Wait() }()
-	failed := make(chan error, 3)
+	failed := make(chan error, 16)
 	start := func(ctx context.Context, what string, f func(context.Context) error) {
 		wires.Go(func() {
 			if err := f(ctx); err != nil && ctx.Err() == nil {
@@ -422,6 +438,12 @@ func (r *run) play(ctx context.Context, cancel context.CancelFunc) error {
 		})
 	}
 	start(linked, "broker", r.pub.Run)
+	for _, link := range r.others {
+		start(linked, "wire", link.Run)
+	}
+	if r.links.messages != nil {
+		start(linked, "messages", r.links.messages.Run)
+	}
 	start(linked, "units", r.units.Run)
 	start(living, "city", r.city.Run)
 	if err := r.firstHeard(living); err != nil {
@@ -505,19 +527,20 @@ func (r *run) firstHeard(ctx context.Context) error {
 	}
 	wait, cancel := context.WithTimeout(ctx, 20*time.Second)
 	defer cancel()
-	return r.pub.Drain(wait)
+	return r.drain(wait)
 }
 
 // settle waits until what was sent is acknowledged, has come and is counted, or ten seconds.
 func (r *run) settle(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
 	defer cancel()
-	if err := r.pub.Drain(ctx); err != nil {
+	r.links.mend()
+	if err := r.drain(ctx); err != nil {
 		r.trouble("%v", err)
 	}
 	for {
 		l, err := r.ledger(ctx)
-		if err == nil && l.Waiting == 0 && l.Minus(r.before).Accepted >= int64(r.pub.Acked.Load()) {
+		if err == nil && l.Waiting == 0 && l.Minus(r.before).Accepted >= int64(r.framesAcked()) {
 			return
 		}
 		select {
@@ -526,10 +549,6 @@ func (r *run) settle(ctx context.Context) {
 		case <-time.After(50 * time.Millisecond):
 		}
 	}
-}
-
-func (r *run) sent() []verdict.Wire {
-	return []verdict.Wire{{Wire: "mqtt", Frames: r.wire.frames.Load(), Acked: r.pub.Acked.Load(), Resent: r.pub.Resent.Load()}}
 }
 
 func (r *run) version(ctx context.Context) {

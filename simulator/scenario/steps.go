@@ -132,11 +132,7 @@ func (r *run) expandFault(t *Step) []due {
 		if make == nil {
 			return fmt.Errorf("fault %s is not known here: %w", t.Fault.Name, ErrNotPlayed)
 		}
-		var parts Parts
-		if r.own != nil {
-			parts = r.own.parts()
-		}
-		if f, err = make(parts, t.Fault.With); err != nil {
+		if f, err = make(r.parts(), t.Fault.With); err != nil {
 			return err
 		}
 		r.mu.Lock()
