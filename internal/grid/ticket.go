@@ -136,6 +136,8 @@ type Task struct {
 	N       int       `json:"n"` // within the ticket, from 1
 	Kind    TaskKind  `json:"kind"`
 	Text    string    `json:"text"`
+	Code    string    `json:"code,omitempty"`    // of the text, for a screen in another language
+	Facts   TaskFacts `json:"facts,omitempty"`   // what the code's words name
 	Unit    string    `json:"unit,omitempty"`    // of a call: whom
 	Number  string    `json:"number,omitempty"`  // of a call: by which number
 	Script  string    `json:"script,omitempty"`  // of a call: what to say
@@ -145,6 +147,9 @@ type Task struct {
 	By      Actor     `json:"by,omitzero"`
 	Note    string    `json:"note,omitempty"`
 }
+
+// TaskFacts are what a task's words name, by name: a unit, a clock, a tier.
+type TaskFacts map[string]string
 
 // Asked is a move that one person has asked for and a second has to agree to.
 type Asked struct {

@@ -259,7 +259,7 @@ func (ch *change) callNext(i int, chains *Chains) {
 		}
 	}
 	ch.endChain(i, endNobody, "")
-	ch.task(decide("%s: nobody answered, %d were called: decide whom to send", c.Of, len(c.Calls)))
+	ch.task(decide("nobody_answered", grid.TaskFacts{"of": c.Of, "n": fmt.Sprint(len(c.Calls))}, "%s: nobody answered, %d were called: decide whom to send", c.Of, len(c.Calls)))
 }
 
 // wasCalled reports whether any chain of the ticket has called a contact.
@@ -308,8 +308,9 @@ func (ch *change) callTask(c *grid.CallChain, who *grid.Contact) int {
 		unit = id
 	}
 	k := grid.Task{
-		Kind: grid.TaskCall, Unit: unit, Contact: who.ID, Script: script(ch.t),
-		Text: fmt.Sprintf("call the %s of %s by %s (contact %s) and say who answered (done)", who.Role, who.Of, who.Channel, who.ID),
+		Kind: grid.TaskCall, Unit: unit, Contact: who.ID, Script: script(ch.t), Code: "call_contact",
+		Facts: grid.TaskFacts{"role": string(who.Role), "of": who.Of, "channel": string(who.Channel)},
+		Text:  fmt.Sprintf("call the %s of %s by %s (contact %s) and say who answered (done)", who.Role, who.Of, who.Channel, who.ID),
 	}
 	ch.task(k)
 	for _, o := range ch.t.Tasks {

@@ -89,8 +89,10 @@ func (ch *change) taskDone(note string, pick func(*grid.Task) bool) {
 	}
 }
 
-func decide(format string, args ...any) grid.Task {
-	return grid.Task{Kind: grid.TaskDecide, Text: fmt.Sprintf(format, args...)}
+// decide is a task to decide something. code and facts say the text again, for a screen in
+// another language; docs/tickets.md lists them.
+func decide(code string, facts grid.TaskFacts, format string, args ...any) grid.Task {
+	return grid.Task{Kind: grid.TaskDecide, Code: code, Facts: facts, Text: fmt.Sprintf(format, args...)}
 }
 
 // tell tells a unit; the same message twice in one change is one.

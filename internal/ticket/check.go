@@ -98,9 +98,9 @@ func (ch *change) askAPerson(unable bool) {
 	}
 	ch.setClock(grid.Clock{Name: clockWord, Started: ch.now})
 	if unable {
-		ch.task(grid.Task{Kind: grid.TaskWord, Text: "the sensor cannot tell whether it is done: want a word or photo from site (confirm)"})
+		ch.task(grid.Task{Kind: grid.TaskWord, Code: "sensor_unable", Text: "the sensor cannot tell whether it is done: want a word or photo from site (confirm)"})
 	} else {
-		ch.task(grid.Task{Kind: grid.TaskWord, Text: "want a word or photo from site (confirm) to close it"})
+		ch.task(grid.Task{Kind: grid.TaskWord, Code: "confirm", Text: "want a word or photo from site (confirm) to close it"})
 	}
 	if l := lead(ch.t); l != nil {
 		ch.tell(l, MessageUpdated)

@@ -159,7 +159,7 @@ func (ch *change) tierDue(cl grid.Clock) {
 	if held(ch.t, ch.c) {
 		if suspected(ch.t) && cl.Warned == 0 {
 			findClock(ch.t, cl.Name).Warned = 100
-			ch.task(decide("%s is due, and the detector is suspect (%s): call it, or say why not", cl.Name, ch.t.Suspect))
+			ch.task(decide("tier_suspect", grid.TaskFacts{"clock": cl.Name, "why": ch.t.Suspect}, "%s is due, and the detector is suspect (%s): call it, or say why not", cl.Name, ch.t.Suspect))
 		}
 		return
 	}
@@ -269,7 +269,7 @@ func (ch *change) overdue(name string) {
 		ch.upOneTier()
 		return
 	}
-	ch.task(decide("%s is overdue: act for it", name))
+	ch.task(decide("overdue", grid.TaskFacts{"clock": name}, "%s is overdue: act for it", name))
 }
 
 // wake is when the clocks of a ticket have something to say next.

@@ -148,17 +148,17 @@ func giveBack(ch *change, w *wish) {
 	leads := ch.leads(w.a)
 	ch.moveAssignment(w.a, w.m.Verb, grid.TicketReturned, w.words())
 	if !leads {
-		ch.task(grid.Task{Kind: grid.TaskAssign, Text: fmt.Sprintf("%s does not help: it proposes %s", w.a.Unit, w.m.Unit)})
+		ch.task(grid.Task{Kind: grid.TaskAssign, Code: "no_help", Facts: grid.TaskFacts{"unit": w.a.Unit, "proposed": w.m.Unit}, Text: fmt.Sprintf("%s does not help: it proposes %s", w.a.Unit, w.m.Unit)})
 		return
 	}
 	ch.t.Returns++
 	ch.stop(ClockAccept, ClockArrive, ClockHandle)
 	ch.start(ClockDispatch)
 	if ch.t.Returns >= 2 {
-		ch.task(grid.Task{Kind: grid.TaskAssign, Text: fmt.Sprintf("returned %d times: the supervisor assigns it; %s proposes %s and stays responsible until another accepts", ch.t.Returns, w.a.Unit, w.m.Unit)})
+		ch.task(grid.Task{Kind: grid.TaskAssign, Code: "returned_often", Facts: grid.TaskFacts{"times": fmt.Sprint(ch.t.Returns), "unit": w.a.Unit, "proposed": w.m.Unit}, Text: fmt.Sprintf("returned %d times: the supervisor assigns it; %s proposes %s and stays responsible until another accepts", ch.t.Returns, w.a.Unit, w.m.Unit)})
 		return
 	}
-	ch.task(grid.Task{Kind: grid.TaskAssign, Text: fmt.Sprintf("assign another unit: %s proposes %s and stays responsible until another accepts", w.a.Unit, w.m.Unit)})
+	ch.task(grid.Task{Kind: grid.TaskAssign, Code: "returned", Facts: grid.TaskFacts{"unit": w.a.Unit, "proposed": w.m.Unit}, Text: fmt.Sprintf("assign another unit: %s proposes %s and stays responsible until another accepts", w.a.Unit, w.m.Unit)})
 }
 
 func suspend(ch *change, w *wish) {

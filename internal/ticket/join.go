@@ -75,7 +75,7 @@ func Silent(t *grid.Ticket, p *Plan, why string, now time.Time, c Context) Resul
 		ch.say(verbRaise, grid.MoveRecord{Reason: why, Detail: fmt.Sprintf("%s → %s", t.Priority, t.Priority-1)})
 		ch.lift(t.Priority-1, why)
 	}
-	ch.task(decide("%s: the sensor cannot tell any more, ask a person on site", why))
+	ch.task(decide("ask_site", grid.TaskFacts{"why": why}, "%s: the sensor cannot tell any more, ask a person on site", why))
 	ch.tellAll(MessageEscalated, "")
 	return ch.done()
 }

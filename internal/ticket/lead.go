@@ -36,7 +36,7 @@ func CallLead(t *grid.Ticket, p *Plan, of, why string, now time.Time, c Context)
 	ch.say(verbUntaken, grid.MoveRecord{By: byClock, Detail: why})
 	chains := c.Routing.Routes.Chains()
 	if chains.Wait <= 0 || c.Routing.People == nil || c.Routing.NoContacts || len(ch.own(of)) == 0 {
-		ch.task(decide("%s (%s) is to be fetched: %s. Nobody of the roster can be called", leadTask, of, why))
+		ch.task(decide("fetch_lead_unreachable", grid.TaskFacts{"why": why}, "%s (%s) is to be fetched: %s. Nobody of the roster can be called", leadTask, of, why))
 		return ch.done()
 	}
 	attempt := 1
@@ -46,7 +46,7 @@ func CallLead(t *grid.Ticket, p *Plan, of, why string, now time.Time, c Context)
 		}
 	}
 	if ch.beginChain(&chains, grid.CallChain{Of: of, Attempt: attempt}); leadChain(t) < 0 { // there is no room for another
-		ch.task(decide("%s (%s) is to be fetched: %s", leadTask, of, why))
+		ch.task(decide("fetch_lead", grid.TaskFacts{"why": why}, "%s (%s) is to be fetched: %s", leadTask, of, why))
 	}
 	return ch.done()
 }

@@ -104,7 +104,7 @@ func (ch *change) upOneTier() {
 		}
 	}
 	if next == 0 {
-		ch.task(decide("no tier above %d in the plan: decide whom to call", ch.t.Tier))
+		ch.task(decide("no_tier", grid.TaskFacts{"tier": fmt.Sprint(ch.t.Tier)}, "no tier above %d in the plan: decide whom to call", ch.t.Tier))
 		return
 	}
 	ch.callTier(next)
@@ -115,7 +115,7 @@ func (ch *change) call(c *Call) {
 	choice := ch.route(c)
 	u := choice.unit
 	if u == nil {
-		ch.task(grid.Task{Kind: grid.TaskAssign, Text: fmt.Sprintf("tier %d: no unit of kind %s for this place: call one and assign it", c.Tier, kindsText(c.Units))})
+		ch.task(grid.Task{Kind: grid.TaskAssign, Code: "no_unit", Facts: grid.TaskFacts{"tier": fmt.Sprint(c.Tier), "kinds": kindsText(c.Units)}, Text: fmt.Sprintf("tier %d: no unit of kind %s for this place: call one and assign it", c.Tier, kindsText(c.Units))})
 		return
 	}
 	if ch.assigned(u.ID) {
@@ -123,7 +123,7 @@ func (ch *change) call(c *Call) {
 	}
 	if why := withheld(u, ch.t); why != "" {
 		ch.task(grid.Task{
-			Kind: grid.TaskCall, Unit: u.ID, Number: u.Phone, Script: script(ch.t),
+			Kind: grid.TaskCall, Unit: u.ID, Number: u.Phone, Script: script(ch.t), Code: "call_unit", Facts: grid.TaskFacts{"tier": fmt.Sprint(c.Tier), "entry": u.Entry},
 			Text: fmt.Sprintf("tier %d: %s (%s) %s: call it and say who answered (done)", c.Tier, u.Name, u.ID, why),
 		})
 		return

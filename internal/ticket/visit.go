@@ -64,7 +64,7 @@ func NotLetIn(t *grid.Ticket, p *Plan, n *grid.NoEntry, helper *grid.Unit, by gr
 	}
 	ch.say(verbNoEntry, grid.MoveRecord{Reason: n.Reason, Detail: detail})
 	if n.Approved.IsZero() {
-		ch.task(decide("%s (%s): may the work wait until %s? Else its clock runs on", noEntryTask, n.Reason, n.Next))
+		ch.task(decide("no_entry", grid.TaskFacts{"reason": n.Reason, "next": string(n.Next)}, "%s (%s): may the work wait until %s? Else its clock runs on", noEntryTask, n.Reason, n.Next))
 	}
 	if n.Times >= ThirdNoEntry {
 		ch.arrangeEntry(n, helper)
@@ -73,14 +73,14 @@ func NotLetIn(t *grid.Ticket, p *Plan, n *grid.NoEntry, helper *grid.Unit, by gr
 }
 
 func (ch *change) arrangeEntry(n *grid.NoEntry, helper *grid.Unit) {
-	who := "the street"
+	who, id := "the street", ""
 	if helper != nil {
-		who = helper.ID + " and the street"
+		who, id = helper.ID+" and the street", helper.ID
 		if !ch.assigned(helper.ID) {
 			ch.assign(string(grid.VerbAssign), helper, tierOf(helper), false, grid.MoveRecord{By: bySystem, Reason: fmt.Sprintf("no entry for the %dth time: arrange it for %s", n.Times, n.Next)})
 		}
 	}
-	ch.task(decide("nobody opened %d times (%s): %s arranges the entry for %s", n.Times, n.Reason, who, n.Next))
+	ch.task(decide("nobody_opened", grid.TaskFacts{"times": fmt.Sprint(n.Times), "reason": n.Reason, "unit": id, "next": string(n.Next)}, "nobody opened %d times (%s): %s arranges the entry for %s", n.Times, n.Reason, who, n.Next))
 }
 
 // NoEntryTask gives the open task that asks whether the clock may stand still; 0: none.

@@ -53,7 +53,7 @@ test('A fire goes from its frame to the closed ticket by keys alone, and is hear
 
   await world.say('sn:smoke-1', { 'smoke.alarm': true, 'battery.level': 80, seq: 1 })
   const row = page.locator('[data-testid=queue] [data-alarm]').first()
-  await page.locator('[data-testid=queue] [data-alarm][data-state=UNACK] >> text=/烟雾报警|烟感报警/').first().waitFor()
+  await page.locator('[data-testid=queue] [data-alarm][data-state=UNACK] >> text=烟感报警').first().waitFor()
   await ring(desk, 'p1')
   assert.equal(await row.getAttribute('data-state'), 'UNACK', 'the smoke alarm is the first line')
   await shoot(desk, 'alarms-ringing')

@@ -62,7 +62,7 @@ test('What happens is shown without a reload, and a killed server is shown as lo
   const before = Number(await open.textContent())
   await world.say('sn:smoke-1', { 'smoke.alarm': true, seq: 1 })
   await until('the alarm is counted', async () => Number(await open.textContent()) > before)
-  await until('it is the worst', async () => (await page.getByTestId('worst').textContent()).includes('烟雾报警'))
+  await until('it is the worst', async () => (await page.getByTestId('worst').textContent()).includes('烟感报警'))
   await until('its place is named', async () => (await page.getByTestId('worst').textContent()).includes('配电间烟感'))
 
   // The desk itself measures from the moment at which its stream broke.

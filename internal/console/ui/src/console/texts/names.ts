@@ -6,15 +6,15 @@ const b = (zh: string, en: string): Both => ({ zh, en })
 export const names = {
   /** Types of events, alarms and tickets. */
   type: {
-    'smoke.alarm': b('烟雾报警', 'Smoke alarm'), 'smoke.confirmed': b('火警确认', 'Fire confirmed'), 'smoke.late': b('迟到烟雾报警', 'Late smoke alarm'),
-    'safety.unreadable': b('烟感报文无法解读', 'Smoke frame unreadable'), 'smoke.suspect': b('烟感待核实', 'Smoke detector suspect'), 'smoke.fault': b('烟感故障', 'Smoke detector fault'),
-    'manhole.open': b('井盖打开', 'Manhole open'), 'manhole.tilted': b('井盖倾斜', 'Manhole tilted'), 'manhole.flooded': b('井内高水位', 'Manhole flooded'),
-    'parking.overstay': b('超时停车', 'Parking overstay'), 'parking.fire_lane_blocked': b('消防通道被占', 'Fire lane blocked'),
-    'door.held_open': b('门长开', 'Door held open'), 'door.forced': b('门被强开', 'Door forced'), 'fire_door.open': b('防火门敞开', 'Fire door open'),
-    'device.tamper': b('设备防拆', 'Device tamper'), 'device.stolen': b('设备被盗', 'Device stolen'), 'device.barred': b('停用设备发声', 'Barred device speaks'),
-    'device.offline': b('设备失联', 'Device silent'), 'device.battery_low': b('电量低', 'Battery low'), 'gateway.silent': b('网关失联', 'Gateway silent'),
-    'protection.lost': b('防护缺失', 'Protection lost'), 'unit.unreachable': b('单位联系不上', 'Unit unreachable'), 'influx.gap': b('历史数据缺口', 'Gap in stored data'),
-    'hotspot.listed': b('列入重点区域', 'Hot-spot listed'), test: b('测试', 'Test'),
+    'smoke.alarm': b('烟感报警', 'Smoke alarm'), 'smoke.confirmed': b('火情确认', 'Smoke confirmed'), 'smoke.late': b('迟到的烟感报警', 'Late smoke alarm'),
+    'safety.unreadable': b('烟感报文无法解析', 'Smoke detector cannot be read'), 'smoke.suspect': b('烟感频繁误报', 'Smoke detector suspect'), 'smoke.fault': b('烟感故障', 'Smoke detector fault'),
+    'manhole.open': b('井盖开启或缺失', 'Manhole cover open or missing'), 'manhole.tilted': b('井盖倾斜', 'Manhole cover tilted'), 'manhole.flooded': b('井内水位过高', 'Water high in manhole'),
+    'parking.overstay': b('车辆超时停放', 'Vehicle overstays'), 'parking.fire_lane_blocked': b('消防通道被占', 'Fire lane blocked'),
+    'door.held_open': b('门长时间未关', 'Door held open'), 'door.forced': b('门被强开', 'Door forced'), 'fire_door.open': b('防火门未关闭', 'Fire door open'),
+    'device.tamper': b('设备被拆动', 'Device tampered with'), 'device.stolen': b('设备疑似被盗', 'Device probably stolen'), 'device.barred': b('已停用设备仍在上报', 'Barred device still speaks'),
+    'device.offline': b('设备离线', 'Device offline'), 'device.battery_low': b('电池电量低', 'Battery low'), 'gateway.silent': b('网关或链路无信号', 'Gateway or line silent'),
+    'protection.lost': b('建筑失去烟感保护', 'Building without smoke detection'), 'unit.unreachable': b('处置单位联络不上', 'Unit cannot be reached'), 'influx.gap': b('时序库写入缺口', 'Readings not yet in InfluxDB'),
+    'hotspot.listed': b('列入重点区域', 'Hot-spot listed'), test: b('测试按键', 'Test button pressed'), 'commissioning.pending': b('调试待验证', 'Commissioning not proven'),
   } as Record<string, Both>,
   /** Kinds of points. */
   kind: {
@@ -57,6 +57,10 @@ export const names = {
   role: {
     operator: b('值班员', 'Operator'), supervisor: b('值班长', 'Supervisor'), technician: b('技术员', 'Technician'), unit: b('处置单位', 'Unit'), admin: b('管理员', 'Administrator'),
     system: b('系统', 'System'), sensor: b('传感器', 'Sensor'), clock: b('时钟', 'Clock'), user: b('用户', 'User'),
+  } as Record<string, Both>,
+  /** What a contact is to a place or unit. */
+  contact: {
+    occupant: b('住户', 'occupant'), neighbour: b('邻居', 'neighbour'), key_holder: b('钥匙保管人', 'key holder'), duty_phone: b('值班电话', 'duty phone'),
   } as Record<string, Both>,
   lane: { safety: b('安全通道', 'Safety lane'), bulk: b('普通通道', 'Bulk lane'), routine: b('普通通道', 'Routine lane') } as Record<string, Both>,
   outcome: { processed: b('已处理', 'Processed'), duplicate: b('重复', 'Duplicate'), ignored: b('忽略', 'Ignored'), quarantined: b('隔离', 'Quarantined'), discarded: b('丢弃', 'Discarded'), waiting: b('待处理', 'Waiting') } as Record<string, Both>,

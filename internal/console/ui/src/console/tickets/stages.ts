@@ -32,6 +32,8 @@ export interface Task {
   n: number
   kind: 'call' | 'assign' | 'word' | 'decide'
   text: string
+  code?: string // of the text, with what its words name
+  facts?: Record<string, string>
   unit?: string
   number?: string
   script?: string

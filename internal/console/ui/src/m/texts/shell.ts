@@ -46,7 +46,7 @@ export const shell = {
   'event.device.stolen': { zh: '设备被盗', en: 'Device stolen' },
   'event.device.fault': { zh: '设备故障', en: 'Device fault' },
   'event.smoke.fault': { zh: '烟感故障', en: 'Smoke detector fault' },
-  'event.smoke.alarm': { zh: '烟雾报警', en: 'Smoke alarm' },
+  'event.smoke.alarm': { zh: '烟感报警', en: 'Smoke alarm' },
   'event.gateway.silent': { zh: '网关静默', en: 'Gateway silent' },
   'event.protection.lost': { zh: '防护失效', en: 'Protection lost' },
 
