@@ -4,7 +4,7 @@ import assert from 'node:assert/strict'
 import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { after, before, test } from 'node:test'
-import { accessible, inAllLooks, isLive, openBrowser, openDesk, openPlace, registry, shoot, sitDown, sizes, until, World } from './console-harness.mjs'
+import { accessible, inAllLooks, openBrowser, openDesk, openPlace, pictures, registry, shoot, sitDown, until, World } from './console-harness.mjs'
 
 /** The built-in file with times that a test can wait for. A seat is heard each second, so that what is cut is seen at once. */
 const quickDuty = {
@@ -37,7 +37,7 @@ after(async () => {
 })
 
 async function deskOf(name, role = 'operator', more = {}) {
-  const desk = await openDesk(browser, { url: world.url, ...more })
+  const desk = await openDesk(browser, { url: world.url, search: '#/alarms', ...more }) // no map is drawn that no story looks at
   await sitDown(desk, { token: world.admin, name, role })
   return desk
 }
@@ -256,7 +256,7 @@ test('A shift is added, shown with who comes next, ended, and put back by undo',
   await close(lin)
 })
 
-test('The desk is accessible in both languages and themes, and fits every size; a wall shows the seats and takes no deed', async (t) => {
+test('The desk is accessible in both languages and themes, and fits a telephone; a wall shows the seats and takes no deed', async () => {
   const desk = await deskOf('林', 'supervisor')
   const { page } = desk
   const fire = await burning('p-look')
@@ -267,35 +267,26 @@ test('The desk is accessible in both languages and themes, and fits every size; 
   for (const [person, from] of [['watch-a', -5], ['watch-b', 19]]) await world.api('/shifts', { method: 'POST', body: { for: 'unit:fire-1', person, from: hour(from), every: '72h', length: '24h' } })
   await world.api('/seats/desk-2/sign-on', { method: 'POST', body: { sound: false, stream: true, by: { name: '吴', role: 'operator' } } })
   await world.api('/handovers', { method: 'POST', body: { note: '夜间巡查一次', by: { name: '吴', role: 'operator' } } })
-  const places = [
-    ['duty-seats', '#/duty', '#main .place [data-seat]'], ['duty-roster', '#/duty/roster', '.bar'], ['duty-handover', '#/duty/handover', '[data-testid=handover] [data-section]'],
-    ['duty-sheets', '#/duty/sheets', '[data-testid=nights]'], ['duty-alarm', '#/alarms?alarm=' + fire.alarm, '[data-testid=taken]'], ['duty-ticket', '#/tickets?ticket=' + fire.id, '[data-testid=taken]'],
-  ]
-  const look = async (judge) => {
-    await isLive(desk)
-    for (const [what, hash, wait] of places) {
+  const places = {
+    'duty-seats': ['#/duty', '#main .place [data-seat]'], 'duty-roster': ['#/duty/roster', '.bar'], 'duty-handover': ['#/duty/handover', '[data-testid=handover] [data-section]'],
+    'duty-sheets': ['#/duty/sheets', '[data-testid=nights]'], 'duty-alarm': ['#/alarms?alarm=' + fire.alarm, '[data-testid=taken]'], 'duty-ticket': ['#/tickets?ticket=' + fire.id, '[data-testid=taken]'],
+  }
+  const judge = async () => {
+    for (const [what, [hash, wait]] of Object.entries(places)) {
       await openPlace(desk, hash)
       await page.locator(wait).first().waitFor()
-      await judge(what)
-      await shoot(desk, what)
+      await accessible(desk, what)
     }
   }
-  await inAllLooks(desk, () => look((what) => accessible(desk, what)))
+  await inAllLooks(desk, judge)
+  await page.setViewportSize({ width: 390, height: 844 })
+  await judge()
+  await page.setViewportSize({ width: 1366, height: 768 })
   await page.locator('[data-testid=seat]').click()
   await page.locator('aside [data-seat]').first().waitFor()
   await accessible(desk, 'seats')
   await shoot(desk, 'duty-drawer')
-  for (const [width, height] of sizes) {
-    await t.test(`${width}x${height}`, async () => {
-      Object.assign(desk, { width, height })
-      await page.setViewportSize({ width, height })
-      await page.reload()
-      await look(async (what) => {
-        const wide = await page.evaluate(() => document.documentElement.scrollWidth - innerWidth)
-        assert.ok(wide <= 0, `${what}: ${wide} px wider than the window`)
-      })
-    })
-  }
+  if (process.env.SHOTS) await pictures(desk, Object.fromEntries(Object.entries(places).map(([what, [hash]]) => [what, hash])), (d, what) => page.locator(places[what][1]).first().waitFor())
   const wall = await openDesk(browser, { url: world.url, width: 1920, height: 1080, search: '?wall=1#/situation' })
   await sitDown(wall, { token: world.admin })
   await wall.page.locator('[data-testid=seats]').waitFor()

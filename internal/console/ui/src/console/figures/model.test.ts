@@ -40,6 +40,7 @@ test('What was not measured is never 0, and a share is in percent', () => {
   expect(written({ share: false }, 1234, 'en-GB')).toBe('1,234')
   expect(written({ share: false, denominator: 72 }, 61 / 72, 'en-GB')).toBe('0.85')
   expect(changed({ share: true, denominator: 3 }, -0.0123, 'en-GB')).toBe('−1.2')
+  expect(changed({ share: true, denominator: 3 }, -0.0003, 'en-GB')).toBe('±0.0')
   expect(changed({ share: false }, 3, 'en-GB')).toBe('+3')
   expect(aim({ share: true, denominator: 1 }, { at_least: 0.95 }, 'en-GB')).toBe('≥ 95 %')
   expect(aim({ share: false }, { at_most: 0 }, 'en-GB')).toBe('≤ 0')

@@ -171,10 +171,14 @@ export function written(f: { key?: string; share: boolean; denominator?: number 
 
 /** change writes how far a figure went: points of percent for a share. */
 export function changed(f: { share: boolean; denominator?: number }, v: number, locale: string): string {
-  const sign = v > 0 ? '+' : v < 0 ? '−' : '±'
-  const size = Math.abs(v)
-  if (f.share) return sign + new Intl.NumberFormat(locale, { minimumFractionDigits: 1, maximumFractionDigits: 1 }).format(size * 100)
-  return sign + new Intl.NumberFormat(locale, f.denominator === undefined ? { maximumFractionDigits: 0 } : { maximumFractionDigits: 2 }).format(size)
+  const [size, digits, least] = f.share ? [Math.abs(v) * 100, 1, 1] : [Math.abs(v), f.denominator === undefined ? 0 : 2, 0]
+  const sign = Math.round(size * 10 ** digits) === 0 ? '±' : v > 0 ? '+' : '−' // what is written as 0 went neither way
+  return sign + new Intl.NumberFormat(locale, { minimumFractionDigits: least, maximumFractionDigits: digits }).format(size)
+}
+
+/** called names a figure; a name that stands alone begins with a capital. */
+export function called(f: { zh: string; en: string }, lang: 'zh' | 'en'): string {
+  return lang === 'zh' ? f.zh : f.en.charAt(0).toUpperCase() + f.en.slice(1)
 }
 
 /** aim writes a target: ≥ 95 %. */
