@@ -25,7 +25,8 @@ type Lines struct {
 type line struct {
 	path      string
 	pty       *simulator.PTY // nil: nobody has opened it, or it is unplugged
-	next      *simulator.PTY // what it comes back as
+	next      *simulator.PTY // what it comes as, or comes back as
+	laid      bool           // next stands at path already
 	noise     float64
 	unplugged bool
 	dice      *rand.Rand
@@ -57,7 +58,10 @@ func (l *Lines) Open(name string) (io.ReadWriteCloser, error) {
 	var err error
 	if pty != nil {
 		x.next = nil
-		err = os.Rename(next, x.path)
+		if !x.laid {
+			err = os.Rename(next, x.path)
+		}
+		x.laid = false
 	} else {
 		pty, err = simulator.OpenPTY(x.path)
 	}
@@ -68,11 +72,28 @@ func (l *Lines) Open(name string) (io.ReadWriteCloser, error) {
 	return &port{PTY: pty, all: l, line: x}, nil
 }
 
+// Lay makes a line before anybody opens our end: a gateway that starts finds it.
+func (l *Lines) Lay(name string) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	x := l.line(name)
+	if x.pty != nil || x.next != nil {
+		return nil
+	}
+	pty, err := simulator.OpenPTY(x.path)
+	x.next, x.laid = pty, err == nil
+	return err
+}
+
 // Unplug takes a line out: whoever has it open hears that it is gone, and its link too.
 func (l *Lines) Unplug(name string) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	x := l.line(name)
+	if x.next != nil && x.laid { // nobody has opened our end
+		x.next.Close()
+		x.next, x.laid = nil, false
+	}
 	if x.unplugged {
 		return grid.Errorf(grid.Conflict, "line %s is unplugged already", name)
 	}

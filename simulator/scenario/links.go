@@ -52,9 +52,8 @@ func (l *links) tcp(name, to string, seed uint64) (addr string, err error) {
 // beforeDevices puts links between the city and the gateway.
 func (r *run) beforeDevices() error {
 	if r.own != nil {
-		r.links.lines = fault.NewLines(r.own.ends.Line, r.o.Seed)
 		maps.Copy(r.links.of, r.own.links.of)
-		r.links.influx = r.own.links.influx
+		r.links.influx, r.links.lines = r.own.links.influx, r.own.links.lines
 	}
 	if !r.s.breaks("link.") {
 		return nil

@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
 	"path/filepath"
 	"slices"
 	"sync/atomic"
@@ -15,6 +14,7 @@ import (
 
 	"gridgate/internal/grid"
 	"gridgate/simulator"
+	"gridgate/simulator/fault"
 	"gridgate/simulator/verdict"
 )
 
@@ -56,7 +56,11 @@ func (w *own) listenFor(s *Scenario, seed uint64, config map[string]any) error {
 		return err
 	}
 	lay(config, more)
-	return os.MkdirAll(w.ends.Lines, 0o755)
+	w.links.lines = fault.NewLines(w.ends.Line, seed)
+	for _, l := range city.SerialLines() {
+		err = errors.Join(err, w.links.lines.Lay(l.Name))
+	}
+	return err
 }
 
 // counted counts what goes by a wire.
@@ -116,7 +120,9 @@ func (r *run) ends() (simulator.Ends, error) {
 			*to = link.Addr()
 		}
 	}
-	e.Open = r.links.lines.Open
+	if r.links.lines != nil {
+		e.Open = r.links.lines.Open
+	}
 	return e, nil
 }
 
