@@ -22,6 +22,17 @@ func Offline(interval time.Duration, installed, lastHeard time.Time, down []Span
 	return offline, neverSeen, due
 }
 
+// WaySilent says whether a way in is silent at engine time now: last heard at heard, it has
+// brought nothing from anyone for the time within which those behind it must have spoken
+// and 10 %, leaving out the spans down as Offline does. within 0: that time is not known.
+func WaySilent(within time.Duration, heard time.Time, down []Span, now time.Time) bool {
+	if within <= 0 {
+		return false
+	}
+	due := audible(heard, within+within/10, WithGrace(down, within))
+	return !due.IsZero() && !now.Before(due)
+}
+
 // patience is how long a device may be silent: two intervals and 10 %.
 func patience(interval time.Duration) time.Duration { return 2*interval + interval/5 }
 

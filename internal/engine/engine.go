@@ -226,6 +226,7 @@ type Engine struct {
 	soft        soft
 	timers      timers
 	paths       paths
+	expected    expected
 	ckpt        *checkpointer
 	cursors     cursors
 	ckptCursors cursors // of the newest checkpoint

@@ -1,10 +1,12 @@
 package engine
 
 import (
+	"slices"
 	"strings"
 	"time"
 
 	"gridgate/internal/grid"
+	"gridgate/internal/registry"
 )
 
 // paths are the ways by which devices reach us: a radio gateway, or a transport source
@@ -107,4 +109,71 @@ func (b *batch) heardPath(n, source uint32, at time.Time) {
 		b.pathSpeaks(p.name)
 	}
 	e.paths.heard(n, at.UnixNano())
+}
+
+// expected remembers within what time each way brings word of several of its devices. To find
+// it takes a look at every device, so that is done at most every expectedFor of engine time.
+type expected struct {
+	at     time.Time
+	within []time.Duration // by path; 0: not known
+}
+
+const (
+	expectedFor = 10 * time.Minute
+	// expectedOf so many devices are missed before a way is silent: a few sensors can be lost at
+	// once, by a fire or a cut cable, and the way still stands.
+	expectedOf = 4
+)
+
+// wordWithin is the time within which a way that stands brings word of expectedOf of its
+// devices, or of all if it has fewer: their reporting intervals in order, the last of
+// them. Devices that are offline bring none.
+func (e *Engine) wordWithin(path uint32, now time.Time) time.Duration {
+	w := &e.expected
+	if age := now.Sub(w.at); w.at.IsZero() || age < 0 || age >= expectedFor || int(path) >= len(w.within) {
+		w.at, w.within = now, e.wordsWithin()
+	}
+	return w.within[path]
+}
+
+func (e *Engine) wordsWithin() []time.Duration {
+	shortest := make([][expectedOf]time.Duration, len(e.paths.all)) // in order, 0 after the last
+	byProfile := map[string]time.Duration{}
+	for i := range e.soft.devs {
+		soft, no := &e.soft.devs[i], registry.DeviceNo(i)
+		row := e.memory.DeviceAt(no)
+		if soft.path == 0 || soft.flags&isOffline != 0 || row.State() != grid.Installed {
+			continue
+		}
+		every := row.Interval()
+		if every <= 0 {
+			profile := e.memory.Profile(row)
+			known, ok := byProfile[profile]
+			if !ok {
+				known = e.intervalOf(no, nil)
+				byProfile[profile] = known
+			}
+			every = known
+		}
+		if every > 0 {
+			insert(&shortest[soft.path], every)
+		}
+	}
+	out := make([]time.Duration, len(shortest))
+	for i := range shortest {
+		out[i] = slices.Max(shortest[i][:])
+	}
+	return out
+}
+
+// insert puts d in its place among the shortest.
+func insert(shortest *[expectedOf]time.Duration, d time.Duration) {
+	for i, had := range shortest {
+		if had == 0 || d < had {
+			shortest[i], d = d, had
+		}
+		if had == 0 {
+			return
+		}
+	}
 }

@@ -696,3 +696,69 @@ func TestClaimedDeviceIsSupervisedFromItsInstallation(t *testing.T) {
 		t.Errorf("events are %+v: want the detector offline, never heard since it was installed", e)
 	}
 }
+
+func TestAWayThatFallsSilentBetweenItsDevicesReportsIsOneFault(t *testing.T) {
+	r := newRig(t)
+	r.units()
+	const n = 12
+	said := make([]int, n)
+	speak := func(i int) {
+		said[i]++
+		r.say(grid.Identity(fmt.Sprintf("sn:s-%02d", i)), fmt.Sprintf(`{"smoke.alarm":false,"seq":%d}`, said[i]))
+	}
+	for i := range n {
+		r.place(grid.Smoke, fmt.Sprintf("S%02d", i), grid.Identity(fmt.Sprintf("sn:s-%02d", i)))
+	}
+	every := r.engine.intervalOf(0, nil)
+	for range 3 { // each in its turn, all over the interval
+		for i := range n {
+			speak(i)
+			r.after(every / n)
+		}
+	}
+	r.after(5 * every)
+	if n := len(r.alarms(state.Query{Type: string(grid.EventDeviceOffline)})); n != 0 {
+		t.Errorf("%d devices are offline one by one: the way between them and us is silent", n)
+	}
+	if n := len(r.alarms(state.Query{Type: string(grid.EventGatewaySilent)})); n != 1 {
+		t.Errorf("%d faults of the way: want 1", n)
+	}
+	for range 6 { // the way speaks, and one device does not
+		for i := range n - 1 {
+			speak(i)
+			r.after(every / n)
+		}
+		r.after(every / n)
+	}
+	a := r.alarms(state.Query{Type: string(grid.EventDeviceOffline)})
+	if want := fmt.Sprintf("S%02d", n-1); len(a) != 1 || a[0].Point != want {
+		t.Errorf("offline are %+v: want %s alone, the way stands", a, want)
+	}
+	if a := r.alarms(state.Query{Type: string(grid.EventGatewaySilent)}); len(a) != 1 || a[0].Active {
+		t.Errorf("faults of the way are %+v: want the one, over", a)
+	}
+}
+
+func TestAFewOfManyDevicesThatAreLostAtOnceAreOfflineEach(t *testing.T) {
+	r := newRig(t)
+	r.units()
+	const n = 12
+	for i := range n {
+		r.place(grid.Smoke, fmt.Sprintf("S%02d", i), grid.Identity(fmt.Sprintf("sn:s-%02d", i)))
+	}
+	every := r.engine.intervalOf(0, nil)
+	for round := range 6 {
+		for i := range n {
+			if round < 2 || i >= 3 {
+				r.say(grid.Identity(fmt.Sprintf("sn:s-%02d", i)), fmt.Sprintf(`{"smoke.alarm":false,"seq":%d}`, round+1))
+			}
+			r.after(every / n)
+		}
+	}
+	if n := len(r.alarms(state.Query{Type: string(grid.EventDeviceOffline)})); n != 3 {
+		t.Errorf("%d devices are offline: want the three that are lost", n)
+	}
+	if n := len(r.alarms(state.Query{Type: string(grid.EventGatewaySilent)})); n != 0 {
+		t.Errorf("%d faults of the way: it brings word of nine others", n)
+	}
+}

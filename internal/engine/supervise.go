@@ -70,11 +70,18 @@ func (b *batch) supervise(no registry.DeviceNo, tick uint32) {
 	b.setOffline(no, soft, due, never)
 }
 
-// pathIsSilent reports whether nothing came by a device's way since it was last heard.
+// pathIsSilent reports whether a device's silence is its way's: nothing came by it since the
+// device was last heard, or for so long that several others behind it must have spoken.
 // A way with a single device cannot be told from the device.
 func (b *batch) pathIsSilent(soft *deviceSoft) bool {
 	p := &b.e.paths.all[soft.path]
-	return soft.path != 0 && p.devices > 1 && p.heard <= soft.heard+int64(time.Second)
+	if soft.path == 0 || p.devices < 2 {
+		return false
+	}
+	if p.heard <= soft.heard+int64(time.Second) {
+		return true
+	}
+	return alarm.WaySilent(b.e.wordWithin(soft.path, b.now), fromNanos(p.heard), b.e.deafTo(soft.path), b.now)
 }
 
 func (b *batch) offlineSite(no registry.DeviceNo) (site, bool) {
