@@ -47,7 +47,8 @@ type LoadResult struct {
 	Alarms      uint64  `json:"alarms"`
 	Seconds     float64 `json:"seconds"`
 	FramesPerS  float64 `json:"acked_per_s"`
-	Latency     Latency `json:"publish_to_puback_ms"`
+	Backlog     uint64  `json:"backlog"`              // due, and not acknowledged, when the time was up: with a rate
+	Latency     Latency `json:"publish_to_puback_ms"` // with a rate: from when a frame was due, whenever it could leave
 	BytesPerMsg float64 `json:"bytes_per_message"`
 }
 
@@ -158,6 +159,7 @@ func (l *Load) Run(ctx context.Context) (LoadResult, error) {
 		res.Sent += k.sent
 		res.Acked += k.acked
 		res.Alarms += k.alarms
+		res.Backlog += k.backlog
 		bytes += k.bytes
 		h.Merge(k.hist)
 	}
@@ -188,6 +190,7 @@ type link struct {
 	began  time.Time
 
 	sent, alarms, bytes uint64 // of the writer
+	backlog             uint64
 	acked               uint64 // of the reader
 	hist                *hdrhistogram.Histogram
 	id                  uint16
@@ -203,6 +206,10 @@ func (k *link) run(ctx context.Context, began time.Time) error {
 	k.began = began
 	go func() { k.lost = k.read(); close(k.ended) }()
 	err := k.write(ctx)
+	if k.l.Rate > 0 {
+		acked := k.sent - uint64(k.open.Load())
+		k.backlog = max(min(k.due(time.Since(began)), k.most()), acked) - acked
+	}
 	deadline := time.After(30 * time.Second)
 	for err == nil && k.open.Load() > 0 {
 		select {
@@ -227,16 +234,13 @@ const gather = 300 * time.Microsecond
 
 // write fills the window, in as few system calls as it allows.
 func (k *link) write(ctx context.Context) error {
-	most := k.l.Count / uint64(k.l.Conns)
-	if uint64(k.n) < k.l.Count%uint64(k.l.Conns) {
-		most++
-	}
+	most := k.most()
 	buf := make([]byte, 0, 64<<10)
-	for ctx.Err() == nil && (k.l.Count == 0 || k.sent < most) {
+	for ctx.Err() == nil && k.sent < most {
 		due := k.due(time.Since(k.began))
 		buf = buf[:0]
 		now := int64(time.Since(k.began))
-		for len(buf) < 48<<10 && k.open.Load() < int64(k.l.Window) && k.sent < due && (k.l.Count == 0 || k.sent < most) {
+		for len(buf) < 48<<10 && k.open.Load() < int64(k.l.Window) && k.sent < due && k.sent < most {
 			buf = k.frame(buf, now)
 		}
 		if len(buf) > 0 {
@@ -268,6 +272,18 @@ func (k *link) write(ctx context.Context) error {
 	return nil
 }
 
+// most is how many frames this connection sends.
+func (k *link) most() uint64 {
+	if k.l.Count == 0 {
+		return math.MaxUint64
+	}
+	most := k.l.Count / uint64(k.l.Conns)
+	if uint64(k.n) < k.l.Count%uint64(k.l.Conns) {
+		most++
+	}
+	return most
+}
+
 // due is how many frames of this connection may have left after d.
 func (k *link) due(d time.Duration) uint64 {
 	if k.l.Rate <= 0 {
@@ -279,6 +295,9 @@ func (k *link) due(d time.Duration) uint64 {
 // frame adds the next frame to buf.
 func (k *link) frame(buf []byte, now int64) []byte {
 	for k.id++; k.id == 0 || k.sentAt[k.id].Load() != 0; k.id++ {
+	}
+	if k.l.Rate > 0 { // a frame that could not leave in time has waited since then: no coordinated omission
+		now = int64(float64(k.sent) * float64(k.l.Conns) / k.l.Rate * 1e9)
 	}
 	k.sentAt[k.id].Store(max(now, 1))
 	k.open.Add(1)

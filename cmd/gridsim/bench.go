@@ -34,7 +34,7 @@ Without --rate it goes as fast as the broker acknowledges.`,
 			if done, err := c.write(r); done || err != nil {
 				return err
 			}
-			return load(cmd, &c, l)
+			return pushLoad(cmd, &c, l)
 		},
 	}
 	c.brokerFlags(cmd)
@@ -49,11 +49,11 @@ Without --rate it goes as fast as the broker acknowledges.`,
 	fl.Float64Var(&l.Rate, "rate", 0, "frames a second over all connections (default: as fast as acknowledged)")
 	fl.Uint64Var(&l.Count, "count", 0, "stop after so many frames")
 	fl.Uint32Var(&l.First, "first", 0, "counter of each device's first frame, when it was heard before")
-	cmd.AddCommand(benchSmokeCommand())
+	cmd.AddCommand(benchSmokeCommand(), benchTuesdayCommand())
 	return cmd
 }
 
-func load(cmd *cobra.Command, c *common, l simulator.Load) error {
+func pushLoad(cmd *cobra.Command, c *common, l simulator.Load) error {
 	if l.Count == 0 && c.length == 0 {
 		return usageError{errors.New("bench needs an end: want --for or --count")}
 	}

@@ -1,0 +1,263 @@
+package load
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"net"
+	"net/http"
+	"net/url"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"gridgate/internal/grid"
+	"gridgate/simulator"
+)
+
+// Programs are where they lie; what is empty is looked for beside ours and on the PATH.
+type Programs struct {
+	Gridgate, Influxd, Mosquitto string
+}
+
+// RigConfig says what is to stand around a gateway of our own.
+type RigConfig struct {
+	Programs
+	Dir       string    // where it keeps its data; "": a temporary folder, removed
+	Mosquitto bool      // in place of the embedded broker
+	Speed     float64   // of the city's time; 0 is 1
+	Start     time.Time // of the city's time; zero: now
+	Settings  string    // more of the gateway's configuration
+}
+
+// Rig is a gateway with a broker and an InfluxDB, all our own.
+type Rig struct {
+	Gateway
+	Broker simulator.Broker
+	Influx Influx
+
+	dir                        string
+	keep                       bool
+	gateway, mosquitto, influx *program
+}
+
+// startWithin is how long a program has to be ready.
+const startWithin = 60 * time.Second
+
+// OpenRig starts all of it.
+func OpenRig(ctx context.Context, cfg RigConfig) (*Rig, error) {
+	r, err := openAround(ctx, cfg)
+	if err != nil {
+		return nil, err
+	}
+	if err := r.startGateway(ctx, cfg); err != nil {
+		r.Close()
+		return nil, err
+	}
+	return r, nil
+}
+
+// openAround starts what stands around a gateway.
+func openAround(ctx context.Context, cfg RigConfig) (*Rig, error) {
+	r := &Rig{dir: cfg.Dir, keep: cfg.Dir != ""}
+	var err error
+	if r.dir == "" {
+		r.dir, err = os.MkdirTemp("", "gridsim-bench-")
+	} else {
+		r.dir, err = filepath.Abs(r.dir)
+	}
+	if err == nil {
+		err = os.MkdirAll(r.dir, 0o755)
+	}
+	if err != nil {
+		return nil, err
+	}
+	ctx, cancel := context.WithTimeout(ctx, startWithin)
+	defer cancel()
+	if err = r.startInflux(ctx, cfg.Influxd); err == nil && cfg.Mosquitto {
+		err = r.startMosquitto(ctx, cfg.Programs.Mosquitto)
+	}
+	if err != nil {
+		r.Close()
+		return nil, err
+	}
+	return r, nil
+}
+
+// Close ends all of it.
+func (r *Rig) Close() {
+	r.gateway.close()
+	r.mosquitto.close()
+	r.influx.close()
+	if !r.keep {
+		os.RemoveAll(r.dir)
+	}
+}
+
+func (r *Rig) startInflux(ctx context.Context, said string) error {
+	bin, err := find(said, "influxd", ".tools/bin/influxd")
+	if err != nil {
+		return err
+	}
+	addr, err := freeAddr()
+	if err != nil {
+		return err
+	}
+	at := filepath.Join(r.dir, "influx")
+	cmd := exec.Command(bin, "run", "-config", os.DevNull)
+	cmd.Env = append(os.Environ(), "INFLUXDB_HTTP_BIND_ADDRESS="+addr, "INFLUXDB_BIND_ADDRESS=127.0.0.1:0", "INFLUXDB_REPORTING_DISABLED=true",
+		"INFLUXDB_META_DIR="+at+"/meta", "INFLUXDB_DATA_DIR="+at+"/data", "INFLUXDB_DATA_WAL_DIR="+at+"/wal",
+		"INFLUXDB_MONITOR_STORE_ENABLED=false", "INFLUXDB_HTTP_LOG_ENABLED=false", "INFLUXDB_DATA_QUERY_LOG_ENABLED=false")
+	if r.influx, err = startProgram(r.dir, "influxd", cmd); err != nil {
+		return err
+	}
+	r.Influx = Influx{URL: "http://" + addr}
+	if err := dialable(ctx, addr, r.influx); err != nil {
+		return err
+	}
+	return r.Influx.create(ctx, gatewayDatabase)
+}
+
+// gatewayDatabase is where our own gateway writes.
+const gatewayDatabase = "gridgate"
+
+func (r *Rig) startMosquitto(ctx context.Context, said string) error {
+	bin, err := find(said, "mosquitto", "/usr/sbin/mosquitto")
+	if err != nil {
+		return err
+	}
+	addr, err := freeAddr()
+	if err != nil {
+		return err
+	}
+	_, port, _ := net.SplitHostPort(addr) // ours
+	conf := fmt.Sprintf("listener %s 127.0.0.1\nallow_anonymous true\npersistence false\nmax_inflight_messages 1000\nmax_queued_messages 0\n", port)
+	path := filepath.Join(r.dir, "mosquitto.conf")
+	if err := os.WriteFile(path, []byte(conf), 0o600); err != nil {
+		return err
+	}
+	if r.mosquitto, err = startProgram(r.dir, "mosquitto", exec.Command(bin, "-c", path)); err != nil {
+		return err
+	}
+	r.Broker = simulator.Broker{URL: "mqtt://" + addr}
+	return dialable(ctx, addr, r.mosquitto)
+}
+
+func (r *Rig) startGateway(ctx context.Context, cfg RigConfig) error {
+	bin, err := find(cfg.Gridgate, "gridgate")
+	if err != nil {
+		return err
+	}
+	listen, err := freeAddr()
+	if err != nil {
+		return err
+	}
+	simulation := fmt.Sprintf("simulation: {allowed: true, speed: %g", max(cfg.Speed, 1))
+	if !cfg.Start.IsZero() {
+		simulation += fmt.Sprintf(", start: %q", cfg.Start.Format(time.RFC3339))
+	}
+	data := filepath.Join(r.dir, "data")
+	lines := []string{fmt.Sprintf("data_dir: %q", data), "http: {listen: " + listen + "}", simulation + "}",
+		"dispatch: {allow_cidrs: [127.0.0.0/8]}", "influx: {managed: false, url: " + r.Influx.URL + ", bucket: " + gatewayDatabase + "/autogen}"}
+	if r.mosquitto != nil {
+		lines = append(lines, "broker: {enabled: false}",
+			"mqtt: [{name: city, url: "+r.Broker.URL+", client_id: gridgate, topics: [gridgate/up/#, application/+/device/+/event/+, v3/+/devices/+/up, zigbee2mqtt/+]}]")
+	} else {
+		addr, err := freeAddr()
+		if err != nil {
+			return err
+		}
+		r.Broker = simulator.Broker{URL: "mqtt://" + addr}
+		lines = append(lines, "broker: {listen: "+addr+", anonymous: true}")
+	}
+	path := filepath.Join(r.dir, "gridgate.yaml")
+	if err := os.WriteFile(path, []byte(strings.Join(append(lines, cfg.Settings), "\n")), 0o600); err != nil {
+		return err
+	}
+	cmd := exec.Command(bin, "serve", "--config", path)
+	for _, kv := range os.Environ() {
+		if !strings.HasPrefix(kv, "GRIDGATE_") { // those would be settings
+			cmd.Env = append(cmd.Env, kv)
+		}
+	}
+	if r.gateway, err = startProgram(r.dir, "gateway", cmd); err != nil {
+		return err
+	}
+	r.Gateway = Gateway{URL: "http://" + listen}
+	ctx, cancel := context.WithTimeout(ctx, startWithin)
+	defer cancel()
+	if err := r.ready(ctx, r.gateway); err != nil {
+		return err
+	}
+	token, err := os.ReadFile(filepath.Join(data, "token"))
+	r.Token = strings.TrimSpace(string(token))
+	return err
+}
+
+// Influx is an InfluxDB 1.8, or what speaks like it.
+type Influx struct{ URL string }
+
+func (i Influx) create(ctx context.Context, database string) error {
+	_, err := i.query(ctx, "", "CREATE DATABASE "+database)
+	return err
+}
+
+// Points counts what a database has: points is the sum over its measurements of each one's
+// fullest field; most is the largest of these, which is the number of frames where each
+// makes one point of a measurement.
+func (i Influx) Points(ctx context.Context, database string) (points, most int64, err error) {
+	series, err := i.query(ctx, database, "SELECT COUNT(*) FROM /.*/")
+	if err != nil {
+		return 0, 0, err
+	}
+	for _, s := range series {
+		fullest := int64(0)
+		for _, row := range s.Values {
+			for _, v := range row[min(1, len(row)):] {
+				if n, ok := v.(float64); ok {
+					fullest = max(fullest, int64(n))
+				}
+			}
+		}
+		points += fullest
+		most = max(most, fullest)
+	}
+	return points, most, nil
+}
+
+type influxSeries struct {
+	Name   string  `json:"name"`
+	Values [][]any `json:"values"`
+}
+
+func (i Influx) query(ctx context.Context, database, q string) ([]influxSeries, error) {
+	g := Gateway{URL: i.URL}
+	method := http.MethodGet
+	if strings.HasPrefix(q, "CREATE") {
+		method = http.MethodPost
+	}
+	b, err := g.ask(ctx, method, "/query?"+url.Values{"db": {database}, "q": {q}}.Encode(), nil)
+	if err != nil {
+		return nil, err
+	}
+	var answer struct {
+		Error   string `json:"error"`
+		Results []struct {
+			Error  string         `json:"error"`
+			Series []influxSeries `json:"series"`
+		} `json:"results"`
+	}
+	if err := json.Unmarshal(b, &answer); err != nil {
+		return nil, err
+	}
+	var out []influxSeries
+	for _, r := range answer.Results {
+		if r.Error != "" {
+			return nil, grid.Errorf(grid.Unavailable, "InfluxDB: %s", r.Error)
+		}
+		out = append(out, r.Series...)
+	}
+	return out, nil
+}
