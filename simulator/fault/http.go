@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"compress/gzip"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -137,6 +138,7 @@ func (h *HTTP) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		h.Answered.Add(1)
 		io.Copy(io.Discard, io.LimitReader(r.Body, mostBody)) // a sender that is not read out may not hear the answer
 		w.Header().Set("Content-Type", "application/json")
+		said(w, a.Body)
 		if a.RetryAfter > 0 {
 			w.Header().Set("Retry-After", strconv.Itoa(a.RetryAfter))
 		}
@@ -145,6 +147,16 @@ func (h *HTTP) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	default:
 		h.Passed.Add(1)
 		h.proxy.ServeHTTP(w, r)
+	}
+}
+
+// said repeats an error in the header, where InfluxDB 1.8 has it too and clients look first.
+func said(w http.ResponseWriter, body string) {
+	var x struct {
+		Error string `json:"error"`
+	}
+	if json.Unmarshal([]byte(body), &x) == nil && x.Error != "" {
+		w.Header().Set("X-Influxdb-Error", x.Error)
 	}
 }
 
@@ -251,7 +263,9 @@ func (h *HTTP) partly(w http.ResponseWriter, r *http.Request, n int) {
 		io.Copy(w, io.LimitReader(res.Body, mostBody))
 		return
 	}
+	body = fmt.Appendf(nil, `{"error":"partial write: max-values-per-tag limit exceeded (100000/100000): measurement=\"gridsim\" tag=\"point\" dropped=%d"}`+"\n", dropped)
 	w.Header().Set("Content-Type", "application/json")
+	said(w, string(body))
 	w.WriteHeader(http.StatusBadRequest)
-	fmt.Fprintf(w, `{"error":"partial write: max-values-per-tag limit exceeded (100000/100000): measurement=\"gridsim\" tag=\"point\" dropped=%d"}`+"\n", dropped)
+	w.Write(body)
 }

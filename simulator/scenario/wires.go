@@ -34,6 +34,9 @@ func (s *Scenario) prefix() string { return "sim-" + s.ID + "-" }
 
 // listenFor lays what the gateway needs for the wires of this city into its configuration.
 func (w *own) listenFor(s *Scenario, seed uint64, config map[string]any) error {
+	if len(s.City) == 0 {
+		return nil // a stage for others
+	}
 	city, err := simulator.NewCity(simulator.CityConfig{Seed: seed, Rules: simulator.DefaultRules(), Parts: s.parts()})
 	if err != nil {
 		return err
@@ -175,4 +178,24 @@ func (r *run) framesAcked() uint64 {
 		}
 	}
 	return n
+}
+
+// storing says what of the readings is still on its way to InfluxDB, where a scenario asks.
+func (r *run) storing(ctx context.Context) error {
+	if !slices.ContainsFunc(r.s.Expect, func(e Expect) bool { return e.Subject == "influx" }) || r.own != nil && r.own.influx == nil {
+		return nil
+	}
+	var sys struct {
+		Influx struct {
+			Up     bool      `json:"up"`
+			Oldest time.Time `json:"oldest"`
+		} `json:"influx"`
+	}
+	if err := r.api.do(ctx, "GET", "/api/v1/system", nil, &sys); err != nil {
+		return err
+	}
+	if !sys.Influx.Up || !sys.Influx.Oldest.IsZero() {
+		return grid.Errorf(grid.Unavailable, "readings wait for InfluxDB")
+	}
+	return nil
 }
