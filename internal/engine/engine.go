@@ -306,6 +306,7 @@ type Engine struct {
 	replayed    map[registry.PointNo]*decoded
 	lastSaved   time.Time
 	lastAlive   time.Time
+	committing  time.Duration // that the last commit took, really
 	lastForgot  time.Time
 
 	stats Stats

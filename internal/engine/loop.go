@@ -13,8 +13,9 @@ import (
 
 const (
 	// bulkSlice is how long a turn may spend on bulk frames before it looks for safety
-	// frames again.
-	bulkSlice = 5 * time.Millisecond
+	// frames again; mostBulkSlice where commits are slow (see slice).
+	bulkSlice     = 5 * time.Millisecond
+	mostBulkSlice = 20 * time.Millisecond
 	// maxCommands and maxTimers bound a turn.
 	maxCommands = 256
 	maxTimers   = 4096
@@ -182,8 +183,10 @@ func (e *Engine) take(ctx context.Context, t *turn) error {
 			e.log.Error("engine failed on a batch, its frames are taken one by one", "err", culprit)
 			return e.takeSingly(ctx, t)
 		}
+		decided := e.Now()
 		err := e.finish(ctx, b)
 		if err == nil {
+			e.committing = e.Clock.Real(e.Now().Sub(decided))
 			e.note(t, e.Clock.Real(e.Now().Sub(began)))
 			return nil
 		}
@@ -272,7 +275,7 @@ func (b *batch) inputs(t *turn) {
 // bulk takes bulk frames for as long as a turn may spend on them.
 func (b *batch) bulk(t *turn) {
 	e := b.e
-	until := e.Now().Add(e.Clock.City(bulkSlice))
+	until := e.Now().Add(e.Clock.City(slice(e.committing)))
 	for i := 0; i < len(t.bulk); i++ { // on another try there are several from the start
 		e.frames(b, t.bulk[i], until)
 		if t.bulk[i].next < len(t.bulk[i].frames) {
@@ -282,6 +285,13 @@ func (b *batch) bulk(t *turn) {
 			e.moreBulk(t, until)
 		}
 	}
+}
+
+// slice is how long a turn may spend on bulk frames, by how long the last commit took. Where
+// each commit is slow, with many tickets under way or a busy machine, 5 ms between two of 40
+// would leave the frames waiting for ever.
+func slice(committing time.Duration) time.Duration {
+	return min(max(bulkSlice, committing/2), mostBulkSlice)
 }
 
 func (t *turn) remember() {
