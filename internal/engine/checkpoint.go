@@ -66,12 +66,18 @@ func (c *checkpointer) load(fn func(body []byte) error) error {
 	r := bufio.NewReaderSize(c.f, 1<<20)
 	head := make([]byte, len(checkpointMagic))
 	good := int64(0)
-	if _, err := io.ReadFull(r, head); err == nil && string(head) == checkpointMagic {
+	_, err := io.ReadFull(r, head)
+	if err = tornBlock(err); err != nil && !errors.Is(err, errTorn) {
+		return fmt.Errorf("read the checkpoint: %w", err)
+	}
+	if err == nil && string(head) == checkpointMagic {
 		good = int64(len(head))
 		for {
 			body, err := readBlock(r)
-			if err != nil {
-				break // torn or at the end: what came before holds
+			if errors.Is(err, errTorn) {
+				break // or at the end: what came before holds
+			} else if err != nil {
+				return fmt.Errorf("read the checkpoint: %w", err)
 			}
 			if err := fn(body); err != nil {
 				return fmt.Errorf("checkpoint block at byte %d: %w", good, err)
@@ -94,16 +100,25 @@ func (c *checkpointer) load(fn func(body []byte) error) error {
 		return err
 	}
 	c.size, c.first = good, good
-	_, err := c.f.Seek(good, io.SeekStart)
+	_, err = c.f.Seek(good, io.SeekStart)
 	return err
 }
 
 var errTorn = errors.New("torn block")
 
+// tornBlock tells the end of a file from a disk that does not read: the one is cut, and the
+// other may read again later.
+func tornBlock(err error) error {
+	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
+		return errTorn
+	}
+	return err
+}
+
 func readBlock(r io.Reader) ([]byte, error) {
 	var head [8]byte
 	if _, err := io.ReadFull(r, head[:]); err != nil {
-		return nil, errTorn
+		return nil, tornBlock(err)
 	}
 	n := binary.LittleEndian.Uint32(head[:])
 	if n == 0 || n > maxCheckpointBody {
@@ -111,7 +126,7 @@ func readBlock(r io.Reader) ([]byte, error) {
 	}
 	body := make([]byte, n)
 	if _, err := io.ReadFull(r, body); err != nil {
-		return nil, errTorn
+		return nil, tornBlock(err)
 	}
 	if crc32.Checksum(body, crcTable) != binary.LittleEndian.Uint32(head[4:]) {
 		return nil, errTorn

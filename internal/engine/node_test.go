@@ -45,6 +45,7 @@ type node struct {
 	ended   chan error
 	stop    context.CancelFunc
 	wait    sync.WaitGroup
+	ctx     context.Context // of what it is ordered to do; nil: there is no end to it
 }
 
 // order is one input of a node. Doing it twice is doing it once.
@@ -221,7 +222,10 @@ func (n *node) close() error {
 
 func (n *node) do(o *order) reply {
 	r := reply{N: o.N}
-	ctx := context.Background()
+	ctx := n.ctx
+	if ctx == nil {
+		ctx = context.Background()
+	}
 	var err error
 	n.clock.Store(o.At.UnixNano())
 	switch o.Do {

@@ -6,6 +6,7 @@ import (
 	"context"
 	"encoding/binary"
 	"fmt"
+	"io/fs"
 	"maps"
 	"os"
 	"path/filepath"
@@ -15,6 +16,7 @@ import (
 	"testing"
 	"time"
 
+	"gridgate/internal/disk"
 	"gridgate/internal/grid"
 	"gridgate/internal/influx"
 	"gridgate/internal/journal"
@@ -24,14 +26,28 @@ import (
 // outcome is what a run led to, told without the identifiers and journal positions that
 // rightly differ between two runs.
 type outcome struct {
-	facts  map[string]string // one line about each thing
-	lines  map[string]bool   // points for InfluxDB
-	ledger map[grid.Outcome]int64
-	copies map[string]int // frames in the journal, by what their device said
+	facts      map[string]string // one line about each thing
+	lines      map[string]bool   // points for InfluxDB
+	linesInAll int               // with those that are there twice
+	ledger     map[grid.Outcome]int64
+	copies     map[string]int // frames in the journal, by what their device said
 }
 
 // outcomeOf reads what a stopped node has left.
 func outcomeOf(t testing.TB, dir, delivered string, live map[string]string) outcome {
+	t.Helper()
+	got := map[string]int{}
+	if raw, err := os.ReadFile(delivered); err == nil {
+		for id := range strings.Lines(string(raw)) {
+			got[strings.TrimSpace(id)]++
+		}
+	}
+	return outcomeOn(t, disk.Machine{}, dir, dir, got, live)
+}
+
+// outcomeOn is outcomeOf where journal and queue lie in a folder of another disk; delivered
+// says how often each delivery reached its unit.
+func outcomeOn(t testing.TB, files disk.FS, at, dir string, delivered map[string]int, live map[string]string) outcome {
 	t.Helper()
 	ctx := context.Background()
 	st := must[*state.Store](t)(state.OpenReadOnly(ctx, filepath.Join(dir, "state.db"), nil))
@@ -67,8 +83,8 @@ func outcomeOf(t testing.TB, dir, delivered string, live map[string]string) outc
 			out.ledger[grid.Outcome(o)] += n
 		}
 	}
-	out.journal(t, dir, p)
-	out.queue(t, dir, influx.Mark(p.InfluxMark))
+	out.journal(t, files, at, p)
+	out.queue(t, files, at, influx.Mark(p.InfluxMark))
 	return out
 }
 
@@ -192,13 +208,8 @@ func (o *outcome) incidents(t testing.TB, st *state.Store, alarms, tickets map[s
 // deliveries counts them by ticket, unit and type, and compares what the state says with
 // what the units got: each attempt that was recorded reached its unit, and no unit got
 // what the state does not know.
-func (o *outcome) deliveries(t testing.TB, st *state.Store, delivered string, tickets map[string]string) {
-	got := map[string]int{}
-	if raw, err := os.ReadFile(delivered); err == nil {
-		for id := range strings.Lines(string(raw)) {
-			got[strings.TrimSpace(id)]++
-		}
-	}
+func (o *outcome) deliveries(t testing.TB, st *state.Store, delivered map[string]int, tickets map[string]string) {
+	got := maps.Clone(delivered)
 	count := nth{}
 	all := everything(t, st.ListDeliveries)
 	slices.SortStableFunc(all, func(a, b grid.Delivery) int { return cmp.Or(a.Created.Compare(b.Created), cmp.Compare(a.N, b.N)) })
@@ -223,9 +234,9 @@ func (o *outcome) deliveries(t testing.TB, st *state.Store, delivered string, ti
 }
 
 // journal counts the frames, and checks that the ledger counts each of them once.
-func (o *outcome) journal(t testing.TB, dir string, p state.Progress) {
+func (o *outcome) journal(t testing.TB, files disk.FS, dir string, p state.Progress) {
 	t.Helper()
-	log := must[*journal.Log](t)(journal.Open(filepath.Join(dir, "journal"), journal.Options{MinFreeBulk: -1, MinFreeSafety: -1, ReserveBytes: -1}))
+	log := must[*journal.Log](t)(journal.Open(filepath.Join(dir, "journal"), journal.Options{Disk: files, MinFreeBulk: -1, MinFreeSafety: -1, ReserveBytes: -1}))
 	defer log.Close()
 	total := int64(0)
 	for lane := range grid.Lane(grid.Lanes) {
@@ -257,12 +268,17 @@ var (
 )
 
 // queue reads the points that may be sent: all blocks of the queue's files up to mark.
-func (o *outcome) queue(t testing.TB, dir string, mark influx.Mark) {
+func (o *outcome) queue(t testing.TB, files disk.FS, dir string, mark influx.Mark) {
 	t.Helper()
-	files := must[[]string](t)(filepath.Glob(filepath.Join(dir, "queue", "*.lines")))
-	for i, name := range files {
-		b := must[[]byte](t)(os.ReadFile(name))
-		if i == len(files)-1 {
+	var names []string
+	for _, e := range must[[]fs.DirEntry](t)(files.ReadDir(filepath.Join(dir, "queue"))) {
+		if strings.HasSuffix(e.Name(), ".lines") {
+			names = append(names, filepath.Join(dir, "queue", e.Name()))
+		}
+	}
+	for i, name := range names {
+		b := must[[]byte](t)(disk.ReadFile(files, name))
+		if i == len(names)-1 {
 			if int64(len(b)) < mark.Offset {
 				t.Errorf("queue ends at byte %d of %s: the state remembers %v", len(b), name, mark)
 			}
@@ -274,11 +290,15 @@ func (o *outcome) queue(t testing.TB, dir string, mark influx.Mark) {
 				l := strings.TrimSpace(string(line))
 				l = idField.ReplaceAllString(l, "$1")
 				o.lines[stampTail.ReplaceAllString(l, "")] = true
+				o.linesInAll++
 			}
 			b = b[16+n:]
 		}
 	}
 }
+
+// tellMost is how many differences are told one by one.
+const tellMost = 25
 
 // compare tells how a run that died on the way differs from one that did not. class says
 // what a frame is, since what comes twice ends differently: a repeat of a counted frame is
@@ -287,7 +307,7 @@ func compare(t testing.TB, want, got outcome, class map[string]string) {
 	t.Helper()
 	diff := 0
 	tell := func(format string, args ...any) {
-		if diff++; diff <= 25 {
+		if diff++; diff <= tellMost {
 			t.Errorf(format, args...)
 		}
 	}
@@ -347,7 +367,7 @@ func compare(t testing.TB, want, got outcome, class map[string]string) {
 	if n := more(grid.Duplicate) + more(grid.Quarantined) + more(grid.Processed) + more(grid.IgnoredFrame); n != total || more(grid.Discarded) != 0 {
 		tell("ledger is %v, without deaths %v, for %d repeats", got.ledger, want.ledger, total)
 	}
-	if diff > 25 {
-		t.Errorf("and %d differences more", diff-25)
+	if diff > tellMost {
+		t.Errorf("and %d differences more", diff-tellMost)
 	}
 }

@@ -81,8 +81,9 @@ func createSegment(files disk.FS, dir string, id uint64) (disk.File, error) {
 
 // truncateSegment opens a segment for writing and cuts it after its last whole record
 // that ends at or before limit; valid is its new size.
-func truncateSegment(files disk.FS, path string, limit int64) (f disk.File, valid int64, err error) {
-	if f, err = files.OpenFile(path, os.O_RDWR, 0); err != nil {
+func truncateSegment(files disk.FS, path string, limit int64) (_ disk.File, valid int64, err error) {
+	f, err := files.OpenFile(path, os.O_RDWR, 0)
+	if err != nil {
 		return nil, 0, err
 	}
 	defer func() {
@@ -92,7 +93,11 @@ func truncateSegment(files disk.FS, path string, limit int64) (f disk.File, vali
 	}()
 	r := bufio.NewReaderSize(f, 1<<20)
 	magic := make([]byte, segmentHeader)
-	if _, err := io.ReadFull(r, magic); err != nil || string(magic) != segmentMagic {
+	_, err = io.ReadFull(r, magic)
+	if err = torn(err); err != nil && !errors.Is(err, errDamaged) {
+		return nil, 0, err // a disk that does not read now may do so later: nothing is cut
+	}
+	if err != nil || string(magic) != segmentMagic {
 		if _, err := f.WriteAt([]byte(segmentMagic), 0); err != nil {
 			return nil, 0, err
 		}
