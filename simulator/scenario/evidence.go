@@ -50,6 +50,9 @@ func (r *run) collect(ctx context.Context) (*evidence, error) {
 	if err := r.tellCounts(ctx, ev); err != nil {
 		return nil, err
 	}
+	if err := r.tellRollouts(ctx, ev); err != nil {
+		return nil, err
+	}
 	return ev, r.tellInflux(ctx, ev)
 }
 

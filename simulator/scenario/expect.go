@@ -87,7 +87,10 @@ func subjects() map[string]subject {
 		"window":     {when: whenAt("from"), text: words("kind", "reason", "ended_by"), keys: map[string]key{"kind": {kind: word}, "ended": {kind: flag}, "ended_by": {kind: word}}},
 		"quarantine": {when: whenAt("at"), text: words("reason", "device", "detail"), keys: map[string]key{"reason": {kind: word}, "state": {kind: word}, "device": {kind: word}, "point": {point, "", "the point whose device sent it"}}},
 		"discovered": {when: whenAt("first"), text: words("identity", "guess"), keys: map[string]key{"guess": {kind: word}, "smoke": {kind: flag}, "frames": {kind: number}}},
-		"rollout":    {when: whenAt("at"), text: words("profile", "stage", "reason"), keys: map[string]key{"profile": {kind: word}, "stage": {kind: word}, "state": {kind: word}}},
+		"rollout": {when: whenAt("at"), text: words("profile", "version", "stage", "by", "reason"), keys: map[string]key{
+			"profile": {kind: word}, "version": {word, "", "that is rolled out"}, "stage": {word, "", "shadow, share, all, back"}, "by": {word, "", "who did it; guard is the gateway itself"},
+			"in_force": {word, "", "version that reads at the end"}, "running": {kind: flag}, "forced": {kind: flag},
+		}},
 		"ledger": {when: whenAt("at"), text: words("accepted", "processed", "duplicate", "ignored", "quarantined", "waiting"), keys: map[string]key{
 			"balanced": {kind: flag}, "lost": {number, "lost_unackable", ""}, "accepted": {kind: number}, "processed": {kind: number}, "duplicate": {kind: number}, "ignored": {kind: number}, "quarantined": {kind: number}, "discarded": {kind: number}, "waiting": {kind: number},
 		}},

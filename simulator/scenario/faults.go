@@ -367,7 +367,7 @@ func diskFull(p Parts, m map[string]any) (Fault, error) {
 	if p.Disk == nil {
 		return nil, fmt.Errorf("the gateway has no disk of ours (it takes the right to mount): %w", ErrNotPlayed)
 	}
-	return doing{func(context.Context) error { return p.Disk.Fill(w.LeaveKiB << 10) }, func(context.Context) error { return p.Disk.Clear() }}, nil
+	return doing{func(context.Context) error { return p.Disk.Hold(w.LeaveKiB << 10) }, func(context.Context) error { return p.Disk.Clear() }}, nil
 }
 
 func partition(p Parts, m map[string]any) (Fault, error) {

@@ -67,6 +67,7 @@ type Unit struct {
 	Name      verdict.Text  `yaml:"name"`
 	Entry     string        `yaml:"entry"`     // of a fire unit: auto, confirmed_only, operator
 	Connector string        `yaml:"connector"` // webhook, or inbox
+	Face      string        `yaml:"face"`      // of its system: webhook, open311 or cap
 	Street    string        `yaml:"street"`    // responsible for this street alone
 	Behave    Behave        `yaml:"behave"`
 	line      int
@@ -185,6 +186,8 @@ type Act struct {
 	Profile  string         `yaml:"profile"`
 	Files    map[string]any `yaml:"files"`
 	Share    int            `yaml:"share"`
+	Stage    string         `yaml:"stage"` // of a roll-out: shadow, share, all
+	Force    bool           `yaml:"force"` // in spite of lost alarms
 	Method   string         `yaml:"method"`
 	Path     string         `yaml:"path"`
 	Body     map[string]any `yaml:"body"`
@@ -421,6 +424,9 @@ func (s *Scenario) checkCity() error {
 			return fmt.Errorf("line %d: id is %q: want one that no other unit has", u.line, u.ID)
 		}
 		units[u.ID] = true
+		if u.Face != "" && (!oneOf(u.Face, "webhook open311 cap") || u.Connector != "") {
+			return fmt.Errorf("line %d: face is %q: want webhook, open311 or cap, and no connector beside it", u.line, u.Face)
+		}
 		if err := u.Behave.check(); err != nil {
 			return fmt.Errorf("line %d: %w", u.line, err)
 		}
@@ -508,7 +514,7 @@ var acts = map[string]string{
 	"ack": "of", "comment": "of reason", "take": "of", "verify": "of finding", "confirm": "of evidence", "assign": "of unit", "cancel": "of reason",
 	"force_close": "of reason second", "done": "of", "resolve": "of reason", "file": "type external", "window": "points lasts", "maintenance": "points lasts", "out_of_service": "points lasts reason patrol",
 	"shelve": "points types lasts reason", "permit": "points holder lasts", "exercise": "building lead lasts types points", "answer": "of answer", "posture": "posture",
-	"claim": "device", "swap": "device with", "bar": "device", "rollout": "profile files", "rollback": "profile reason", "call": "path",
+	"claim": "device", "swap": "device with", "bar": "device", "rollout": "profile", "rollback": "profile reason", "call": "path",
 }
 
 func (s *Scenario) checkStep(t *Step) error {

@@ -32,7 +32,16 @@ var mutations = []struct{ scenario, old, with, red string }{
 	{"fireworks", "travel: 10s, work: 60s", `travel: 10s, work: 60s, finding: "true"`, "nowhere-else"}, // who looks calls everything a fire
 	{"typhoon-night", `guards: "yes"`, `guards: "no"`, "no-tickets"},                                   // nobody guards
 	{"road-works", "pit-2..40", "pit-1..40", "left-open"},                                              // all are laid back
+	{"firmware-gone-wrong", `bits: "1"}`, `bits: "0"}`, "ended-by-fire"},                               // the candidate reads fire as it is
 	{"broker-restart", "set: {smoke: true}", "set: {test: true}", "alarm"},                             // a test press
+
+	{"bad-network", "name: link.loss, with: {percent: 10}", "name: link.blackhole, with: {}", "alarms"},                                       // nothing comes at all
+	{"influx-bad-day", "fault: {name: influx.401}, for: 60s", "fault: {name: influx.full}", "filled"},                                         // it never mends
+	{"broker-restarts", "with: {persistence: false}}, for: 60s", "with: {persistence: false}}, for: 8m", "alarm"},                             // it is away for longer
+	{"serial-unplugged", "fault: {name: serial.unplug}, for: 100s", "fault: {name: serial.noise, with: {percent: 1}}, for: 100s", "no-false"}, // it is never out
+	{"disk-full-with-smoke", "name: disk.full}", "name: disk.full, with: {leave_kib: 65536}}", "waits"},                                       // it is not full
+	{"other-faces", "face: open311, behave: {accept: 60s, travel: 3m, work: 5m}", "face: open311, behave: {silent: true}", "open311-loop"},    // nobody works there
+	{"nat-rebinding", "at: 2m, fault: {name: link.rebind}", "at: 2m, fault: {name: link.blackhole}", "alarms"},                                // the NAT lets nothing through
 }
 
 func TestEveryScenarioHasAMutation(t *testing.T) {
@@ -74,7 +83,7 @@ func TestEachMutationTurnsAnExpectationRed(t *testing.T) {
 			all = append(all, s)
 		}
 	}
-	for _, p := range playTogether(t, all) {
+	for _, p := range playTogether(t, all, true) {
 		t.Run(p.s.ID, func(t *testing.T) {
 			<-p.done
 			if p.err != nil {

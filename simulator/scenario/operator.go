@@ -6,8 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
-	"os"
-	"path/filepath"
 	"strings"
 	"time"
 
@@ -73,7 +71,7 @@ func (r *run) actOnce(ctx context.Context, a *Act) error {
 	case "rollout":
 		return r.rollOut(ctx, a)
 	case "rollback":
-		return r.api.do(ctx, "POST", "/api/v1/profiles/"+escape(a.Profile)+"/rollout/back", map[string]any{"reason": a.Reason, "by": a.by()["name"]}, nil)
+		return r.takeBack(ctx, a)
 	case "call":
 		return r.api.do(ctx, cmp.Or(a.Method, "GET"), a.Path, a.Body, nil)
 	}
@@ -270,27 +268,6 @@ func (r *run) eventually(ctx context.Context, try func() error) error {
 			return ctx.Err()
 		}
 	}
-}
-
-// rollOut uploads a candidate: its files stand in the scenario, or are named as in the
-// folder of the profile.
-func (r *run) rollOut(ctx context.Context, a *Act) error {
-	files := map[string]string{}
-	for name, v := range a.Files {
-		files[name] = textOf(v)
-		if from, ok := strings.CutPrefix(files[name], "file:"); ok {
-			b, err := os.ReadFile(filepath.FromSlash(from))
-			if err != nil {
-				return err
-			}
-			files[name] = string(b)
-		}
-	}
-	body := map[string]any{"files": files, "reason": cmp.Or(a.Reason, "new firmware"), "by": a.by()["name"]}
-	if a.Share > 0 {
-		body["share"] = a.Share
-	}
-	return r.api.do(ctx, "POST", "/api/v1/profiles/"+escape(a.Profile)+"/rollout", body, nil)
 }
 
 // radio ends all radio gateways that hear a device, or wakes those that it has ended.

@@ -33,6 +33,7 @@ type Options struct {
 	Slack    time.Duration // real time by which windows are widened: this machine's own delay; 0 is 500 ms
 	Faults   Faults        // beside the built-in ones
 	Notes    simulator.Notes
+	Once     bool // not once more and slower where this machine was late
 
 	dir string
 }
@@ -72,9 +73,8 @@ type run struct {
 	working    sync.WaitGroup
 }
 
-// Run plays a scenario and says what came of it. An error says that it could not be
-// played; that an expectation was not met is in the result.
-func Run(ctx context.Context, s *Scenario, o Options) (verdict.Result, error) {
+// play plays a scenario once.
+func play(ctx context.Context, s *Scenario, o Options) (verdict.Result, error) {
 	began := time.Now()
 	r := &run{s: s, o: &o, prefix: s.prefix(), truth: map[string]simulator.Truth{}, smokeDue: map[string]time.Time{}, former: map[string]string{},
 		swapped: map[string][2]grid.Identity{}, silenced: map[int][]string{}, unplayed: map[string]string{}, router: simulator.Router{}, counts: map[simulator.Wire]*counted{}, links: links{of: map[string]fault.Link{}, units: map[string]*fault.HTTP{}}}
@@ -293,6 +293,9 @@ func (r *run) openUnits() error {
 		if u.Connector != "" {
 			x.Connector = u.Connector
 		}
+		if u.Face != "" {
+			x.Connector = u.Face
+		}
 		x.Scope.Street = u.Street
 		x.Test = "off" // its channel is tested by what the scenario sends
 		dice := rand.New(rand.NewPCG(r.o.Seed, uint64(i)))
@@ -305,7 +308,7 @@ func (r *run) openUnits() error {
 		return err
 	}
 	units, err := simulator.OpenUnits(simulator.UnitsConfig{Units: all, API: answers, Clock: r.clock, Seed: r.o.Seed, Notes: r.o.Notes,
-		Look: r.lookAt, Restore: r.restore})
+		Look: r.lookAt, Nearest: r.nearest, Restore: r.restore})
 	r.units = units
 	return err
 }
@@ -460,7 +463,8 @@ func (r *run) play(ctx context.Context, cancel context.CancelFunc) error {
 	}
 	stop()
 	r.working.Wait()
-	r.slack += time.Duration(float64(min(<-stalled, mostStall)) * r.clock.Speed)
+	r.result.Late = <-stalled
+	r.slack += time.Duration(float64(min(r.result.Late, mostStall)) * r.clock.Speed)
 	r.result.Slack = r.slack
 	if err := drainErr(failed); err != nil {
 		return err
@@ -538,9 +542,12 @@ func (r *run) settle(ctx context.Context) {
 	if err := r.drain(ctx); err != nil {
 		r.trouble("%v", err)
 	}
+	last := int64(-1) // a broker may bring what it has more than once: twice the same is the end
 	for {
 		l, err := r.ledger(ctx)
-		if err == nil && l.Waiting == 0 && l.Minus(r.before).Accepted >= int64(r.framesAcked()) {
+		still := l.Accepted == last
+		last = l.Accepted
+		if err == nil && still && r.storing(ctx) == nil && l.Waiting == 0 && l.Minus(r.before).Accepted >= int64(r.framesAcked()) {
 			return
 		}
 		select {

@@ -199,3 +199,20 @@ func (r *run) storing(ctx context.Context) error {
 	}
 	return nil
 }
+
+// nearest finds the point of ours that is nearest to a place, for a unit that is told no more.
+func (r *run) nearest(lon, lat float64) string {
+	best, at := "", 0.0
+	for i := range r.city.Len() {
+		p := r.city.Point(i)
+		if p.Lon == 0 && p.Lat == 0 {
+			continue
+		}
+		// Of places so near to each other a flat earth does.
+		dx, dy := (p.Lon-lon)*0.86, p.Lat-lat
+		if d := dx*dx + dy*dy; best == "" || d < at {
+			best, at = p.ID, d
+		}
+	}
+	return best
+}
