@@ -5,8 +5,10 @@ import (
 	"cmp"
 	"io"
 	"iter"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"time"
 
@@ -134,6 +136,16 @@ func appendUnit(b []byte, u *grid.Unit) []byte {
 	l.text("secret", u.Secret)
 	l.text("token", u.Token)
 	l.text("entry", u.Entry)
+	if len(u.Settings) > 0 {
+		l.b = append(l.key("settings"), '{')
+		for i, k := range slices.Sorted(maps.Keys(u.Settings)) {
+			if i > 0 {
+				l.b = append(l.b, ", "...)
+			}
+			l.b = strconv.AppendQuote(append(append(l.b, k...), ": "...), u.Settings[k])
+		}
+		l.b = append(l.b, '}')
+	}
 	return l.end()
 }
 

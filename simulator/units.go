@@ -102,7 +102,9 @@ type UnitsConfig struct {
 	Delays Delays
 	Clock  Clock                    // of units with People; the zero value is real time
 	Look   func(point string) Truth // what people find there; nil: nothing
-	Seed   uint64                   // of flaky units, and of people's times
+	// Nearest finds a point by its place, for people who are told no more; nil: they cannot.
+	Nearest func(lon, lat float64) string
+	Seed    uint64 // of flaky units, and of people's times
 	// Restore puts a point back to normal when the leading unit's people have been there.
 	// nil: they cannot.
 	Restore func(ctx context.Context, point, by string) error
@@ -132,6 +134,8 @@ type crew struct {
 	refused  int
 	jobs     map[string]context.CancelFunc // by ticket
 	base     context.Context
+	reports  []*report // of a GeoReport server
+	requests int       // made there
 }
 
 // Received is one message as a unit has it.
@@ -166,7 +170,7 @@ func OpenUnits(cfg UnitsConfig) (*Units, error) {
 			u.Close()
 			return nil, fmt.Errorf("unit %s: %w", unit.ID, err)
 		}
-		unit.URL = "http://" + l.Addr().String() + "/hook"
+		unit.URL = unit.endpoint(l.Addr().String())
 		u.crews = append(u.crews, &crew{Unit: unit, all: u, hook: hook, listener: l,
 			rng:      rand.New(rand.NewPCG(cfg.Seed, uint64(i))),
 			received: map[string]*Received{}, jobs: map[string]context.CancelFunc{}})
@@ -250,7 +254,14 @@ func (c *crew) list() (all []Received, refused int) {
 
 func (c *crew) handler() http.Handler {
 	mux := http.NewServeMux()
-	mux.HandleFunc("POST /hook", c.take)
+	switch c.Connector {
+	case faceOpen311:
+		c.open311(mux)
+	case faceCAP:
+		mux.HandleFunc("POST /hook", c.tempered(c.takeCAP))
+	default:
+		mux.HandleFunc("POST /hook", c.take)
+	}
 	mux.HandleFunc("GET /received", func(w http.ResponseWriter, _ *http.Request) {
 		all, refused := c.list()
 		w.Header().Set("Content-Type", "application/json")
@@ -390,6 +401,12 @@ func (c *crew) act(id string, m message) {
 		people := c.People
 		c.all.working.Go(func() {
 			defer cancel()
+			if c.Connector == faceOpen311 {
+				if people != nil {
+					c.work311(ctx, *people, id, m)
+				}
+				return
+			}
 			if people != nil {
 				c.workAs(ctx, *people, id, m)
 				return

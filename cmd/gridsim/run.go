@@ -24,6 +24,7 @@ import (
 type running struct {
 	scenario.Options
 	all, list, schema, tell bool
+	faults                  bool
 	junit, html             string
 	jobs                    int
 }
@@ -49,6 +50,7 @@ Exit codes: 0 all met, 4 an expectation was not met, 1 it could not be played.`,
 	}
 	f := cmd.Flags()
 	f.BoolVar(&r.list, "list", false, "list the scenarios that come with gridsim")
+	f.BoolVar(&r.faults, "faults", false, "list the faults that a scenario may name, with their parameters")
 	f.BoolVar(&r.all, "all", false, "play all of them but the slow ones")
 	f.BoolVar(&r.schema, "schema", false, "print the JSON schema of scenario files, for editors")
 	f.BoolVar(&r.tell, "tell", false, "tell what happens while it happens")
@@ -75,6 +77,13 @@ func (r *running) run(cmd *cobra.Command, names []string) error {
 	switch {
 	case r.list:
 		return r.tellList(cmd)
+	case r.faults:
+		for _, w := range scenario.FaultList() {
+			if err := result(cmd, w, fmt.Sprintf("%-16s %-14s %s / %s", w.Name, w.With, w.Text.ZH, w.Text.EN)); err != nil {
+				return err
+			}
+		}
+		return nil
 	case r.schema:
 		_, err := cmd.OutOrStdout().Write(scenario.Schema())
 		return err

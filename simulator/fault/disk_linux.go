@@ -1,11 +1,13 @@
 package fault
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
 	"sync"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -18,6 +20,8 @@ type Disk struct {
 
 	mu    sync.Mutex
 	heavy *os.File // somebody else's data that fills it
+	stop  context.CancelFunc
+	work  sync.WaitGroup
 }
 
 // OpenDisk puts a disk of so many bytes under an empty folder, which it makes. Without the
@@ -85,8 +89,41 @@ func noRoom(err error) error {
 	return err
 }
 
+// Hold fills it and keeps it so: room that a program makes is taken at once.
+func (d *Disk) Hold(leave int64) error {
+	if err := d.Fill(leave); err != nil {
+		return err
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.stop != nil {
+		cancel()
+		return grid.Errorf(grid.Conflict, "disk %s is held already", d.dir)
+	}
+	d.stop = cancel
+	d.work.Go(func() {
+		for ctx.Err() == nil {
+			select {
+			case <-ctx.Done():
+			case <-time.After(10 * time.Millisecond):
+				d.Fill(leave) // it was done before: what fails now fails for want of room
+			}
+		}
+	})
+	return nil
+}
+
 // Clear takes somebody else's data away.
 func (d *Disk) Clear() error {
+	d.mu.Lock()
+	stop := d.stop
+	d.stop = nil
+	d.mu.Unlock()
+	if stop != nil {
+		stop()
+		d.work.Wait()
+	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if d.heavy == nil {

@@ -14,5 +14,6 @@ func OpenDisk(string, int64) (*Disk, error) {
 
 func (*Disk) Free() (int64, error) { return 0, nil }
 func (*Disk) Fill(int64) error     { return nil }
+func (*Disk) Hold(int64) error     { return nil }
 func (*Disk) Clear() error         { return nil }
 func (*Disk) Close() error         { return nil }

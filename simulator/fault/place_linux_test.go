@@ -38,8 +38,22 @@ func TestADiskIsFullAndFreeAgain(t *testing.T) {
 	if free, err := d.Free(); err != nil || free > 64<<10 || free < 32<<10 {
 		t.Errorf("%d bytes are free (%v), want 64 KiB", free, err)
 	}
-	if err := d.Fill(0); err != nil {
+	room := filepath.Join(dir, "reserve")
+	if err := os.WriteFile(room, make([]byte, 16<<10), 0o600); err != nil {
 		t.Fatal(err)
+	}
+	if err := d.Hold(0); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Remove(room); err != nil {
+		t.Fatal(err)
+	}
+	for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(time.Millisecond) {
+		if free, err := d.Free(); err == nil && free == 0 {
+			break
+		} else if time.Now().After(deadline) {
+			t.Fatalf("%d bytes are free (%v): want room that is made taken at once", free, err)
+		}
 	}
 	if err := os.WriteFile(file, []byte("x"), 0o600); !errors.Is(err, unix.ENOSPC) {
 		t.Errorf("writing says %v, want no space", err)
