@@ -48,6 +48,7 @@ func run(ctx context.Context, args []string, out, errOut io.Writer) int {
 		Long: `gridsim plays the outside world to a gridgate gateway over real sockets.
 
   gridsim run      a scenario: a day with its accidents, faults and people, and a verdict
+  gridsim serve    a page to drive a demo by hand: pick a point, set it on fire
   gridsim play     a fleet and units together: what "make demo" shows
   gridsim fleet    virtual devices of real models, over MQTT
   gridsim units    units that take signed webhooks and answer by the gateway's API
@@ -66,7 +67,7 @@ Exit codes: 0 done, 1 failed, 2 wrong command line, 3 done but something was los
 	root.SetErr(errOut)
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
 	root.PersistentFlags().Bool("json", false, "print JSON lines instead of text")
-	root.AddCommand(runCommand(), playCommand(), fleetCommand(), unitsCommand(), benchCommand())
+	root.AddCommand(runCommand(), serveCommand(), playCommand(), fleetCommand(), unitsCommand(), benchCommand())
 	err := root.ExecuteContext(ctx)
 	if err == nil {
 		return 0

@@ -15,14 +15,19 @@ import (
 // added by a person who has thought about it, not by the editor.
 var arrows = map[string][]string{
 	"cmd/gridgate": {"configs", "firmware-profiles", "internal/api", "internal/dispatch", "internal/envelope", "internal/gateway", "internal/geo", "internal/profile"},
-	"cmd/gridsim":  {"simulator", "simulator/scenario", "simulator/verdict"},
+	"cmd/gridsim":  {"simulator", "simulator/drive", "simulator/load", "simulator/scenario", "simulator/verdict"},
 
 	// The simulator shares no code with what it tests, or the same bug on both ends cancels out.
 	"simulator": {"firmware-profiles"},
 	// Days of a city, as files; who plays them to a gateway; what came of it.
 	"simulator/scenarios": {},
-	"simulator/scenario":  {"simulator", "simulator/scenarios", "simulator/verdict"},
+	"simulator/scenario":  {"simulator", "simulator/fault", "simulator/scenarios", "simulator/verdict"},
+	"simulator/fault":     {"simulator"}, // what devices say before it is sent, and their lines
 	"simulator/verdict":   {},
+	// A page to play by hand.
+	"simulator/drive": {"simulator", "simulator/fault", "simulator/scenario"},
+	// What a gateway takes, and where it bends.
+	"simulator/load": {"simulator", "simulator/verdict"},
 
 	"internal/grid":  {},
 	"internal/disk":  {},               // of this machine, or of a simulation
