@@ -51,11 +51,11 @@ Exit codes: 0 all met, 4 an expectation was not met, 1 it could not be played.`,
 	f := cmd.Flags()
 	f.BoolVar(&r.list, "list", false, "list the scenarios that come with gridsim")
 	f.BoolVar(&r.faults, "faults", false, "list the faults that a scenario may name, with their parameters")
-	f.BoolVar(&r.all, "all", false, "play all of them but the slow ones")
+	f.BoolVar(&r.all, "all", false, "play all of them")
 	f.BoolVar(&r.schema, "schema", false, "print the JSON schema of scenario files, for editors")
 	f.BoolVar(&r.tell, "tell", false, "tell what happens while it happens")
 	f.StringVar(&r.junit, "junit", "", "write the verdicts as JUnit XML to this `file`, or into this folder/, one a scenario")
-	f.StringVar(&r.html, "html", "", "write a page to this `file`, or into this folder/, one a scenario")
+	f.StringVar(&r.html, "html", "", "write a page to this `file`, or into this folder/, one a scenario and index.html over all")
 	f.IntVar(&r.jobs, "jobs", 4, "scenarios at the same time, each with a gateway of its own")
 	f.StringVar(&r.Gateway, "gateway", "", "address of a gateway that runs, for example http://127.0.0.1:8080")
 	f.StringVar(&r.Token, "token", os.Getenv("GRIDGATE_TOKEN"), "its administrator's token (default: $GRIDGATE_TOKEN)")
@@ -67,6 +67,7 @@ Exit codes: 0 all met, 4 an expectation was not met, 1 it could not be played.`,
 	f.Uint64Var(&r.Seed, "seed", 0, "instead of the scenario's")
 	f.Float64Var(&r.Speed, "speed", 0, "instead of the scenario's")
 	f.DurationVar(&r.Slack, "slack", 0, "real time by which windows are widened for this machine's own delay (default: 500ms)")
+	f.BoolVar(&r.Once, "once", false, "not once more, slower, where this machine was too busy for a scenario's speed")
 	f.StringVar(&r.Gridgate, "gridgate", "", "the gateway's program (default: beside gridsim, or on the PATH)")
 	f.StringVar(&r.Influxd, "influxd", "", "InfluxDB's program, for scenarios that want it")
 	f.StringVar(&r.Dir, "dir", "", "keep what the gateway wrote in this folder/SCENARIO")
@@ -95,7 +96,7 @@ func (r *running) run(cmd *cobra.Command, names []string) error {
 		return usageError{err}
 	}
 	results, failed := r.playAll(cmd, all)
-	if err := r.write(results); err != nil {
+	if err := r.write(results, failed); err != nil {
 		return err
 	}
 	notMet := 0
@@ -106,7 +107,7 @@ func (r *running) run(cmd *cobra.Command, names []string) error {
 	}
 	switch {
 	case failed != nil:
-		return failed
+		return errors.Join(failed...)
 	case notMet > 0:
 		return notMetError{fmt.Errorf("%d of %d scenarios are not met", notMet, len(results))}
 	}
@@ -139,15 +140,13 @@ func (r *running) load(names []string) ([]*scenario.Scenario, error) {
 		if err != nil {
 			return nil, err
 		}
-		if !r.all || !s.Slow {
-			out = append(out, s)
-		}
+		out = append(out, s)
 	}
 	return out, nil
 }
 
 // playAll plays them, some at the same time if each has a gateway of its own.
-func (r *running) playAll(cmd *cobra.Command, all []*scenario.Scenario) (results []verdict.Result, failed error) {
+func (r *running) playAll(cmd *cobra.Command, all []*scenario.Scenario) (results []verdict.Result, failed []error) {
 	jobs := max(r.jobs, 1)
 	if r.Gateway != "" {
 		jobs = 1
@@ -164,12 +163,12 @@ func (r *running) playAll(cmd *cobra.Command, all []*scenario.Scenario) (results
 			mu.Lock()
 			defer mu.Unlock()
 			if err != nil {
-				failed = errors.Join(failed, fmt.Errorf("%s: %w", s.ID, err))
+				failed = append(failed, fmt.Errorf("%s: %w", s.ID, err))
 				return
 			}
 			done[i] = &res
 			if err := result(cmd, res, strings.TrimSuffix(res.Summary(), "\n")); err != nil {
-				failed = errors.Join(failed, err)
+				failed = append(failed, err)
 			}
 		})
 	}
@@ -194,7 +193,17 @@ func (r *running) playOne(ctx context.Context, cmd *cobra.Command, s *scenario.S
 }
 
 // write writes the files that are wanted.
-func (r *running) write(results []verdict.Result) error {
+func (r *running) write(results []verdict.Result, failed []error) error {
+	if isFolder(r.html) {
+		var why []string
+		for _, err := range failed {
+			why = append(why, err.Error())
+		}
+		err := writeFile(filepath.Join(r.html, "index.html"), func(w io.Writer) error { return verdict.WriteIndex(w, why, results...) })
+		if err != nil {
+			return err
+		}
+	}
 	err := each(r.junit, ".xml", results, func(w io.Writer, some ...verdict.Result) error { return verdict.WriteJUnit(w, some...) })
 	return cmp.Or(err, each(r.html, ".html", results, func(w io.Writer, some ...verdict.Result) error {
 		if len(some) != 1 {
@@ -209,8 +218,7 @@ func each(to, ext string, results []verdict.Result, write func(io.Writer, ...ver
 	if to == "" || len(results) == 0 {
 		return nil
 	}
-	info, err := os.Stat(to)
-	if !strings.HasSuffix(to, "/") && (err != nil || !info.IsDir()) {
+	if !isFolder(to) {
 		return writeFile(to, func(w io.Writer) error { return write(w, results...) })
 	}
 	for _, one := range results {
@@ -219,6 +227,11 @@ func each(to, ext string, results []verdict.Result, write func(io.Writer, ...ver
 		}
 	}
 	return nil
+}
+
+func isFolder(to string) bool {
+	info, err := os.Stat(to)
+	return strings.HasSuffix(to, "/") || err == nil && info.IsDir()
 }
 
 func writeFile(path string, write func(io.Writer) error) error {

@@ -10,21 +10,53 @@ import (
 	"time"
 )
 
+//go:embed frame.html
+var frameHTML string // what both pages have
+
 //go:embed page.html
 var pageHTML string
 
+//go:embed index.html
+var indexHTML string
+
 // WriteHTML writes a verdict as one page that asks nothing of the network.
-func WriteHTML(w io.Writer, r Result) error {
+func WriteHTML(w io.Writer, r Result) error { return write(w, pageHTML, pageOf(&r)) }
+
+// WriteIndex writes the page over several, which stand beside it as SCENARIO.html. What could not
+// be played has no page.
+func WriteIndex(w io.Writer, failed []string, results ...Result) error {
+	x := index{Results: results, Failed: failed, NotMet: len(failed)}
+	for i := range results {
+		r := &results[i]
+		x.Met, x.NotPlayed, x.Expectations = x.Met+r.Count(Met), x.NotPlayed+r.Count(NotPlayed), x.Expectations+len(r.Expectations)
+		if r.Outcome == NotMet {
+			x.NotMet++
+		}
+	}
+	return write(w, indexHTML, x)
+}
+
+// index is what the template of the page over all shows.
+type index struct {
+	Results                              []Result
+	Failed                               []string
+	Met, NotMet, NotPlayed, Expectations int // NotMet of scenarios, the others of expectations
+}
+
+func write(w io.Writer, text string, of any) error {
 	t, err := template.New("page").Funcs(template.FuncMap{
 		"both": both, "clock": clockText, "date": func(t time.Time) string { return t.In(city()).Format("2006-01-02 15:04:05") },
 		"mark": func(o Outcome) string { return map[Outcome]string{Met: "✓", NotMet: "✕", NotPlayed: "–"}[o] },
-		"span": spanText, "ms": func(f float64) string { return fmt.Sprintf("%.1f", f) },
+		"span": spanText, "real": func(d time.Duration) string { return d.Round(time.Millisecond).String() }, "ms": func(f float64) string { return fmt.Sprintf("%.1f", f) },
 		"icon": func(lane string) string { return laneSign[lane] },
-	}).Parse(pageHTML)
+	}).Parse(frameHTML)
+	if err == nil {
+		t, err = t.Parse(text)
+	}
 	if err != nil {
 		return err
 	}
-	return t.Execute(w, pageOf(&r))
+	return t.Execute(w, of)
 }
 
 // page is what the template shows.

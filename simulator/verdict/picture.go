@@ -115,6 +115,7 @@ func (c *canvas) lane(lane string, marks []Mark) {
 		c.units(marks)
 		return
 	}
+	marks = c.gather(marks)
 	rows, more := place(marks, c)
 	high := (slices.MaxFunc(rows, cmp.Compare[int]) + 1) * rowHigh
 	if more > 0 {
@@ -130,6 +131,31 @@ func (c *canvas) lane(lane string, marks []Mark) {
 		c.text(gutter, float64(c.y+high-5), "note", Text{fmt.Sprintf("另有 %d 条，见下方经过", more), fmt.Sprintf("and %d more, in the story below", more)}, "")
 	}
 	c.y += high + laneGap
+}
+
+// near is how close, in the picture, moments of one kind are one thing that happened so many times.
+const near = 8.0
+
+// gather makes one mark of four or more moments of the same kind that lie together; each stands
+// in the story.
+func (c *canvas) gather(marks []Mark) []Mark {
+	var out []Mark
+	for i := 0; i < len(marks); {
+		n := 1
+		for i+n < len(marks) && marks[i].Until.IsZero() && marks[i+n].Until.IsZero() && marks[i+n].Kind == marks[i].Kind && c.x(marks[i+n].At)-c.x(marks[i].At) < near {
+			n++
+		}
+		m := marks[i]
+		if n < 4 {
+			out = append(out, m)
+			i++
+			continue
+		}
+		m.Text = Text{fmt.Sprintf("%s … × %d", m.Text.ZH, n), fmt.Sprintf("%s … × %d", m.Text.EN, n)}
+		out = append(out, m)
+		i += n
+	}
+	return out
 }
 
 // place gives each mark a row in which it and its words overlap nobody; -1 is none.
@@ -296,11 +322,14 @@ func (c *canvas) mark(lane string, m Mark, y float64) {
 		shape = fmt.Sprintf(`<path d="M%.1f %.1fl-4 8h3l-1 6 5-8h-3z" class="dot faults"/>`, x+1, y)
 	}
 	fmt.Fprintf(&c.b, `<g>%s%s`, title, shape)
-	words := short(m.Text)
+	words, beside := short(m.Text), 9.0
+	if m.Kind == "normal" {
+		beside = 11 // its sign reaches further
+	}
 	if x+14+wide(words) > pictureWide-2 {
 		c.text(x-9, y+11, "note", words, "end")
 	} else {
-		c.text(x+9, y+11, "note", words, "")
+		c.text(x+beside, y+11, "note", words, "")
 	}
 	c.b.WriteString(`</g>`)
 }
@@ -335,7 +364,7 @@ func (c *canvas) expectations(all []Expectation) {
 		} else if w < wide(words) {
 			c.text(x+w+5, y+11, "note", words, "")
 		} else {
-			c.text(x+6, y+11, "in", words, "")
+			c.text(x+6, y+11, "inw "+string(e.Outcome), words, "")
 		}
 		c.b.WriteString(`</g>`)
 	}

@@ -4,6 +4,7 @@ package verdict
 
 import (
 	"fmt"
+	"strings"
 	"time"
 )
 
@@ -113,7 +114,9 @@ type Result struct {
 	Took         time.Duration `json:"took_ns"`
 	Gateway      string        `json:"gateway"` // "own", or its address
 	Version      string        `json:"version"`
-	Slack        time.Duration `json:"slack_ns"` // that windows were widened by, city time: the machine's own delay
+	Slack        time.Duration `json:"slack_ns"`         // that windows were widened by, city time: the machine's own delay
+	Late         time.Duration `json:"late_ns"`          // by how much gridsim itself was late at its worst, real time
+	Before       []Attempt     `json:"before,omitempty"` // the machine was too busy for the scenario's speed: it was played again
 	Devices      int           `json:"devices"`
 	Outcome      Outcome       `json:"outcome"`
 	Expectations []Expectation `json:"expectations"`
@@ -123,6 +126,37 @@ type Result struct {
 	Ledger       Ledger        `json:"ledger"`
 	Latencies    []Latency     `json:"latencies"`
 	Marks        []Mark        `json:"marks"`
+}
+
+// Attempt is a run whose verdict says nothing: the machine was too busy for its speed.
+type Attempt struct {
+	Speed  float64       `json:"speed"`
+	Late   time.Duration `json:"late_ns"`
+	NotMet []string      `json:"not_met"` // ids of expectations; "trouble" for steps that could not be done
+}
+
+// Words tell of it.
+func (a Attempt) Words() Text {
+	what := strings.Join(a.NotMet, ", ")
+	late := a.Late.Round(time.Millisecond)
+	return Text{
+		ZH: fmt.Sprintf("先以 %g× 执行：本机最多滞后 %s（真实时间），%s 未符合。在该速度下不能说明问题，故以较慢速度重新执行。", a.Speed, late, what),
+		EN: fmt.Sprintf("First played at %g×: this machine was late by up to %s of real time, and %s was not met. At that speed it says nothing, so it was played again, slower.", a.Speed, late, what),
+	}
+}
+
+// NotMetIDs are the ids of what was not met.
+func (r *Result) NotMetIDs() []string {
+	var out []string
+	for _, e := range r.Expectations {
+		if e.Outcome == NotMet {
+			out = append(out, e.ID)
+		}
+	}
+	if len(r.Trouble) > 0 {
+		out = append(out, "trouble")
+	}
+	return out
 }
 
 // Judge works out the outcome of the whole from its parts.
@@ -162,6 +196,9 @@ func (r *Result) Summary() string {
 	word := map[Outcome]string{Met: "met", NotMet: "NOT MET", NotPlayed: "not played"}
 	s := fmt.Sprintf("%s: %s  (%d of %d met, %d not, %d not played; %s of the city in %s, %g times as fast, seed %d)\n", r.Scenario, word[r.Outcome],
 		r.Count(Met), len(r.Expectations), r.Count(NotMet), r.Count(NotPlayed), r.To.Sub(r.From).Round(time.Second), r.Took.Round(100*time.Millisecond), r.Speed, r.Seed)
+	for _, a := range r.Before {
+		s += "  before     " + a.Words().EN + "\n"
+	}
 	for _, e := range r.Expectations {
 		if e.Outcome == Met {
 			continue

@@ -87,3 +87,35 @@ func TestALatencyIsCountedFromWhenItWasDue(t *testing.T) {
 		t.Errorf("%+v: want half a second in the middle and a second at most", l)
 	}
 }
+
+func TestTheIndexLeadsToEachPageAndSaysWhatCouldNotBePlayed(t *testing.T) {
+	var b bytes.Buffer
+	met := sample()
+	met.Scenario, met.Expectations = "calm", met.Expectations[:1]
+	met.Judge()
+	met.Before = []Attempt{{Speed: 120, Late: time.Second, NotMet: []string{"a"}}}
+	if err := WriteIndex(&b, []string{"storm: no <broker>"}, sample(), met); err != nil {
+		t.Fatal(err)
+	}
+	page := b.String()
+	for _, want := range []string{`href="day.html"`, `href="calm.html"`, "2 not as expected", "storm: no &lt;broker&gt;", "<b>2</b> / <b>4</b>", "played again, slower", "1/3"} {
+		if !strings.Contains(page, want) {
+			t.Errorf("the index lacks %q", want)
+		}
+	}
+	if strings.Contains(page, "http://") || strings.Contains(page, "https://") || strings.Contains(page, "ZgotmplZ") {
+		t.Error("the index names an address, or a value was refused")
+	}
+}
+
+func TestAPageSaysThatItWasPlayedBefore(t *testing.T) {
+	var b bytes.Buffer
+	r := sample()
+	r.Before = []Attempt{{Speed: 120, Late: 812 * time.Millisecond, NotMet: []string{"brigade"}}}
+	if err := WriteHTML(&b, r); err != nil || !strings.Contains(b.String(), "First played at 120×: this machine was late by up to 812ms") {
+		t.Errorf("%v: the page does not say that it was played before", err)
+	}
+	if !strings.Contains(r.Summary(), "brigade") {
+		t.Error("the summary does not say what was not met before")
+	}
+}
