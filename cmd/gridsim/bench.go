@@ -15,18 +15,33 @@ import (
 func benchCommand() *cobra.Command {
 	var c common
 	var l simulator.Load
+	var k kneeFlags
 	cmd := &cobra.Command{
 		Use:   "bench",
-		Short: "load: frames as fast as they are acknowledged",
+		Short: "load: frames at a rate, in steps until the gateway bends, or against another program",
 		Long: `bench publishes pre-encoded frames of one model over some connections, each with a window
 of unacknowledged ones, at as little cost as it can, and prints what was acknowledged.
-Without --rate it goes as fast as the broker acknowledges.`,
-		Example: `  gridsim bench --model bosch/tps110 --devices 1000000 --registry m.yaml --dry-run
+Without --rate it goes as fast as the broker acknowledges. With a rate it is open loop:
+each frame has its time, and latencies count from it.
+
+With --until knee it goes up in steps over any wire, on a gateway of its own or on that of
+--gateway, until a rate is not held, and says at which. With --compare it gives the same
+frames to a gateway and to another program from MQTT to InfluxDB, and counts what has come.`,
+		Example: `  gridsim bench --until knee --wire mqtt --from 5000 --step 5000 --html knee.html
+  gridsim bench --until knee --wire coap --devices 2000 --from 200 --step x1.5
+  gridsim bench --compare telegraf=/usr/bin/telegraf --rate 5000 --count 200000
+  gridsim bench --model bosch/tps110 --devices 1000000 --registry m.yaml --dry-run
   gridsim bench --model bosch/tps110 --devices 100000 --conns 1 --window 1000 --for 60s --json
   gridsim bench smoke --n 200 --gap 100ms`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			l.Seed = c.seed
+			switch {
+			case k.until != "":
+				return k.knee(cmd, &c, l)
+			case k.compare != "":
+				return k.against(cmd, l)
+			}
 			r, err := l.Registry()
 			if err != nil {
 				return usageError{err}
@@ -49,6 +64,7 @@ Without --rate it goes as fast as the broker acknowledges.`,
 	fl.Float64Var(&l.Rate, "rate", 0, "frames a second over all connections (default: as fast as acknowledged)")
 	fl.Uint64Var(&l.Count, "count", 0, "stop after so many frames")
 	fl.Uint32Var(&l.First, "first", 0, "counter of each device's first frame, when it was heard before")
+	k.add(cmd)
 	cmd.AddCommand(benchSmokeCommand(), benchTuesdayCommand())
 	return cmd
 }
@@ -68,8 +84,9 @@ func pushLoad(cmd *cobra.Command, c *common, l simulator.Load) error {
 		return err
 	}
 	text := fmt.Sprintf("%s, %s: %d frames acknowledged of %d in %.2f s: %.0f frames/s (%d connections, window %d, %d devices, %d alarms, %.0f bytes each)\n"+
-		"publish to PUBACK: p50 %.2f ms, p90 %.2f, p99 %.2f, p99.9 %.2f, max %.2f",
+		"%s to PUBACK: p50 %.2f ms, p90 %.2f, p99 %.2f, p99.9 %.2f, max %.2f",
 		res.Profile, res.Envelope, res.Acked, res.Sent, res.Seconds, res.FramesPerS, res.Conns, res.Window, res.Devices, res.Alarms, res.BytesPerMsg,
+		map[bool]string{true: "due", false: "publish"}[l.Rate > 0],
 		res.Latency.P50, res.Latency.P90, res.Latency.P99, res.Latency.P999, res.Latency.Max)
 	if perr := result(cmd, res, text); perr != nil {
 		return perr
