@@ -5,6 +5,8 @@
 #   make bench               about ten minutes
 #   make bench BENCH=full    as long as the design asks for
 #   make bench ONLY=smoke    one of: start journal engine broker mosquitto smoke devices import decode storm wires
+#   make bench ONLY=tuesday  a district of 100,000 devices at 60 times the speed for ten minutes; not part of the whole
+#   make bench ONLY=knee     gridsim bench until the knee over each wire; ARGS go to each
 set -euo pipefail
 cd "$(dirname "$0")/.."
 if [ "${ONLY:-decode}" = decode ]; then
@@ -30,6 +32,16 @@ if [ "${ONLY:-storm}" = storm ]; then
 fi
 make -s influxd
 export PATH="$PATH:/usr/sbin" # mosquitto
+if [ "${ONLY:-}" = tuesday ] || [ "${ONLY:-}" = knee ]; then
+  make -s build
+  export PATH="$PWD/.tools/bin:$PATH"
+  if [ "$ONLY" = tuesday ]; then exec bin/gridsim bench tuesday ${ARGS:-}; fi
+  bin/gridsim bench --until knee --wire mqtt --conns 10 --from 5000 --step x1.5 ${ARGS:-}
+  for wire in coap coaps lwm2m gbt26875 lines; do
+    bin/gridsim bench --until knee --wire $wire --devices 1000 --from 200 --step x1.6 ${ARGS:-}
+  done
+  exit 0
+fi
 case "${ONLY:-}" in wires) what=Wires ;; '') what='(Figures|Wires)' ;; *) what=Figures ;; esac # Wires: all wires at once
 go test -run '^$' -bench "^Benchmark$what\$" -benchtime 1x -timeout 3h ./internal/gatetest/figures 2>&1 |
   grep --line-buffered -vE '^(goos|goarch|pkg|cpu|PASS|ok|Benchmark(Figures|Wires)[^ ]* +[0-9 ]*$|Benchmark(Figures|Wires).* ns/op)'
