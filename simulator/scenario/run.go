@@ -534,9 +534,9 @@ func (r *run) firstHeard(ctx context.Context) error {
 	return r.drain(wait)
 }
 
-// settle waits until what was sent is acknowledged, has come and is counted, or ten seconds.
+// settle waits until what was sent is acknowledged, has come and is counted, or half a minute.
 func (r *run) settle(ctx context.Context) {
-	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
+	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
 	defer cancel()
 	r.links.mend()
 	if err := r.drain(ctx); err != nil {
