@@ -5,7 +5,10 @@
 #   make test                    all tests
 #   make check                   what CI holds a change to: formatting, vet, linters, tidy, race tests
 #   make bench                   the figures, as tables (minutes)
-#   make chaos                   50,000 frames while everything is killed and restarted (minutes)
+#   make chaos                   1,000 days on a simulated disk that dies at any write; CHAOS=4711 tells one seed's story
+#   make chaos REAL=1            50,000 frames while real processes are killed and restarted (minutes)
+#   make soak                    an hour of a gateway in use with random faults; SOAK=10m, SEED=2
+#   make scenarios               all scenarios, each against a gateway of its own: pages and JUnit in .demo/scenarios (two minutes)
 #   make web                     the web pages from their source (Node 20 or newer)
 #   make web-check               the committed pages are those of the source; types; unit tests
 #   make web-test                the web app in a real browser against a real gateway
@@ -22,7 +25,7 @@ TESTFLAGS ?= -shuffle=on -timeout 15m
 TOOLS     := $(CURDIR)/.tools/bin
 INFLUXD   := $(TOOLS)/influxd
 
-.PHONY: demo test check lint race bench chaos build influxd clean help web web-check web-test web-bench web-shots
+.PHONY: demo test check lint race bench chaos soak build influxd clean help web web-check web-test web-bench web-shots
 
 help:
 	@sed -n '/^#   make/s/^#  //p' Makefile
@@ -64,9 +67,28 @@ race:
 bench:
 	@./deploy/bench.sh
 
-# The whole of what make test plays in small. GRIDGATE_TEST_SEED=2 is another course of events.
+# The whole of what make test plays in small. GRIDGATE_TEST_SEED=2 is another course of events
+# for the real processes; SEEDS and FROM are those of the simulated days.
+SEEDS ?= 1000
+FROM  ?= 1
+ifdef REAL
 chaos: influxd
 	@GRIDGATE_TEST_CHAOS=full $(GO) test ./internal/gatetest -run Chaos -v -count=1 -timeout 20m
+else
+chaos:
+	@GRIDGATE_CHAOS_SEED=$(CHAOS) GRIDGATE_CHAOS_SEEDS=$(SEEDS) GRIDGATE_CHAOS_FROM=$(FROM) $(GO) test ./internal/engine -run 'TestChaos' -v -count=1 -timeout 60m
+endif
+
+SOAK ?= 1h
+SEED ?= 1
+soak: influxd
+	@GRIDGATE_TEST_SOAK=$(SOAK) GRIDGATE_TEST_SEED=$(SEED) $(GO) test ./internal/gatetest -run TestASoak -v -count=1 -timeout 0
+
+# SCENARIOS is where the pages, index.html over all, and JUnit go; ARGS="kitchen-smoke --tell" plays that alone.
+SCENARIOS ?= .demo/scenarios
+scenarios: build influxd
+	@PATH="$(TOOLS):$$PATH" bin/gridsim run $(or $(ARGS),--all) --html $(SCENARIOS)/ --junit $(SCENARIOS)/
+	@echo "pages: $(SCENARIOS)/index.html"
 
 # The pages are committed in internal/console/dist, so that a build needs no Node. Packages come
 # by the lock file alone, and none of their install scripts runs.

@@ -89,15 +89,27 @@ func (n *node) window(ctx context.Context, o *order) error {
 
 // answer answers for the newest alarm that a window asks about.
 func (n *node) answer(ctx context.Context, o *order) error {
+	id, err := n.asked(ctx, o)
+	if err != nil || id == "" {
+		return err
+	}
+	return n.answerFor(ctx, o, id)
+}
+
+func (n *node) asked(ctx context.Context, o *order) (string, error) {
 	page, err := n.store.ListAlarms(ctx, state.Query{Limit: 1000})
 	asked := slices.DeleteFunc(page.Items, func(a grid.Alarm) bool { return a.Cover == nil || a.Cover.Window != o.Window.ID || !a.Covered() })
 	if err != nil || len(asked) == 0 {
-		return err
+		return "", err
 	}
 	a := slices.MaxFunc(asked, func(a, b grid.Alarm) int {
 		return cmp.Or(a.Raised.Compare(b.Raised), cmp.Compare(a.Point, b.Point), cmp.Compare(a.Type, b.Type))
 	})
-	_, err = n.engine.AnswerAlarm(ctx, a.ID, grid.WindowAnswer{
+	return a.ID, nil
+}
+
+func (n *node) answerFor(ctx context.Context, o *order, id string) error {
+	_, err := n.engine.AnswerAlarm(ctx, id, grid.WindowAnswer{
 		Yes: o.Move.Reason == "yes", Session: o.Window.Session, By: grid.Actor{Role: grid.RoleSupervisor, Name: "chen"},
 	})
 	return err
