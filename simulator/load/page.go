@@ -24,8 +24,21 @@ func WriteHTML(w io.Writer, r *Result) error {
 	}
 	return t.Execute(w, struct {
 		*Result
-		Picture template.HTML
-	}{r, template.HTML(draw(r))})
+		Picture          template.HTML
+		RuleZH, LimitsZH string
+	}{r, template.HTML(draw(r)), ruleZH, r.limitZH(r.Cores)})
+}
+
+const ruleZH = "达标：自应发出时刻到确认的 p99 不超过上限；步末未确认与网关内等待的帧各不超过规定时长的量；无拒收；台账平衡。越线的一步再试一次。"
+
+// limitZH is Limit in Chinese.
+func (k *Knee) limitZH(cores int) string {
+	s := k.at(k.Held)
+	if s == nil {
+		return ""
+	}
+	full := map[bool]string{true: "处理器已满", false: "瓶颈不在处理器"}[s.Machine >= 0.9*float64(cores)]
+	return fmt.Sprintf("此时网关占 %.2f 核（共 %d），压力端 %.2f，其余（InfluxDB、代理、本机其他程序）%.2f：%s", s.Cores, cores, s.LoadCores, max(0, s.Machine-s.Cores-s.LoadCores), full)
 }
 
 // The picture, in its own units.
@@ -63,9 +76,10 @@ func draw(r *Result) string {
 		fmt.Fprintf(&b, `<line class="knee" x1="%.1f" x2="%.1f" y1="%g" y2="%g"/><text class="kneetext" x="%.1f" y="%g">%.0f/s</text>`, x(r.Held), x(r.Held), topOf, high-bottomOf, x(r.Held)-6, topOf+12, r.Held)
 	}
 	for _, q := range []struct {
-		name string
-		of   func(Step) float64
-	}{{"p50", func(s Step) float64 { return s.Latency.P50 }}, {"p99", func(s Step) float64 { return s.Latency.P99 }}, {"max", func(s Step) float64 { return s.Latency.Max }}} {
+		name  string
+		aside float64 // of the name: max and p99 lie close
+		of    func(Step) float64
+	}{{"p50", 18, func(s Step) float64 { return s.Latency.P50 }}, {"p99", 18, func(s Step) float64 { return s.Latency.P99 }}, {"max", -8, func(s Step) float64 { return s.Latency.Max }}} {
 		var path strings.Builder
 		for i, s := range steps {
 			fmt.Fprintf(&path, "%s%.1f %.1f", map[bool]string{true: "M", false: " L"}[i == 0], x(s.Offered), y(q.of(s)))
@@ -80,7 +94,7 @@ func draw(r *Result) string {
 		}
 		if len(steps) > 0 {
 			last := steps[len(steps)-1]
-			fmt.Fprintf(&b, `<text class="name" x="%.1f" y="%.1f">%s</text>`, x(last.Offered)-8, y(q.of(last))-8, q.name)
+			fmt.Fprintf(&b, `<text class="name" x="%.1f" y="%.1f">%s</text>`, x(last.Offered)-8, y(q.of(last))+q.aside, q.name)
 		}
 	}
 	b.WriteString("</svg>")
