@@ -37,10 +37,11 @@ var mutations = []struct{ scenario, old, with, red string }{
 
 	{"bad-network", "name: link.loss, with: {percent: 10}", "name: link.blackhole, with: {}", "alarms"},                                       // nothing comes at all
 	{"influx-bad-day", "fault: {name: influx.401}, for: 60s", "fault: {name: influx.full}", "filled"},                                         // it never mends
-	{"broker-restarts", "with: {persistence: false}}, for: 60s", "with: {persistence: false}}, for: 8m", "alarm"},                             // it is away for longer
+	{"broker-restarts", "with: {persistence: false}}, for: 10s", "with: {persistence: false}}, for: 8m", "subscribed"},                        // it is away for longer
 	{"serial-unplugged", "fault: {name: serial.unplug}, for: 100s", "fault: {name: serial.noise, with: {percent: 1}}, for: 100s", "no-false"}, // it is never out
 	{"disk-full-with-smoke", "name: disk.full}", "name: disk.full, with: {leave_kib: 65536}}", "waits"},                                       // it is not full
 	{"other-faces", "face: open311, behave: {accept: 60s, travel: 3m, work: 5m}", "face: open311, behave: {silent: true}", "open311-loop"},    // nobody works there
+	{"network-parted", "set: {smoke: true}", "set: {test: true}", "alarm"},                                                                    // a test press
 	{"nat-rebinding", "at: 2m, fault: {name: link.rebind}", "at: 2m, fault: {name: link.blackhole}", "alarms"},                                // the NAT lets nothing through
 }
 
