@@ -133,6 +133,11 @@ func (r *run) open(ctx context.Context) error {
 	if err := r.register(ctx); err != nil {
 		return err
 	}
+	if r.own == nil {
+		if err := r.comeBack(ctx); err != nil {
+			return err
+		}
+	}
 	var err error
 	r.before, err = r.ledger(ctx)
 	ok = err == nil
@@ -479,6 +484,9 @@ func (r *run) play(ctx context.Context, cancel context.CancelFunc) error {
 	}
 	r.draw(ev)
 	r.version(ctx)
+	if r.own == nil {
+		r.leave(ctx)
+	}
 	r.result.Judge()
 	return nil
 }
