@@ -38,6 +38,19 @@ export function patternOf(at: Place): string {
   return fits[0] ?? 'situation'
 }
 
+/** What stands behind a screen's name as a path is one of its things, and is open in its drawer. */
+const things: Record<string, string> = { points: 'point', devices: 'device', alarms: 'alarm' }
+
+/** thingOf is the address of the drawer that "#/points/p1" means, with what else it says; undefined for any other place. */
+export function thingOf(at: Place): string | undefined {
+  const [screen, id] = at.parts
+  const thing = screen && things[screen]
+  if (!thing || !id || at.parts.length !== 2 || patternOf(at) !== screen) return undefined
+  const query = new URLSearchParams(at.query)
+  query.set(thing, id)
+  return `#/${screen}?${query}`
+}
+
 export async function screenOf(pattern: string): Promise<Component> {
   return (await screens[pattern]!()).default
 }

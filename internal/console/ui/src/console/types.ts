@@ -160,7 +160,7 @@ export interface Ticket extends Scope {
   warned?: number
   title: string
   place: string
-  assignments: Assignment[]
+  assignments: Assignment[] | null // null: no unit has it yet
   clocks?: TicketClock[]
   tasks?: Record<string, unknown>[]
   chains?: Record<string, unknown>[]

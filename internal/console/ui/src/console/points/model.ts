@@ -206,6 +206,6 @@ export const pointPath = (id: string, rest = '') => `/points/${seg(id)}${rest}`
 export const devicePath = (id: string, rest = '') => `/devices/${seg(id)}${rest}`
 
 /** placeWords is where a point is, as one would say it. */
-export function placeWords(p: Point, building?: Building): string {
+export function placeWords(p: Point, building?: { name: string }): string {
   return [p.address, building?.name ?? p.building, p.floor, p.room].filter(Boolean).join(' ')
 }

@@ -1,6 +1,7 @@
 import { expect, test } from 'vitest'
 import moves from '../../../../../ticket/testdata/moves.golden?raw'
 import type { Ticket } from '../types'
+import { fits } from './stages'
 import { bodyOf, missing, offers, table, type Offer, type Who } from './moves'
 
 const now = Date.parse('2026-01-01T12:00:00Z')
@@ -82,4 +83,11 @@ test('A move says what it still wants', () => {
 test('A move says which part and attempt it answers, and nothing that was left empty', () => {
   const body = JSON.parse(JSON.stringify(bodyOf({ verb: 'accept', part: part('dispatched') }, { source: ' station ', reason: '' })))
   expect(body).toEqual({ verb: 'accept', assignment: 'T.1', attempt: 1, source: 'station' })
+})
+
+test('A ticket that no unit has yet is shown and can be assigned', () => {
+  const t = ticket('filed', { assignments: null })
+  expect(free(t, operator, 'assign')).toBe(true)
+  expect(fits(t, { unit: 'u' }, now)).toBe(false)
+  expect(fits(t, { text: 'nothing of it' }, now)).toBe(false)
 })

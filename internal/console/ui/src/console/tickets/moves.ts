@@ -76,7 +76,7 @@ export function offers(t: Ticket, who: Who, now: number): Offer[] {
       if (l.from.includes(t.state)) out.push({ ...base, bar: who.wall ? 'bar.wall' : barOf(l.verb, t, who, now), agrees: l.verb === 'force_close' && !!asked(t, now) })
       continue
     }
-    for (const part of t.assignments) {
+    for (const part of t.assignments ?? []) {
       if (part.stand_down || !l.from.includes(part.state)) continue
       const bar = l.verb === 'suspend' ? (t.priority === 1 ? 'bar.p1' : part.lead ? undefined : 'bar.lead') : undefined
       out.push({ ...base, part, bar: who.wall ? 'bar.wall' : bar })

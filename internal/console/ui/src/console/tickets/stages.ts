@@ -1,4 +1,4 @@
-import type { Ticket, TicketClock } from '../types'
+import type { Assignment, Ticket, TicketClock } from '../types'
 
 /** The seven stages of the loop: 信息采集 立案 派遣 处理 反馈 核查 结案. */
 export const stages = ['collect', 'file', 'dispatch', 'handle', 'feedback', 'check', 'close'] as const
@@ -44,6 +44,9 @@ export interface Task {
   note?: string
 }
 
+/** partsOf are the units' parts of a ticket; one that no unit has yet has none. */
+export const partsOf = (t: Ticket): Assignment[] => t.assignments ?? []
+
 export const tasksOf = (t: Ticket): Task[] => (t.tasks ?? []) as unknown as Task[]
 export const toDo = (t: Ticket): Task[] => tasksOf(t).filter((k) => !k.done)
 
@@ -80,13 +83,13 @@ export function fits(t: Ticket, w: Wish, now: number): boolean {
   if (w.state && t.state !== w.state) return false
   if (w.mode && t.mode !== w.mode) return false
   if (w.type && t.type !== w.type) return false
-  if (w.unit && !t.assignments.some((a) => a.unit === w.unit && !a.stand_down)) return false
+  if (w.unit && !partsOf(t).some((a) => a.unit === w.unit && !a.stand_down)) return false
   if (w.street && t.street !== w.street) return false
   if (w.only === 'over' && !isOver(t, now)) return false
   if (w.only === 'tasks' && toDo(t).length === 0) return false
   if (w.only === 'returned' && t.state !== 'returned' && t.returns === 0) return false
   if (!w.text) return true
-  const words = [t.id, t.case, t.title, t.place, t.type, t.point, ...t.assignments.map((a) => a.unit)].join(' ').toLowerCase()
+  const words = [t.id, t.case, t.title, t.place, t.type, t.point, ...partsOf(t).map((a) => a.unit)].join(' ').toLowerCase()
   return w.text.toLowerCase().split(/\s+/).every((part) => words.includes(part))
 }
 
