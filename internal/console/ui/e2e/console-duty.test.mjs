@@ -14,7 +14,7 @@ const quickDuty = {
     { id: 'duty-lead', name: { zh: '值班长席', en: 'Duty lead' } },
   ],
   beat: '1s', silent: '5s',
-  untaken: { priorities: [1], seats: '2s', lead: '10s', call: 'seat:duty-lead' },
+  untaken: { priorities: [1], seats: '2s', lead: '4s', call: 'seat:duty-lead' },
   sheet: { at: '02:30', keep: 7 },
 }
 
@@ -286,6 +286,8 @@ test('The desk is accessible in both languages and themes, and fits a telephone;
   await page.locator('aside [data-seat]').first().waitFor()
   await accessible(desk, 'seats')
   await shoot(desk, 'duty-drawer')
+  await page.keyboard.press('Escape')
+  await page.locator('aside [data-seat]').first().waitFor({ state: 'detached' })
   if (process.env.SHOTS) await pictures(desk, Object.fromEntries(Object.entries(places).map(([what, [hash]]) => [what, hash])), (d, what) => page.locator(places[what][1]).first().waitFor())
   const wall = await openDesk(browser, { url: world.url, width: 1920, height: 1080, search: '?wall=1#/situation' })
   await sitDown(wall, { token: world.admin })

@@ -164,6 +164,35 @@ test('A hazard goes from the patrol’s word to closed, with its check-list', as
   await close(d)
 })
 
+test('A spot that is clicked on the map is where it was, and Escape closes the top drawer alone', async () => {
+  const d = await desk()
+  const { page } = d
+  const ticket = (await open('/tickets?state=open&limit=1')).items[0]
+  await openPlace(d, '#/situation?at=121.4,31.21,16')
+  await page.locator('[data-testid=map]:not([data-idle="0"])').waitFor()
+  await page.keyboard.press('n')
+  const form = page.locator('[data-testid=report]')
+  await form.waitFor()
+  const map = await page.getByTestId('map').boundingBox()
+  await page.mouse.click(map.x + map.width / 3, map.y + map.height / 2)
+  await form.getByText('地图位置').waitFor()
+  const [lat, lon] = (await form.locator('.is .num').first().textContent()).split(',').map(Number)
+  assert.ok(Math.abs(lat - 31.21) < 0.01 && Math.abs(lon - 121.4) < 0.02 && lon < 121.4, `${lat}, ${lon} is west of the middle`)
+  assert.match(page.url(), /new=event/, 'the map keeps the form open')
+  await form.getByRole('button', { name: '放弃草稿' }).or(page.locator('aside header .btn')).first().click()
+  // Over a ticket: one Escape a drawer, from wherever the focus is.
+  await openPlace(d, '#/tickets?new=event&ticket=' + ticket.id)
+  await page.locator('[data-testid=moves]').waitFor()
+  await form.waitFor()
+  await page.evaluate(() => document.activeElement?.blur())
+  await page.keyboard.press('Escape')
+  await form.waitFor({ state: 'detached' })
+  await page.locator('[data-testid=moves]').waitFor()
+  await page.keyboard.press('Escape')
+  await page.locator('[data-testid=moves]').waitFor({ state: 'detached' })
+  await close(d)
+})
+
 test('A permit with an open cover asks, and the answer sends nobody', async () => {
   const d = await desk()
   const { page } = d

@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict'
 import { createServer } from 'node:http'
 import { after, before, test } from 'node:test'
-import { accessible, inAllLooks, isLive, openBrowser, openDesk, openPlace, registry, shoot, sitDown, until, World } from './console-harness.mjs'
+import { accessible, inAllLooks, openBrowser, openDesk, openPlace, pictures, registry, settled, shoot, sitDown, until, World } from './console-harness.mjs'
 
 let world, browser, desk, endpoint
 let answer = 410
@@ -52,19 +52,21 @@ test('A dead letter is seen with its cause and sent again to the endpoint', asyn
   assert.deepEqual(desk.errors, [])
 })
 
+const places = { units: '#/units', 'units-one': '#/units?unit=fire-1', 'units-deliveries': '#/units?view=deliveries&only=all' }
+
 test('Units, one unit and deliveries are accessible in both languages and themes, and on a telephone', async () => {
-  for (const place of ['#/units?unit=fire-1', '#/units?view=deliveries&only=all']) {
-    await openPlace(desk, place)
-    await inAllLooks(desk, async () => {
-      await isLive(desk)
-      await desk.page.locator('#main h1').first().waitFor({ state: 'attached' })
-      await accessible(desk, place)
-      await shoot(desk, place.includes('unit=') ? 'units-one' : 'units-deliveries')
-    })
+  const judge = async () => {
+    for (const [what, place] of Object.entries(places)) {
+      await openPlace(desk, place)
+      await settled(desk)
+      await accessible(desk, what)
+    }
   }
+  await inAllLooks(desk, judge)
   await desk.page.setViewportSize({ width: 390, height: 844 })
   Object.assign(desk, { width: 390, height: 844 })
-  await openPlace(desk, '#/units')
-  await accessible(desk, 'units on a telephone')
-  await shoot(desk, 'units')
+  await judge()
+  assert.deepEqual(desk.errors, [])
 })
+
+test('Pictures of units and deliveries', { skip: !process.env.SHOTS && 'make web-shots makes them' }, () => pictures(desk, places))

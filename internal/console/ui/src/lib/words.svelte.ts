@@ -40,6 +40,11 @@ export function say(both: Both): string {
   return both[shown.lang] || both.zh || both.en
 }
 
+/** colon stands between what something is and what it is worth. */
+export function colon(): string {
+  return shown.lang === 'zh' ? '：' : ': '
+}
+
 /** fill puts values in the place of {names}. */
 export function fill(text: string, values: Values = {}): string {
   return text.replace(/\{(\w+)\}/g, (whole, name: string) => String(values[name] ?? whole))

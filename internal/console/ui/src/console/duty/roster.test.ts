@@ -15,6 +15,7 @@ test('A week shows who is on duty and where nobody is who must be, cut at its en
 
 test('Who is on duty now is told with who comes next', () => {
   expect(nowOf(watch, Date.parse(at(7)))).toMatchObject({ now: { persons: ['a'] }, next: { persons: [] } })
+  expect(nowOf(watch, Date.parse(at(0)) - 400).now).toBe(watch.spells[0]) // the plan was made a moment ahead of this desk
   expect(nowOf(watch, Date.parse(at(40)))).toEqual({ now: undefined, next: watch.spells[0] })
 })
 

@@ -18,9 +18,10 @@ export function barsOf(w: Watch, from: number, to: number): Bar[] {
   })
 }
 
-/** nowOf is who is on duty at a time, and who comes after. */
+/** nowOf is who is on duty at a time, and who comes after. A plan begins at the server's now, which may be a moment ahead of the desk's. */
 export function nowOf(w: Watch, at: number): { now: Spell | undefined; next: Spell | undefined } {
-  const i = w.spells.findIndex((s) => Date.parse(s.from) <= at && at < Date.parse(s.to))
+  const then = Math.max(at, Date.parse(w.spells[0]?.from ?? '') || at)
+  const i = w.spells.findIndex((s) => Date.parse(s.from) <= then && then < Date.parse(s.to))
   return { now: w.spells[i], next: w.spells[i + 1] }
 }
 

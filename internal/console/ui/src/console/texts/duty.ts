@@ -8,7 +8,7 @@ export const texts = {
   'line.seats': { zh: '席位 {n}/{of} 值守', en: 'Seats {n}/{of} watching' },
   'line.nobody': { zh: '无席位值守 0/{of}', en: 'Unwatched 0/{of}' },
   'line.none': { zh: '我未入席', en: 'I have no seat' },
-  'line.watching': { zh: '值守中 · {seat}', en: 'Watching: {seat}' },
+  'line.watching': { zh: '值守 · {seat}', en: 'Watching: {seat}' },
   'line.sound': { zh: '声音未启用 · {seat}', en: 'Sound not armed: {seat}' },
   'line.stream': { zh: '数据中断 · {seat}', en: 'Stream lost: {seat}' },
   'line.silent': { zh: '服务器无应答 · {seat}', en: 'No answer: {seat}' },
