@@ -167,9 +167,13 @@ func place(marks []Mark, c *canvas) (rows []int, more int) {
 		from := c.x(m.At)
 		to := from + 14 + wide(short(m.Text))
 		if !m.Until.IsZero() {
-			to = max(to-8, c.x(m.Until)+4)
-			if w := c.x(m.Until) - from; w < wide(barWords(m)) && m.Until.Before(c.to) {
-				to = max(to, c.x(m.Until)+8+wide(barWords(m)))
+			to = c.x(m.Until) + 4
+			if words := wide(barWords(m)); to-4-from < words+8 { // they do not fit in
+				if to+2+words < pictureWide {
+					to += 4 + words
+				} else {
+					from -= 9 + words
+				}
 			}
 		}
 		if over := to - (pictureWide - 2); over > 0 && m.Until.IsZero() { // its words stand to the left
@@ -303,10 +307,13 @@ func (c *canvas) mark(lane string, m Mark, y float64) {
 		class := cmp.Or(map[string]string{"P1": "p1", "P2": "p2", "P3": "p3", "P4": "p4"}[m.Kind], lane)
 		fmt.Fprintf(&c.b, `<g>%s<rect x="%.1f" y="%.1f" width="%.1f" height="14" rx="3" class="bar %s"/>`, title, x, y, w, class)
 		words := barWords(m)
-		if x+w+6+wide(words) < pictureWide && w < wide(words) {
-			c.text(x+w+5, y+11, "note", words, "")
-		} else {
+		switch {
+		case w >= wide(words)+8:
 			c.text(x+5, y+11, "in", words, "")
+		case x+w+6+wide(words) < pictureWide:
+			c.text(x+w+5, y+11, "note", words, "")
+		default:
+			c.text(x-5, y+11, "note", words, "end")
 		}
 		c.b.WriteString(`</g>`)
 		return
@@ -359,12 +366,13 @@ func (c *canvas) expectations(all []Expectation) {
 			}
 		}
 		words := Text{sign + e.Words.ZH, sign + e.Words.EN}
-		if x+6+wide(words) > pictureWide {
-			c.text(x-5, y+11, "note", words, "end")
-		} else if w < wide(words) {
-			c.text(x+w+5, y+11, "note", words, "")
-		} else {
+		switch {
+		case w >= wide(words)+8:
 			c.text(x+6, y+11, "inw "+string(e.Outcome), words, "")
+		case x+w+6+wide(words) < pictureWide:
+			c.text(x+w+5, y+11, "note", words, "")
+		default:
+			c.text(x-5, y+11, "note", words, "end")
 		}
 		c.b.WriteString(`</g>`)
 	}
