@@ -22,7 +22,7 @@ func Run(ctx context.Context, s *Scenario, o Options) (verdict.Result, error) {
 	if err != nil || o.Once || !saysNothing(&res) || o.Gateway != "" || o.Speed != 0 {
 		return res, err
 	}
-	before := verdict.Attempt{Speed: res.Speed, Late: res.Late, NotMet: res.NotMetIDs()}
+	before := verdict.Attempt{Speed: res.Speed, Late: res.Late, NotMet: res.NotMetIDs(), Said: res.Summary()}
 	if o.Dir != "" {
 		o.Dir += "-slower"
 	}

@@ -99,7 +99,7 @@ func TestEveryScenarioIsMet(t *testing.T) {
 			}
 			keep(t, p.res)
 			for _, a := range p.res.Before {
-				t.Log(a.Words().EN)
+				t.Logf("%s\n%s", a.Words().EN, a.Said)
 			}
 			if p.res.ExitCode() != verdict.ExitMet || p.res.Count(verdict.NotPlayed) > 0 {
 				dir := p.dir

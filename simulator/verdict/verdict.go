@@ -133,6 +133,7 @@ type Attempt struct {
 	Speed  float64       `json:"speed"`
 	Late   time.Duration `json:"late_ns"`
 	NotMet []string      `json:"not_met"` // ids of expectations; "trouble" for steps that could not be done
+	Said   string        `json:"said"`    // its summary
 }
 
 // Words tell of it.
