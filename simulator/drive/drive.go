@@ -164,7 +164,7 @@ func (d *Drive) openDistrict(ctx context.Context) error {
 // a fire lane and bays before it, and covers.
 func block() (parts []simulator.Part) {
 	for house := range 3 {
-		at := simulator.Place{Street: "310105006", Lon: 121.4042 + float64(house)*0.0011, Lat: 31.2112, PerBuilding: 1000}
+		at := simulator.Place{Street: "310105006", Lon: 121.4042 + float64(house)*0.0009, Lat: 31.2112, PerBuilding: 1000}
 		add := func(what, model string, n int, rules string, indoors bool, dx, dy float64) {
 			place := at
 			place.Rules, place.Lon, place.Lat = rules, at.Lon+dx, at.Lat+dy

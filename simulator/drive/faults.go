@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/http"
 	"net/url"
 	"slices"
 	"sync"
@@ -88,7 +89,11 @@ func (d *Drive) openFaults() {
 			add(name, label, then, &Text{err.Error(), err.Error()}, nil, nil)
 			return
 		}
-		add(name, label, then, nil, f.Start, f.Stop)
+		stop := f.Stop
+		if name == "gateway.kill" {
+			stop = func(ctx context.Context) error { return d.answersAgain(ctx, f.Stop) }
+		}
+		add(name, label, then, nil, f.Start, stop)
 	}
 	program("broker.down", Text{"拔掉消息代理", "Unplug the broker"}, Text{"设备消息在前端排队，恢复后补传，一帧不丢", "what devices say waits before it and comes after: no frame is lost"},
 		"mosquitto", Text{"本机没有 Mosquitto：网关自带的代理与网关同进程", "this machine has no Mosquitto: the gateway's own broker is part of the gateway"})
@@ -96,6 +101,27 @@ func (d *Drive) openFaults() {
 		"influxd", Text{"本机没有 influxd", "this machine has no influxd"})
 	program("gateway.kill", Text{"断电：kill -9 网关", "Power cut: kill -9 the gateway"}, Text{"已确认的都在盘上；再启动后接着做", "all it acknowledged is on disk; started again, it goes on"}, "", Text{})
 	d.addLinks(add)
+}
+
+// answersAgain starts the gateway and waits until it answers, whatever else is broken still:
+// it is not ready while its InfluxDB is away, and does its work all the same.
+func (d *Drive) answersAgain(ctx context.Context, start func(context.Context) error) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	done := make(chan error, 1)
+	go func() { done <- start(ctx) }()
+	for {
+		select {
+		case err := <-done:
+			return err
+		case <-time.After(100 * time.Millisecond):
+		}
+		if d.gateway.ask(ctx, http.MethodGet, "/readyz", "", nil, nil) == nil {
+			cancel()
+			<-done
+			return nil
+		}
+	}
 }
 
 // addLinks are the faults of what stands between the programs.

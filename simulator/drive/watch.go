@@ -161,6 +161,14 @@ func (d *Drive) place(point string) *Point {
 	return d.index[point]
 }
 
+// placeName is how people call a point.
+func (d *Drive) placeName(point string) Text {
+	if at := d.place(point); at != nil {
+		return at.Name
+	}
+	return Text{point, point}
+}
+
 func (d *Drive) takeAlarm(a grid.Alarm) {
 	at := d.place(a.Point)
 	if at == nil {
@@ -241,7 +249,8 @@ func (d *Drive) takeMove(m grid.MoveRecord) {
 	if strings.HasPrefix(m.Reason, "file:") {
 		verb, reason = Text{"上传照片", "sends a photo"}, Text{}
 	}
-	line.Text = Text{fmt.Sprintf("%s %s（%s）%s", who.ZH, verb.ZH, t.Case, reason.ZH), strings.TrimSuffix(fmt.Sprintf("%s %s (%s) %s", who.EN, verb.EN, t.Case, reason.EN), " ")}
+	at := d.placeName(t.Point)
+	line.Text = Text{strings.TrimSuffix(fmt.Sprintf("%s %s（%s）%s", who.ZH, verb.ZH, at.ZH, reason.ZH), " "), strings.TrimSuffix(fmt.Sprintf("%s %s (%s) %s", who.EN, verb.EN, at.EN, reason.EN), " ")}
 	d.say(line)
 }
 

@@ -18,6 +18,8 @@ let kinds = new Set(['smoke', 'door', 'parking', 'manhole'])
 let lines = []
 let clockAt = performance.now()
 const busy = new Set()
+const narrow = matchMedia('(max-width: 860px)').matches
+const [most, listed] = narrow ? [2, 10] : [6, 60] // alarms on the map, points in the list
 
 const say = (key, n) => words[key][lang === 'zh' ? 0 : 1].replace('{n}', n)
 const of = (t) => t[lang]
@@ -122,10 +124,10 @@ function drawPoints() {
     h('input', { type: 'search', id: 'find', 'data-key': 'find', placeholder: say('find'), value: typed, input: (e) => { typed = e.target.value; draw() } }),
     h('div', { class: 'choice', role: 'group', 'aria-label': say('points') }, Object.keys(counts()).map((k) =>
       h('button', { type: 'button', class: 'btn', 'data-key': 'kind-' + k, 'aria-pressed': String(kinds.has(k)), click: () => { kinds = new Set(kinds.symmetricDifference(new Set([k]))); draw() } }, mark(k), `${say(k)} ${counts()[k]}`))),
-    found.length ? h('ul', { class: 'list' }, found.slice(0, 60).map((p) =>
+    found.length ? h('ul', { class: 'list' }, found.slice(0, listed).map((p) =>
       h('li', {}, h('button', { type: 'button', 'data-key': 'p-' + p.id, 'aria-pressed': String(p.id === chosen), click: () => choose(p.id) },
         mark(p.kind), h('span', { class: 'name' }, of(p.name)), state(p.id))))) : h('p', { class: 'soft' }, say('nothing')),
-    found.length > 60 ? h('p', { class: 'soft small' }, say('more', found.length - 60)) : '',
+    found.length > listed ? h('p', { class: 'soft small' }, say('more', found.length - listed)) : '',
   ], 'points', chosen, here, work, typed, [...kinds], live.doing, live.alarms.map((a) => [a.point, a.priority]), [...busy], world.points.length)
 }
 
@@ -195,7 +197,6 @@ function drawScenarios() {
   ], 'scenarios', world.scenarios.length)
 }
 
-const most = innerWidth < 700 ? 2 : 6
 
 function drawAlarms() {
   const shown = live.alarms.slice(0, most)

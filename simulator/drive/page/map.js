@@ -51,7 +51,7 @@ export class Map2D {
     const [x0, y0, x1, y1] = bounds(points, 25)
     const { clientWidth: w, clientHeight: h } = this.canvas
     // What stands over the map: alarms on the left, buttons on the right, the legend below.
-    const [left, right, low] = w > 700 ? [this.rem() * 18.5, this.rem() * 7, 50] : [20, 90, 60]
+    const [left, right, low] = w > 700 ? [this.rem() * 20, this.rem() * 7, 50] : [20, 90, 60]
     const scale = Math.min((w - left - right) / (x1 - x0), (h - 20 - low) / (y1 - y0))
     this.view = { x: (x0 + x1) / 2 - (left - right) / 2 / scale, y: (y0 + y1) / 2 + (low - 20) / 2 / scale, scale }
     this.draw()
