@@ -683,6 +683,9 @@ func TestChaosLeadsToWhatAQuietDayLeadsTo(t *testing.T) {
 						}
 					}
 					b.forget(day * chaosPerStory)
+					if day%10 == 9 {
+						t.Logf("day %d is over, in %s", day, time.Since(begin).Round(time.Second))
+					}
 				}
 			})
 		}
