@@ -1,5 +1,5 @@
 // How busy the machine is while something is measured: a figure without it says little.
-import { readdirSync, readFileSync } from 'node:fs'
+import { appendFileSync, readdirSync, readFileSync } from 'node:fs'
 import { cpus, loadavg } from 'node:os'
 
 const total = () => cpus().reduce((sum, c) => sum + Object.values(c.times).reduce((a, b) => a + b, 0), 0)
@@ -44,6 +44,7 @@ export class Judge {
   say(what, value, wanted, unit = 'ms') {
     const good = wanted === undefined || value < wanted
     if (!good) this.short.push(what)
+    if (process.env.FIGURES && wanted !== undefined) appendFileSync(process.env.FIGURES, JSON.stringify({ what, value, wanted, unit, good }) + '\n')
     console.log(`  ${good ? ' ' : '!'} ${what}: ${Math.round(value * 10) / 10} ${unit}${wanted === undefined ? '' : `, wanted < ${wanted}`}`)
   }
 
