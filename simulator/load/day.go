@@ -56,6 +56,7 @@ type DayResult struct {
 	MostLagS   float64          `json:"most_lag_s"`
 	MostWaits  float64          `json:"most_waiting"`
 	Drain      float64          `json:"drain_s"`
+	Late       string           `json:"late,omitempty"` // what still waited ten minutes after the end
 	Ledger     Ledger           `json:"ledger"`
 	Events     map[string]int   `json:"events"`
 	Tickets    map[string]int   `json:"tickets_by_state"`
@@ -227,7 +228,7 @@ func (p *playing) play(ctx context.Context, res *DayResult) error {
 		return err
 	}
 	if _, err := p.rig.drained(ctx, 10*time.Minute); err != nil {
-		return err
+		res.Late = err.Error() // the ledger says how much waits: that is a result too
 	}
 	res.Drain = time.Since(ended).Seconds()
 	acked := float64(max(p.pub.Acked.Load(), 1))
@@ -313,6 +314,9 @@ func (r *DayResult) Table() string {
 		l.Accepted, l.Processed, l.Duplicate, l.Ignored, l.Quarantined, l.Discarded, l.Waiting, map[bool]string{true: "balances", false: "**does not balance**"}[r.Balanced()])
 	line("due → acknowledged", "p50 %.0f ms, p99 %.0f, p99.9 %.0f, max %.0f", r.Ack.P50, r.Ack.P99, r.Ack.P999, r.Ack.Max)
 	line("latest behind the city's time", "%.1f s of the city; %.0f frames waited in the gateway at most; %.1f s until all was counted and in InfluxDB", r.MostLagS, r.MostWaits, r.Drain)
+	if r.Late != "" {
+		line("**not at the end**", "%s", r.Late)
+	}
 	line("events", "%s", listed(r.Events))
 	line("tickets", "%s; %.0f messages delivered to units, %.0f dead letters", listed(r.Tickets), r.Delivered, r.Dead)
 	line("InfluxDB", "%d points", r.Points)

@@ -175,21 +175,22 @@ func (l Ledger) minus(before Ledger) Ledger {
 }
 
 // drained waits until nothing waits in the gateway, and the InfluxDB that it has, if any,
-// has all; it gives up when nothing moves any more.
+// has all; it gives up after a while.
 func (g *Gateway) drained(ctx context.Context, within time.Duration) (metrics, error) {
 	ctx, cancel := context.WithTimeout(ctx, within)
 	defer cancel()
+	var last metrics
 	for {
 		m, err := g.metrics(ctx)
+		if err == nil {
+			last = m
+		}
 		if err == nil && m[metricWaiting] == 0 && m[metricQueue] == 0 {
 			return m, nil
 		}
 		select {
 		case <-ctx.Done():
-			if err == nil {
-				err = grid.Errorf(grid.Unavailable, "after %v %.0f frames wait in the gateway, and %.0f bytes for InfluxDB", within, m[metricWaiting], m[metricQueue])
-			}
-			return m, err
+			return last, grid.Errorf(grid.Unavailable, "after %v %.0f frames wait in the gateway, and %.0f bytes for InfluxDB", within, last[metricWaiting], last[metricQueue])
 		case <-time.After(50 * time.Millisecond):
 		}
 	}
