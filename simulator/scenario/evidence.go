@@ -177,7 +177,8 @@ func (r *run) tellCounts(ctx context.Context, ev *evidence) error {
 		ev.rows["sent"] = append(ev.rows["sent"], row)
 	}
 	r.timeSmoke(ev)
-	for _, c := range r.clockworks {
+	for _, name := range []string{"ack", "unit", "late"} {
+		c := r.clockworks[name]
 		if x := c.Latency(); x.Count > 0 {
 			r.result.Latencies = append(r.result.Latencies, x)
 			row := rowOf(x)
