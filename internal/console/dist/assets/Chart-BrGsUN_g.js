@@ -1,0 +1,1 @@
+export{t as default}from"./Chart-C0a1mIwP.js";

@@ -1,0 +1,1 @@
+function e(e,t){let n={accept:`accepted`,arrive:`in_progress`,resolve:`resolved`,return:`returned`};return t.reduce((e,t)=>n[t]??e,e)}export{e as t};
