@@ -150,8 +150,9 @@ func TestAFireIsATicketThatClosesAfterItIsOver(t *testing.T) {
 	p.until("units accept it and say that it is a fire", func(Live) bool {
 		return p.said("delivery", point, "Demo micro fire station: received") && p.said("unit", point, "accepts") && p.said("unit", point, "there is a fire")
 	})
-	if l := p.live(); len(l.Alarms) != 1 {
-		t.Fatalf("alarms are %+v: want the fire to burn until the page ends it", l.Alarms)
+	p.until("the leading unit has done what it can", func(Live) bool { return p.said("unit", point, "Demo micro fire station reports done") })
+	if l := p.live(); len(l.Alarms) != 1 || l.Doing[point] != "fire" {
+		t.Fatalf("alarms are %+v, doing %v: want the fire to burn until the page ends it", l.Alarms, l.Doing)
 	}
 	p.post("points/"+point+"/act", `{"do":"normal"}`)
 	p.until("the ticket is closed", func(l Live) bool { return len(l.Tickets) == 0 && len(l.Alarms) == 0 && len(l.Doing) == 0 })
