@@ -167,7 +167,7 @@ func (g *Gateway) makeServer311() error {
 		return fmt.Errorf("dispatch.open311: %w", err)
 	}
 	s := dispatch.NewServer311(dispatch.Server311Config{
-		Now: g.clock.Now,
+		Now:      g.clock.Now,
 		Services: services, Point: g.store.Point, File: g.engine.FileEvent,
 		Ticket: func(ctx context.Context, unit, id string) (grid.Ticket, error) {
 			t, err := g.store.Ticket(ctx, id)

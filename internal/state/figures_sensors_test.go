@@ -36,7 +36,9 @@ func TestSensorsAndWhatAilsThemAreOfTheModeThatIsAskedFor(t *testing.T) {
 	commit(t, s, b)
 	q := grid.FigureQuery{Since: hour(5), Until: hour(50)}
 	sensors := func(q grid.FigureQuery) (out []string) {
-		if err := s.FigureSensors(t.Context(), q, func(x grid.Sensors) { out = append(out, fmt.Sprint(x.Kind, " ", x.Profile, " ", x.Count, " ", x.Seconds/3600)) }); err != nil {
+		if err := s.FigureSensors(t.Context(), q, func(x grid.Sensors) {
+			out = append(out, fmt.Sprint(x.Kind, " ", x.Profile, " ", x.Count, " ", x.Seconds/3600))
+		}); err != nil {
 			t.Fatal(err)
 		}
 		return out
