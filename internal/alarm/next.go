@@ -48,7 +48,7 @@ type Step struct {
 
 // Next says what the condition calls for at engine time now. ep is the newest episode of
 // the rule at the point, active or not, or nil. down holds the spans in which we could
-// not hear, already with the grace they deserve (WithGrace): what is concluded from the
+// not hear, with the grace they deserve (Deaf): what is concluded from the
 // absence of a change leaves them out. While one still lasts, nothing is concluded and
 // Wake is zero: ask again when it ends.
 //

@@ -23,6 +23,32 @@ func WithGrace(down []Span, interval time.Duration) []Span {
 	return out
 }
 
+// Deaf are the spans that the delays of a condition leave out, of those in which we could
+// not hear its device. What was heard to be wrong is told without more ado: only the spans
+// themselves are left out, and for P1 not even they. That it is normal may have changed
+// unheard: each span is followed by one reporting interval of grace, until a word that came
+// after it.
+func Deaf(r *Rule, down []Span, in Input, interval time.Duration) []Span {
+	switch {
+	case in.Abnormal && r.Priority == 1:
+		return nil
+	case in.Abnormal || len(down) == 0:
+		return down
+	}
+	out := WithGrace(down, interval)
+	for i, s := range down {
+		if !s.To.IsZero() && !in.Heard.Before(s.To) {
+			out[i] = s
+		}
+	}
+	return out
+}
+
+// Lasts says whether we cannot hear now.
+func Lasts(down []Span) bool {
+	return slices.ContainsFunc(down, func(s Span) bool { return s.To.IsZero() })
+}
+
 // audible is the moment at which we have listened for d since from, leaving out the
 // time in which we could not hear. Zero: not foreseeable, a span still lasts.
 func audible(from time.Time, d time.Duration, down []Span) time.Time {

@@ -126,7 +126,8 @@ func (b *batch) judge(pt registry.PointNo, rule uint8, d *decoded) {
 	if c == nil {
 		return
 	}
-	step := alarm.Next(r, c.input(), ep, b.now, e.deafSpans(pt)...)
+	deaf := e.deafSpans(pt, r, c.input())
+	step := alarm.Next(r, c.input(), ep, b.now, deaf...)
 	s := site{point: pt, where: where, rule: r}
 	switch step.Action {
 	case alarm.Raise:
@@ -135,6 +136,9 @@ func (b *batch) judge(pt registry.PointNo, rule uint8, d *decoded) {
 		b.cameBack(s, ep, d, b.whenOf(pt, r, c, d))
 	case alarm.Clear:
 		b.clear(s, ep, c.input(), d)
+	}
+	if waits := c.input().Abnormal != (ep != nil && ep.Active); waits && step == (alarm.Step{}) && alarm.Lasts(deaf) {
+		step.Wake = b.now.Add(time.Minute) // nothing is concluded now, and no frame need come when we hear again
 	}
 	b.wakePoint(pt, step.Wake)
 	// A new episode does not take the watch off the tickets of those before it.

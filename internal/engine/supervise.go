@@ -253,8 +253,8 @@ func (e *Engine) deafTo(path uint32) []alarm.Span {
 	return out
 }
 
-// deafSpans are those of a point's device, each with one interval of grace.
-func (e *Engine) deafSpans(pt registry.PointNo) []alarm.Span {
+// deafSpans are those of a point's device that a condition's delays leave out.
+func (e *Engine) deafSpans(pt registry.PointNo, r *alarm.Rule, in alarm.Input) []alarm.Span {
 	if len(e.down) == 0 {
 		return nil
 	}
@@ -262,5 +262,5 @@ func (e *Engine) deafSpans(pt registry.PointNo) []alarm.Span {
 	if no == registry.DeviceNo(registry.None) {
 		return nil
 	}
-	return alarm.WithGrace(e.deafTo(e.soft.devs[no].path), e.intervalOf(no, nil))
+	return alarm.Deaf(r, e.deafTo(e.soft.devs[no].path), in, e.intervalOf(no, nil))
 }
