@@ -110,7 +110,7 @@ test('The palette finds a screen, a point and a device, by the keyboard alone', 
   await page.getByRole('option', { name: /5号楼 6F 走廊烟感/ }).waitFor()
   await shoot(d, 'palette')
   await page.keyboard.press('Enter')
-  await until('the point is the place', () => page.evaluate(() => location.hash === '#/points/p-new'))
+  await until('the point is the place', () => page.evaluate(() => location.hash === '#/points?point=p-new'))
   await page.keyboard.press('Control+k')
   await page.getByRole('combobox', { name: '查找与跳转' }).waitFor()
   await page.keyboard.type('sn:door')
