@@ -26,7 +26,7 @@ self.addEventListener('activate', (e) => {
 })
 
 self.addEventListener('message', (e) => {
-  if (e.data === 'take over') void self.skipWaiting()
+  if (e.data === 'take over') e.waitUntil(self.skipWaiting())
   if (e.data === 'build') e.source?.postMessage({ build: __BUILD__ })
 })
 
@@ -35,7 +35,8 @@ self.addEventListener('fetch', (e) => {
   if (e.request.method !== 'GET' || url.origin !== location.origin) return
   const path = url.pathname === `/${app}/index.html` ? `/${app}/` : url.pathname
   if (!__KEEP__.includes(path)) return // the API, and what is not the app's
-  e.respondWith(caches.open(cacheName).then(async (c) => (await c.match(path)) ?? fetch(e.request)))
+  // Not by open: asked late, when a newer one has taken over, that would make our cache anew.
+  e.respondWith(caches.match(path, { cacheName }).then((kept) => kept ?? fetch(e.request)))
 })
 
 interface SyncEvent extends ExtendableEvent {
