@@ -33,8 +33,8 @@ export interface Body {
 const tickets = '/tickets?state=open&limit=200'
 const messages = '/deliveries?limit=200'
 
-const now = $state<{ list: Ticket[]; bodies: Record<string, Body>; at: string; fresh: boolean; streaming: boolean; seen: string[]; asked: boolean; failed: unknown; tick: number }>({
-  list: [], bodies: {}, at: '', fresh: false, streaming: false, seen: [], asked: false, failed: undefined, tick: Date.now(),
+const now = $state<{ list: Ticket[]; bodies: Record<string, Body>; at: string; from: string; fresh: boolean; streaming: boolean; seen: string[]; asked: boolean; failed: unknown; tick: number }>({
+  list: [], bodies: {}, at: '', from: '', fresh: false, streaming: false, seen: [], asked: false, failed: undefined, tick: Date.now(),
 })
 
 /** verbsOf are the moves of a ticket that wait on this phone, oldest first. */
@@ -42,7 +42,10 @@ export const verbsOf = (id: string): string[] =>
   acts().filter((a) => a.kind === 'ticket.move' && a.about?.ticket === id && (a.state === 'waiting' || a.state === 'sending')).map((a) => (a.body as { verb: string }).verb)
 
 export const unit = (): string => me()?.unit?.id ?? ''
-export const stateOf = (t: Ticket): string => standing(partOf(t, unit()), verbsOf(t.id))
+/** doneSince are the moves that were taken after the list was asked for: the network may go before it is asked for again. */
+const doneSince = (id: string): string[] =>
+  acts().filter((a) => a.kind === 'ticket.move' && a.about?.ticket === id && a.state === 'done' && !a.taken && a.done! > now.from).map((a) => (a.body as { verb: string }).verb)
+export const stateOf = (t: Ticket): string => standing(partOf(t, unit()), [...doneSince(t.id), ...verbsOf(t.id)])
 
 const shown = $derived(byNeed(now.list.filter((t) => !['returned', 'cancelled'].includes(partOf(t, unit())?.state ?? 'cancelled')), stateOf))
 
@@ -73,7 +76,7 @@ export async function markSeen(id: string): Promise<void> {
 export async function startInbox(): Promise<void> {
   now.seen = (await setting<string[]>('seen')) ?? []
   const [t, m] = await Promise.all([kept<Items<Ticket>>(tickets), kept<Items<Delivery>>(messages)])
-  if (t) take(t, m)
+  if (t) take(t, m, t.at)
   setInterval(() => (now.tick = Date.now()), 1000)
   onBack(() => void look())
   document.addEventListener('visibilitychange', () => {
@@ -82,13 +85,14 @@ export async function startInbox(): Promise<void> {
   void listen()
 }
 
-function take(t: Read<Items<Ticket>>, m: Read<Items<Delivery>> | undefined, first = true): void {
+function take(t: Read<Items<Ticket>>, m: Read<Items<Delivery>> | undefined, from: string, first = true): void {
   const known = new Set(now.list.map((x) => x.id))
   now.list = t.data.items
   const bodies: Record<string, Body> = {}
   for (const d of m?.data.items ?? []) bodies[d.ticket] ??= d.body?.data ?? {}
   now.bodies = bodies
   now.at = t.at
+  now.from = t.fresh ? from : t.at
   now.fresh = t.fresh
   if (first) return
   const come = now.list.filter((x) => !known.has(x.id) && isNew(x))
@@ -110,8 +114,9 @@ export function look(): Promise<void> {
       if (!me()) return
       try {
         const first = !now.asked && now.list.length === 0
+        const from = new Date().toISOString()
         const [t, m] = [await read<Items<Ticket>>(tickets), await read<Items<Delivery>>(messages)]
-        take(t, m, first)
+        take(t, m, from, first)
         now.failed = undefined
       } catch (err) {
         now.fresh = false
