@@ -181,7 +181,7 @@ test('A seat whose stream is cut does not watch any more, here and there, and a 
   await until('the seat is free', async () => !!(await seatRow('desk-2')).left)
   await wu.page.locator('#main .place [data-seat=desk-1] [data-do=leave]').click()
   await seat(wu, 'none')
-  assert.ok((await seatRow('desk-1')).left)
+  await until('the server has it free', async () => !!(await seatRow('desk-1')).left)
   await close(wu)
 })
 
