@@ -1,7 +1,6 @@
 package load
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -14,8 +13,6 @@ import (
 	"strings"
 	"syscall"
 	"time"
-
-	"gridgate/internal/grid"
 )
 
 // program is one that runs beside us while something is measured.
@@ -125,25 +122,6 @@ func machineBusy() time.Duration {
 		total += n
 	}
 	return time.Duration(total) * 10 * time.Millisecond
-}
-
-// find finds a program: as said, beside ours, at one of the other places, or on the PATH.
-func find(said, name string, others ...string) (string, error) {
-	if said != "" {
-		return exec.LookPath(said)
-	}
-	if self, err := os.Executable(); err == nil {
-		others = append([]string{filepath.Join(filepath.Dir(self), name)}, others...)
-	}
-	var last error
-	for _, p := range append(others, name) {
-		bin, err := exec.LookPath(p)
-		if err == nil {
-			return filepath.Abs(bin)
-		}
-		last = cmp.Or(last, err)
-	}
-	return "", grid.Errorf(grid.NotFound, "program %s is not beside gridsim and not on the PATH: %w", name, last)
 }
 
 // freeAddr is a loopback address that nobody listens on, below the ports that the system

@@ -97,7 +97,7 @@ func (r *Rig) Close() {
 }
 
 func (r *Rig) startInflux(ctx context.Context, said string) error {
-	bin, err := find(said, "influxd", ".tools/bin/influxd")
+	bin, err := simulator.FindProgram(said, "influxd", ".tools/bin/influxd")
 	if err != nil {
 		return err
 	}
@@ -124,7 +124,7 @@ func (r *Rig) startInflux(ctx context.Context, said string) error {
 const gatewayDatabase = "gridgate"
 
 func (r *Rig) startMosquitto(ctx context.Context, said string) error {
-	bin, err := find(said, "mosquitto", "/usr/sbin/mosquitto")
+	bin, err := simulator.FindProgram(said, "mosquitto", "/usr/sbin/mosquitto")
 	if err != nil {
 		return err
 	}
@@ -146,7 +146,7 @@ func (r *Rig) startMosquitto(ctx context.Context, said string) error {
 }
 
 func (r *Rig) startGateway(ctx context.Context, cfg RigConfig) error {
-	bin, err := find(cfg.Gridgate, "gridgate")
+	bin, err := simulator.FindProgram(cfg.Gridgate, "gridgate")
 	if err != nil {
 		return err
 	}

@@ -1,7 +1,6 @@
 package scenario
 
 import (
-	"cmp"
 	"context"
 	"crypto/rand"
 	"errors"
@@ -18,7 +17,6 @@ import (
 
 	"github.com/goccy/go-yaml"
 
-	"gridgate/internal/grid"
 	"gridgate/simulator"
 	"gridgate/simulator/fault"
 )
@@ -43,7 +41,7 @@ type own struct {
 
 // openOwn starts what the scenario wants in dir and waits until it is ready.
 func openOwn(ctx context.Context, s *Scenario, speed float64, o *Options) (*own, error) {
-	bin, err := find(o.Gridgate, "gridgate")
+	bin, err := simulator.FindProgram(o.Gridgate, "gridgate")
 	if err != nil {
 		return nil, err
 	}
@@ -189,7 +187,7 @@ func lay(under, over map[string]any) {
 }
 
 func (w *own) openMosquitto(ctx context.Context) error {
-	bin, err := find("", "mosquitto", "/usr/sbin/mosquitto")
+	bin, err := simulator.FindProgram("", "mosquitto", "/usr/sbin/mosquitto")
 	if err != nil {
 		return err
 	}
@@ -217,7 +215,7 @@ func (w *own) openMosquitto(ctx context.Context) error {
 }
 
 func (w *own) openInflux(ctx context.Context, o *Options) error {
-	bin, err := find(o.Influxd, "influxd", ".tools/bin/influxd")
+	bin, err := simulator.FindProgram(o.Influxd, "influxd", ".tools/bin/influxd")
 	if err != nil {
 		return err
 	}
@@ -280,23 +278,4 @@ func freeAddr() (string, error) {
 // environ is ours without what would be settings of a gateway: those stand in its file.
 func environ() []string {
 	return slices.DeleteFunc(os.Environ(), func(kv string) bool { return strings.HasPrefix(kv, "GRIDGATE_") })
-}
-
-// find finds a program: as said, beside ours, at one of the other places, or on the PATH.
-func find(said, name string, others ...string) (string, error) {
-	if said != "" {
-		return exec.LookPath(said)
-	}
-	if self, err := os.Executable(); err == nil {
-		others = append([]string{filepath.Join(filepath.Dir(self), name)}, others...)
-	}
-	var last error
-	for _, p := range append(others, name) {
-		bin, err := exec.LookPath(p)
-		if err == nil {
-			return filepath.Abs(bin)
-		}
-		last = cmp.Or(last, err)
-	}
-	return "", grid.Errorf(grid.NotFound, "program %s is not beside gridsim and not on the PATH: %w", name, last)
 }

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"testing"
 
+	"gridgate/simulator"
 	"gridgate/simulator/verdict"
 )
 
@@ -117,7 +118,7 @@ func TestEveryScenarioIsMet(t *testing.T) {
 func hasPeers(t *testing.T, s *Scenario) bool {
 	t.Helper()
 	missing := ""
-	if _, err := find("", "mosquitto", "/usr/sbin/mosquitto"); err != nil && s.Gateway.Broker == "mosquitto" {
+	if _, err := simulator.FindProgram("", "mosquitto", "/usr/sbin/mosquitto"); err != nil && s.Gateway.Broker == "mosquitto" {
 		missing = "mosquitto"
 	}
 	if influxd() == "" && s.Gateway.Influx == "real" {

@@ -43,15 +43,15 @@ func OpenStage(ctx context.Context, set Setting) (*Stage, error) {
 		s.start = time.Now()
 	}
 	var err error
-	if st.bin, err = find(set.Gridgate, "gridgate"); err != nil {
+	if st.bin, err = simulator.FindProgram(set.Gridgate, "gridgate"); err != nil {
 		return nil, err
 	}
-	if _, err := find("", "mosquitto", "/usr/sbin/mosquitto"); err == nil {
+	if _, err := simulator.FindProgram("", "mosquitto", "/usr/sbin/mosquitto"); err == nil {
 		s.Gateway.Broker = "mosquitto"
 	} else {
 		st.Missing = append(st.Missing, "mosquitto")
 	}
-	if _, err := find(set.Influxd, "influxd", ".tools/bin/influxd"); err == nil {
+	if _, err := simulator.FindProgram(set.Influxd, "influxd", ".tools/bin/influxd"); err == nil {
 		s.Gateway.Influx = "real"
 	} else {
 		st.Missing = append(st.Missing, "influxd")
