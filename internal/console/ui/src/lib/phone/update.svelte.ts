@@ -1,9 +1,12 @@
 import { app } from './app'
 
-const now = $state<{ waiting: ServiceWorker | undefined; build: string }>({ waiting: undefined, build: '' })
+const now = $state({ waits: false, taking: false, build: '' })
+let kept: ServiceWorkerRegistration | undefined
 
 /** updateWaits says that a newer app is on the phone and waits for the person. */
-export const updateWaits = (): boolean => now.waiting !== undefined
+export const updateWaits = (): boolean => now.waits
+/** updateRuns says that the person has taken it, and the browser is changing over. */
+export const updateRuns = (): boolean => now.taking
 export const build = (): string => now.build
 
 /** startUpdates keeps the app on the phone. Without HTTPS there is no service worker, and no work after a reload. */
@@ -15,8 +18,9 @@ export async function startUpdates(): Promise<void> {
   })
   const reg = await workers.register(`/${app}/sw.js`, { scope: `/${app}/`, updateViaCache: 'none' }).catch(() => undefined)
   if (!reg) return
+  kept = reg
   const look = () => {
-    if (reg.waiting && workers.controller) now.waiting = reg.waiting
+    if (reg.waiting && workers.controller) now.waits = true
   }
   look()
   reg.addEventListener('updatefound', () => reg.installing?.addEventListener('statechange', look))
@@ -26,8 +30,19 @@ export async function startUpdates(): Promise<void> {
   void workers.ready.then((r) => r.active?.postMessage('build'))
 }
 
-/** takeUpdate starts the newer app. What is on the phone stays: the queue is not the app's code. */
+/**
+ * takeUpdate starts the newer app. What is on the phone stays: the queue is not the app's code.
+ * It asks each second until it is done: the browser ends the older worker only if it runs at
+ * the moment of asking, and lets one that was just starting live on for half a minute or more.
+ */
 export function takeUpdate(): void {
-  navigator.serviceWorker.addEventListener('controllerchange', () => location.reload(), { once: true })
-  now.waiting?.postMessage('take over')
+  if (now.taking) return
+  now.taking = true
+  const ask = () => kept?.waiting?.postMessage('take over')
+  const again = setInterval(ask, 1000)
+  navigator.serviceWorker.addEventListener('controllerchange', () => {
+    clearInterval(again)
+    location.reload()
+  }, { once: true })
+  ask()
 }
