@@ -19,6 +19,12 @@ const backupPages = 256
 // Commits go on meanwhile; what they write stays in the WAL until the backup is done.
 // To restore, put the file in the place of the state file and open it.
 func (s *Store) Backup(ctx context.Context, dest string) (err error) {
+	return CopyFile(ctx, s.path, dest)
+}
+
+// CopyFile is Backup of an SQLite file that others may write meanwhile: of the state, or of
+// another file of ours.
+func CopyFile(ctx context.Context, path, dest string) (err error) {
 	if _, err := os.Stat(dest); err == nil {
 		return grid.Errorf(grid.Conflict, "backup state: %s is there already: want a new file", dest)
 	}
@@ -35,7 +41,7 @@ func (s *Store) Backup(ctx context.Context, dest string) (err error) {
 	if err := makeFile(part); err != nil {
 		return err
 	}
-	if err := s.copyTo(ctx, part); err != nil {
+	if err := copyTo(ctx, path, part); err != nil {
 		return err
 	}
 	if err := checkCopy(ctx, part); err != nil {
@@ -49,13 +55,18 @@ func (s *Store) Backup(ctx context.Context, dest string) (err error) {
 
 // copyTo copies the pages of one snapshot. The snapshot is held open, so that a commit
 // between two steps does not make the copy begin anew.
-func (s *Store) copyTo(ctx context.Context, part string) error {
-	conn, err := connect(ctx, dsn(s.path, "ro"))
+func copyTo(ctx context.Context, path, part string) error {
+	path, err := filepath.Abs(path)
+	if err != nil {
+		return err
+	}
+	conn, err := connect(ctx, dsn(path, "ro"))
 	if err != nil {
 		return err
 	}
 	copying := func() error {
-		if _, err := readEngine(ctx, conn); err != nil { // a transaction begins with its first read
+		begins := func(r *row) error { r.num(); return r.err } // a transaction begins with its first read
+		if err := each(ctx, conn, "SELECT count(*) FROM sqlite_schema", nil, begins); err != nil {
 			return err
 		}
 		abs, err := filepath.Abs(part)

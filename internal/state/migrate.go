@@ -6,6 +6,7 @@ import (
 	"embed"
 	"errors"
 	"io/fs"
+	"os"
 
 	"github.com/pressly/goose/v3"
 	"modernc.org/sqlite"
@@ -31,14 +32,93 @@ func migrate(ctx context.Context, path string) error {
 	})
 }
 
+// Schema is how far a state file is from the schema that this program writes.
+type Schema struct {
+	Have    int64 // the highest step that the file has had; 0: the file is not there, or empty
+	Want    int64 // the highest step there is
+	Pending int   // steps that the file has not had
+}
+
+// SchemaOf reads it, also while another program writes the file.
+func SchemaOf(ctx context.Context, path string) (s Schema, err error) {
+	if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
+		return s, nil
+	}
+	err = withSchema(path, "ro", func(p *goose.Provider, db *sql.DB) error {
+		if s.Have, s.Want, err = refuseNewer(ctx, p, db); err != nil {
+			return err
+		}
+		s.Pending, err = pending(ctx, p, db)
+		return err
+	})
+	return s, err
+}
+
+// Migrate brings a file to the present schema step by step, each in a transaction of its own,
+// and tells how many are done. A crash in between loses nothing: the next call goes on.
+func Migrate(ctx context.Context, path string, step func(done, of int)) error {
+	return withSchema(path, "rw", func(p *goose.Provider, db *sql.DB) error {
+		if _, err := db.ExecContext(ctx, "PRAGMA journal_mode = WAL"); err != nil {
+			return err
+		}
+		if _, _, err := refuseNewer(ctx, p, db); err != nil {
+			return err
+		}
+		of, err := pending(ctx, p, db)
+		if err != nil {
+			return err
+		}
+		for done := range of {
+			step(done, of)
+			if _, err := p.UpByOne(ctx); err != nil {
+				return err
+			}
+		}
+		step(of, of)
+		return nil
+	})
+}
+
+// pending counts the steps that the file has not had. They need not be its last ones: two
+// steps that were written at a time may come in either order.
+func pending(ctx context.Context, p *goose.Provider, db *sql.DB) (int, error) {
+	sources := p.ListSources()
+	if v, err := fileVersion(ctx, db); err != nil || v == 0 {
+		return len(sources), err
+	}
+	rows, err := db.QueryContext(ctx, "SELECT DISTINCT version_id FROM goose_db_version WHERE is_applied AND version_id > 0")
+	if err != nil {
+		return 0, err
+	}
+	defer rows.Close()
+	had := make(map[int64]bool)
+	for rows.Next() {
+		var v int64
+		if err := rows.Scan(&v); err != nil {
+			return 0, err
+		}
+		had[v] = true
+	}
+	n := 0
+	for _, s := range sources {
+		if !had[s.Version] {
+			n++
+		}
+	}
+	return n, rows.Err()
+}
+
 // checkVersion refuses a file that is not of the present schema.
 func checkVersion(ctx context.Context, path string) error {
 	return withSchema(path, "ro", func(p *goose.Provider, db *sql.DB) error {
 		have, want, err := refuseNewer(ctx, p, db)
-		if err == nil && have != want {
-			err = grid.Errorf(grid.Conflict, "schema version is %d: want %d; `gridgate serve` brings it there", have, want)
+		if err != nil {
+			return err
 		}
-		return err
+		if n, err := pending(ctx, p, db); err != nil || n > 0 {
+			return errors.Join(err, grid.Errorf(grid.Conflict, "schema version is %d: want %d, %d steps to go; `gridgate serve` brings it there", have, want, n))
+		}
+		return nil
 	})
 }
 
@@ -53,7 +133,7 @@ func withSchema(path, mode string, f func(*goose.Provider, *sql.DB) error) (err 
 	if err != nil {
 		return err
 	}
-	p, err := goose.NewProvider(goose.DialectSQLite3, db, sub, goose.WithDisableGlobalRegistry(true))
+	p, err := goose.NewProvider(goose.DialectSQLite3, db, sub, goose.WithDisableGlobalRegistry(true), goose.WithAllowOutofOrder(true))
 	if err != nil {
 		return err
 	}
