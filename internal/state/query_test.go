@@ -151,7 +151,7 @@ func TestUnitSeesItsOwnTicketsOnly(t *testing.T) {
 func TestEveryRowAPersonMaySeeCarriesItsScope(t *testing.T) {
 	s := openTest(t, filepath.Join(t.TempDir(), "state.db"))
 	internal := []string{"engine", "ledger", "suspects", "down", "applied", "meta", "goose_db_version", "sqlite_sequence",
-		"profile_versions", "rollouts", "credentials"} // of the gateway as a whole: an administrator's alone
+		"profile_versions", "rollouts", "credentials", "programs"} // of the gateway as a whole: an administrator's alone
 	cols := map[string][]string{}
 	err := s.reader(t.Context(), func(c driver.Conn) error {
 		const q = "SELECT t.name, c.name FROM sqlite_schema t JOIN pragma_table_info(t.name) c WHERE t.type = 'table'"
