@@ -188,6 +188,13 @@ const (
 	RoleUnit       Role = "unit"
 	RoleOperator   Role = "operator"
 	RoleSupervisor Role = "supervisor"
+
+	// Of accounts and tokens alone: nobody acts under them. An admin acts as supervisor, a
+	// technician as his unit; viewers and walls read.
+	RoleAdmin      Role = "admin"
+	RoleTechnician Role = "technician"
+	RoleViewer     Role = "viewer"
+	RoleWall       Role = "wall" // a screen that all see: what a viewer may, and less
 )
 
 // Actor is who does something: a unit's token, a person, or the gateway itself.
@@ -195,6 +202,20 @@ type Actor struct {
 	Role Role   `json:"role"`
 	Name string `json:"name"`           // user or unit id, or "sensor", "clock"
 	Unit string `json:"unit,omitempty"` // the unit acted for
+
+	// Of who asks by the API, and of no history.
+	Account Role   `json:"-"` // as registered, where Role is as whom he acts; "" : the same
+	Scope   Scope  `json:"-"` // what of the city he may see and change; zero: the whole district
+	Session string `json:"-"` // id of a person's session, never what opens it; "" : none
+	Token   string `json:"-"` // id of an API token; "" : none
+}
+
+// Standing is the role that decides which routes an actor reaches.
+func (a Actor) Standing() Role {
+	if a.Account != "" {
+		return a.Account
+	}
+	return a.Role
 }
 
 // Move is a wish to change a ticket. Key makes it idempotent.
