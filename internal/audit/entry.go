@@ -23,8 +23,8 @@ const (
 	Failed  Outcome = "failed"  // inside the gateway, or it broke off: whether it holds is not known
 )
 
-// Entry is one act. At is set by Append where it is zero; Before and After are JSON of what was
-// and what is, without secrets, cut to a bound.
+// Entry is one act. At is set by Append where it is zero; Asked, Before and After are
+// JSON without secrets, bounded.
 type Entry struct {
 	At      time.Time       `json:"at"`
 	Who     string          `json:"who,omitempty"` // a user's name, a unit's id; of a failed sign-on the name that was tried
@@ -34,6 +34,7 @@ type Entry struct {
 	From    string          `json:"from,omitempty"`    // network address
 	Act     string          `json:"act"`               // id of the API's operation, or session.on, session.off, session.failed, …
 	Object  string          `json:"object,omitempty"`  // what it was done to: id=…, …
+	Asked   json.RawMessage `json:"asked,omitempty"`   // what was wished for, as it came
 	Before  json.RawMessage `json:"before,omitempty"`
 	After   json.RawMessage `json:"after,omitempty"`
 	Why     string          `json:"why,omitempty"` // the reason that was given

@@ -14,7 +14,7 @@ import (
 // not named here may import nothing but grid. Thick packages have short lists: an arrow is
 // added by a person who has thought about it, not by the editor.
 var arrows = map[string][]string{
-	"cmd/gridgate": {"configs", "firmware-profiles", "internal/api", "internal/dispatch", "internal/envelope", "internal/gateway", "internal/geo", "internal/profile"},
+	"cmd/gridgate": {"configs", "firmware-profiles", "internal/api", "internal/cert", "internal/dispatch", "internal/envelope", "internal/gateway", "internal/geo", "internal/profile"},
 	"cmd/gridsim":  {"simulator", "simulator/drive", "simulator/load", "simulator/scenario", "simulator/verdict"},
 
 	// The simulator shares no code with what it tests, or the same bug on both ends cancels out.
@@ -36,7 +36,7 @@ var arrows = map[string][]string{
 		"internal/alarm", "internal/calendar", "internal/clock", "internal/commission", "internal/contractor", "internal/disk", "internal/duty", "internal/envelope", "internal/geo", "internal/hazard", "internal/influx", "internal/people", "internal/profile", "internal/registry", "internal/state", "internal/ticket",
 	},
 	"internal/profile":  {"internal/gb26875"},
-	"internal/api":      {"internal/alarm", "internal/commission", "internal/record", "internal/contractor", "internal/duty", "internal/evidence", "internal/figures", "internal/geo", "internal/label", "internal/pdf", "internal/profile", "internal/state"}, // the shapes of what it reads
+	"internal/api":      {"internal/alarm", "internal/audit", "internal/commission", "internal/record", "internal/contractor", "internal/duty", "internal/evidence", "internal/figures", "internal/geo", "internal/label", "internal/pdf", "internal/profile", "internal/state"}, // the shapes of what it reads
 	"internal/registry": {"internal/geo"},
 	"internal/broker":   {"internal/intake"},
 	"internal/bulk":     {"internal/geo", "internal/registry"}, // what a row of a sheet must be
@@ -46,9 +46,10 @@ var arrows = map[string][]string{
 	"internal/dispatch": {"internal/clock", "internal/gb26875"}, // its frames, up to a higher centre
 	"internal/downlink": {"internal/clock"},
 	"internal/clock":    {},
+	"internal/cert":     {}, // and nothing of who shows them
 	"internal/gateway": {
 		"configs", "firmware-profiles",
-		"internal/alarm", "internal/api", "internal/auth", "internal/broker", "internal/bulk", "internal/calendar", "internal/clock", "internal/coap", "internal/commission", "internal/console", "internal/contractor", "internal/dispatch", "internal/downlink", "internal/duty", "internal/engine", "internal/envelope", "internal/evidence", "internal/figures", "internal/geo",
+		"internal/alarm", "internal/api", "internal/audit", "internal/auth", "internal/broker", "internal/bulk", "internal/calendar", "internal/cert", "internal/clock", "internal/coap", "internal/commission", "internal/console", "internal/contractor", "internal/dispatch", "internal/downlink", "internal/duty", "internal/engine", "internal/envelope", "internal/evidence", "internal/figures", "internal/geo",
 		"internal/hazard", "internal/influx", "internal/journal", "internal/label", "internal/mqtt", "internal/people", "internal/pdf", "internal/profile", "internal/record", "internal/registry", "internal/serial",
 		"internal/state", "internal/ticket",
 	},
@@ -63,6 +64,7 @@ var arrows = map[string][]string{
 	"internal/duty":       {"internal/calendar", "internal/state"}, // the shapes of what it gathers
 	"internal/console":    {},                                      // files, and nothing of what they show
 	"internal/journal":    {"internal/disk"},
+	"internal/audit":      {"internal/disk"},
 	"internal/influx":     {"internal/disk"},
 	"internal/gatetest":   nil, // tests of everything: may import anything
 
