@@ -133,6 +133,10 @@ func (r *Rival) start(ctx context.Context, rig *Rig, envelope string) (*program,
 	return p, nil
 }
 
+// settled is how long InfluxDB takes no points before it is asked to count them. A count reads
+// every field of every series: seconds of the processor that both programs need.
+const settled = 2 * time.Second
+
 // push sends the frames and waits until no more points come.
 func (c *Comparison) push(ctx context.Context, name string, rig *Rig, p *program, database string) (res Compared, err error) {
 	l := c.Load
@@ -144,17 +148,23 @@ func (c *Comparison) push(ctx context.Context, name string, rig *Rig, p *program
 		return res, err
 	}
 	res.Published = sent.Acked
-	last := time.Now()
-	var used use
-	for quiet := time.Now(); ; {
-		points, most, err := rig.Influx.Points(ctx, database)
+	last, used, written := time.Now(), p.use(), int64(0)
+	for asked := false; ; {
+		now, err := rig.Influx.written(ctx)
 		if err != nil {
 			return res, err
 		}
-		if most > res.Reached {
-			res.Reached, res.Points, last, used, quiet = most, points, time.Now(), p.use(), time.Now()
+		if now > written {
+			written, last, used, asked = now, time.Now(), p.use(), false
 		}
-		if most >= int64(res.Published) || time.Since(quiet) > c.Quiet {
+		quiet := time.Since(last)
+		if quiet > settled && !asked {
+			asked = true
+			if res.Points, res.Reached, err = rig.Influx.Points(ctx, database); err != nil {
+				return res, err
+			}
+		}
+		if asked && (res.Reached >= int64(res.Published) || quiet > c.Quiet) {
 			break
 		}
 		select {
@@ -162,7 +172,7 @@ func (c *Comparison) push(ctx context.Context, name string, rig *Rig, p *program
 			return res, grid.Errorf(grid.Unavailable, "%s has ended; its log:\n%s", name, p.tail())
 		case <-ctx.Done():
 			return res, ctx.Err()
-		case <-time.After(500 * time.Millisecond):
+		case <-time.After(100 * time.Millisecond):
 		}
 	}
 	res.Lost = int64(res.Published) - res.Reached

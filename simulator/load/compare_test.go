@@ -33,6 +33,17 @@ func TestAnErrorOfInfluxDBIsNoCount(t *testing.T) {
 	}
 }
 
+func TestWhatInfluxDBHasWrittenIsReadFromItsOwnFigures(t *testing.T) {
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		fmt.Fprint(w, `{"cmdline":["influxd"],"system":{"uptime":3},"database:gridgate":{"name":"database","values":{"numSeries":7}},
+			"httpd::8086":{"name":"httpd","tags":{"bind":":8086"},"values":{"pointsWrittenOK":42,"req":3}}}`)
+	}))
+	defer server.Close()
+	if n, err := (Influx{URL: server.URL}).written(t.Context()); err != nil || n != 42 {
+		t.Errorf("%d points written, %v: want 42", n, err)
+	}
+}
+
 func TestAComparisonSaysWhatEachTakesAndWhatIsNotThere(t *testing.T) {
 	said := SaidOf([]Compared{{Name: "gridgate", CPUEach: 18, Lost: 0}, {Name: "telegraf", CPUEach: 45, Lost: 12}})
 	for _, want := range []string{"gridgate takes 18.0 µs", "telegraf 45.0", "40 %", "0 and 12 are not in InfluxDB"} {
