@@ -94,6 +94,8 @@ type Deps struct {
 	Faces []Face
 	// Pages are the web's files by pattern, served without a token: nothing secret is in them. Optional.
 	Pages map[string]http.Handler
+	// Around is put around everything that is served. Optional.
+	Around func(http.Handler) http.Handler
 	// Channels is how the tests of units' channels go. Optional.
 	Channels func() []grid.ChannelHealth
 	// Regions are the areas that points lie in. Optional.
@@ -160,6 +162,9 @@ func New(d Deps) *Server {
 		mux.Handle("GET /metrics", promhttp.HandlerFor(d.Metrics, promhttp.HandlerOpts{}))
 	}
 	s.handler = s.recovered(http.NewCrossOriginProtection().Handler(mux))
+	if d.Around != nil {
+		s.handler = d.Around(s.handler)
+	}
 	return s
 }
 

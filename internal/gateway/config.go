@@ -58,10 +58,11 @@ type Config struct {
 	DemoDistrict bool `yaml:"-"`
 }
 
-// HTTPConfig is the API's listener. It speaks plain HTTP: beyond loopback, put a TLS proxy in front.
+// HTTPConfig is the API's listeners: plain HTTP, and HTTPS for who comes from elsewhere.
 type HTTPConfig struct {
-	Listen    string `yaml:"listen"`     // "" : no API
-	TokenFile string `yaml:"token_file"` // made at the first start, readable by the owner alone; "" : <data_dir>/token
+	Listen    string        `yaml:"listen"` // "" : no API
+	TLS       HTTPTLSConfig `yaml:"tls"`
+	TokenFile string        `yaml:"token_file"` // made at the first start, readable by the owner alone; "" : <data_dir>/token
 }
 
 // BrokerConfig is the embedded MQTT broker. Without users and not anonymous there is one
@@ -173,7 +174,7 @@ type LogConfig struct {
 func Default() Config {
 	return Config{
 		DataDir:  "gridgate-data",
-		HTTP:     HTTPConfig{Listen: "127.0.0.1:8080"},
+		HTTP:     HTTPConfig{Listen: "127.0.0.1:8080", TLS: HTTPTLSConfig{Redirect: true}},
 		Broker:   BrokerConfig{Enabled: true, Listen: "127.0.0.1:1883", MaxPayload: 256 << 10, MaxPacket: 4 << 20, MaxClients: 10_000, MaxInFlight: 1024},
 		CoAP:     defaultCoAP(),
 		Journal:  JournalConfig{SegmentBytes: 64 << 20, SegmentAge: time.Hour, RetainDays: 14, ReserveBytes: 64 << 20},
@@ -229,7 +230,7 @@ func (c *Config) resolve(dir string) {
 		m := &c.MQTT[i]
 		paths = append(paths, &m.PasswordFile, &m.TLS.CA, &m.TLS.Cert, &m.TLS.Key)
 	}
-	paths = append(paths, c.CoAP.files()...)
+	paths = append(append(paths, c.CoAP.files()...), c.HTTP.TLS.files()...)
 	for i := range c.Profiles {
 		paths = append(paths, &c.Profiles[i])
 	}
@@ -253,6 +254,7 @@ func (c *Config) Validate() error {
 	if c.HTTP.Listen != "" {
 		v.listen("http.listen", c.HTTP.Listen)
 	}
+	c.HTTP.TLS.validate(&v)
 	c.validateBroker(&v)
 	c.validateMQTT(&v)
 	c.validateSerial(&v)

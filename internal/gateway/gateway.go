@@ -106,6 +106,7 @@ type Gateway struct {
 	token         string
 	closers       []func() error
 
+	secured     *secured // HTTPS; nil: none
 	credentials *credentials
 	routes      *ticket.Routes
 	folk        *folk
@@ -149,6 +150,7 @@ func (g *Gateway) Run(ctx context.Context) (err error) {
 	run.start(ctx, "upkeep", g.upkeep)
 	run.start(ctx, "figures", g.runFigures)
 	run.start(ctx, "credentials", g.credentials.run)
+	run.start(ctx, "certificates", g.runCertificates)
 	run.start(ctx, "rosters", g.tellGaps)
 	run.start(ctx, "duty", g.runDuty)
 	if err := g.serve(ctx, run); err != nil {
@@ -195,6 +197,9 @@ func (g *Gateway) serve(ctx context.Context, run *group) error {
 	run.start(ctx, "imports", g.imports.Run)
 	if g.listener != nil {
 		run.start(ctx, "api", func(ctx context.Context) error { return g.api.Run(ctx, g.listener) })
+	}
+	if g.secured != nil {
+		run.start(ctx, "api over tls", func(ctx context.Context) error { return g.api.Run(ctx, g.secured.listener) })
 	}
 	g.checkFiles()
 	g.log.Info("gateway is ready", "in", time.Since(g.started), "api", g.APIAddr(), "broker", g.BrokerAddr())
@@ -462,7 +467,7 @@ func (g *Gateway) unwritten(u *engine.Unjournalled) {
 
 // body freezes the message that a unit gets.
 func (g *Gateway) body(t *grid.Ticket, d *grid.Delivery, p *grid.Point, u *grid.Unit) (json.RawMessage, error) {
-	m := dispatch.Message{Delivery: *d, Ticket: *t, Unit: *u, Point: *p, Source: "/gridgate", API: "http://" + g.APIAddr(),
+	m := dispatch.Message{Delivery: *d, Ticket: *t, Unit: *u, Point: *p, Source: "/gridgate", API: g.baseURL(),
 		Link: strings.ReplaceAll(g.cfg.Dispatch.Link, "{ticket}", t.ID)}
 	for _, a := range t.Assignments {
 		if a.ID == d.Assignment {
@@ -538,7 +543,7 @@ const routes = 100_000
 
 func (g *Gateway) makeAPI() error {
 	d := api.Deps{
-		Imports: g.imports, Files: g.files, Store: g.store, Engine: faces{g.engine, g}, Frames: g.journal, Workbench: g.engine, Parse: g.parseRegistry, Faces: g.faces, Pages: console.Pages(), Backup: g.backup, Ready: g.health,
+		Imports: g.imports, Files: g.files, Store: g.store, Engine: faces{g.engine, g}, Frames: g.journal, Workbench: g.engine, Parse: g.parseRegistry, Faces: g.faces, Pages: withPages(console.Pages(), g.caPages()), Around: g.around, Backup: g.backup, Ready: g.health,
 		Regions: regions{g}, Channels: g.channels, Filer: g.engine, Hazards: g.store, Visits: g.engine, VisitStore: g.store, Commission: g.commissioning, Links: g.links, Peers: g.peers, Credentials: g.credentials, Figures: g.board, FigureTables: figureTables{g}, Work: g.contractors, Scores: g.scoreboard, People: g.folk, AlarmRules: g.alarmRules,
 		Who:     (&auth.Keeper{Admin: g.token, Unit: g.store.UnitByToken}).Who,
 		Metrics: g.metrics(), Log: g.log, Version: Version, Now: g.clock.Now, Simulation: g.simulation,
@@ -549,6 +554,9 @@ func (g *Gateway) makeAPI() error {
 	d.Duty, d.DutyRules = desk{g.engine, g}, g.duty
 	d.Codes, d.Font, d.GuessLabel = g.codes, g.font, g.guessLabel
 	d.Tiles, d.System, d.Effective = g.tiles, g.system, g.effective
+	if err := g.openTLS(); err != nil {
+		return err
+	}
 	g.api = api.New(d)
 	if g.cfg.HTTP.Listen == "" {
 		return nil

@@ -31,6 +31,7 @@ func (p *parts) Collect(ch chan<- prometheus.Metric) {
 	count, gauge := prometheus.CounterValue, prometheus.GaugeValue
 	g := p.g
 	g.credentialMetrics(send)
+	g.certificateMetrics(send)
 	for lane, s := range g.journal.Stats().Lanes {
 		l := grid.Lane(lane).String()
 		send(count, "journal_frames_total", "Frames made durable since start.", float64(s.Frames), "lane", l)
