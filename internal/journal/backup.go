@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 
 	"gridgate/internal/disk"
+	"gridgate/internal/grid"
 )
 
 // Backup copies what is durable at this moment to dest, which must not exist, while the
@@ -26,6 +27,29 @@ func (l *Log) Backup(ctx context.Context, dest string) error {
 	}
 	return disk.Machine{}.SyncDir(dest)
 }
+
+// Durable is one segment file: what of it is on disk for good.
+type Durable struct {
+	Lane   grid.Lane
+	Path   string
+	Size   int64 // durable bytes; of the newest segment less than the file has
+	Sealed bool  // nothing is written to it any more
+}
+
+// Durable lists what may be copied at this moment, each lane's oldest first. Hold a Pin for as
+// long as it is used.
+func (l *Log) Durable() (out []Durable) {
+	for _, p := range l.lanes {
+		for _, seg := range p.snapshot() {
+			size, sealed := p.extent(seg)
+			out = append(out, Durable{Lane: p.lane, Path: seg.path, Size: size, Sealed: sealed})
+		}
+	}
+	return out
+}
+
+// Epoch is the present one.
+func (l *Log) Epoch() uint32 { return l.lanes[grid.Safety].epoch }
 
 func (s *segments) backup(ctx context.Context, dest string) error {
 	if err := os.Mkdir(dest, 0o750); err != nil {

@@ -17,7 +17,10 @@ import (
 // frames. It takes no lock and changes nothing, so the directory may belong to a
 // gateway that runs: frames appended later are not seen, and the last of those seen may
 // be written and not yet durable.
-type ReadOnly struct{ lanes [grid.Lanes]*segments }
+type ReadOnly struct {
+	lanes  [grid.Lanes]*segments
+	counts [grid.Lanes]counts
+}
 
 // OpenReadOnly opens the journal in dir. nil for log discards.
 func OpenReadOnly(dir string, log *slog.Logger) (*ReadOnly, error) {
@@ -32,7 +35,7 @@ func OpenReadOnly(dir string, log *slog.Logger) (*ReadOnly, error) {
 		} else if err != nil {
 			return nil, fmt.Errorf("journal %s: %w", dir, err)
 		}
-		r.lanes[lane] = got.segments
+		r.lanes[lane], r.counts[lane] = got.segments, got.counts
 	}
 	return r, nil
 }
@@ -67,6 +70,15 @@ func (r *ReadOnly) ByDevice(ctx context.Context, id grid.Identity, since, until 
 // Recent is Log.Recent.
 func (r *ReadOnly) Recent(ctx context.Context, lane grid.Lane, limit int) ([]grid.Frame, error) {
 	return latest(ctx, r.lanes[lane], limit)
+}
+
+// Accepted is how many frames of lane the newest segment says there were, itself included: a
+// quick count, which Recount checks.
+func (r *ReadOnly) Accepted(lane grid.Lane) (n uint64) {
+	for _, c := range r.counts[lane] {
+		n += c
+	}
+	return n
 }
 
 // Recount is Log.Recount.

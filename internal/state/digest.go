@@ -25,8 +25,11 @@ type Rows struct {
 
 // Digest is what a state file holds, whatever its schema is.
 type Digest struct {
-	Schema int64           `json:"schema"`
-	Tables map[string]Rows `json:"tables"`
+	Schema   int64
+	Progress Progress
+	Tickets  int64
+	Open     int64 // tickets that have not ended
+	Tables   map[string]Rows
 }
 
 // DigestOf reads the whole file as of one commit, some 100 MB a second; tables names those
@@ -37,13 +40,16 @@ func DigestOf(ctx context.Context, path string, tables ...string) (Digest, error
 	if err != nil {
 		return d, err
 	}
-	conn, err := connect(ctx, dsn(abs, "ro", "query_only(1)"))
+	conn, err := connect(ctx, dsn(abs, "rw", "query_only(1)")) // rw: takes the files beside it away again
 	if err != nil {
 		return d, fmt.Errorf("digest of %s: %w", path, err)
 	}
 	err = snapshot(ctx, conn, func() error {
 		version := func(r *row) error { d.Schema = r.num(); return r.err }
 		if err := each(ctx, conn, "SELECT coalesce(max(version_id), 0) FROM goose_db_version WHERE is_applied", nil, version); err != nil {
+			return err
+		}
+		if err := d.head(ctx, conn); err != nil {
 			return err
 		}
 		if len(tables) == 0 {
@@ -62,6 +68,23 @@ func DigestOf(ctx context.Context, path string, tables ...string) (Digest, error
 		return d, fmt.Errorf("digest of %s: %w", path, err)
 	}
 	return d, nil
+}
+
+// head reads what every schema has had in the same form.
+func (d *Digest) head(ctx context.Context, conn driver.Conn) error {
+	e, err := readEngine(ctx, conn)
+	if err != nil {
+		return err
+	}
+	counts, err := all(ctx, conn, &ledgerTable, "ORDER BY transport, source, lane")
+	if err != nil {
+		return err
+	}
+	d.Progress = Progress{Cursors: e.cursors, EngineTime: e.time, InfluxMark: e.mark, Ledger: ledgerRows(counts)}
+	return each(ctx, conn, "SELECT count(*), coalesce(sum(ended = 0), 0) FROM tickets", nil, func(r *row) error {
+		d.Tickets, d.Open = r.num(), r.num()
+		return r.err
+	})
 }
 
 func tableNames(ctx context.Context, conn driver.Conn) (names []string, err error) {
