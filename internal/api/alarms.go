@@ -16,19 +16,19 @@ import (
 
 // alarmRoutes: the operators' queue, acknowledgements, and what is wrong with alarms.
 func (s *Server) alarmRoutes(api huma.API) {
-	list(s, api, adminOnly, get("/alarms", "list-alarms", "alarms", "Alarm episodes, newest first"), s.alarms)
-	route(s, api, adminOnly, answerWithin, get("/alarms/queue", "alarm-queue", "alarms", "What an operator of a scope has before them, by need; in a flood grouped by cell and cause"), s.alarmQueue)
-	route(s, api, adminOnly, answerWithin, get("/alarms/health", "alarm-health", "alarms", "Chattering, fleeting and stale alarms"), s.alarmHealth)
-	route(s, api, adminOnly, answerWithin, get("/alarms/{id}", "get-alarm", "alarms", "One episode"),
+	list(s, api, viewers|walls, get("/alarms", "list-alarms", "alarms", "Alarm episodes, newest first"), s.alarms)
+	route(s, api, viewers|walls, answerWithin, get("/alarms/queue", "alarm-queue", "alarms", "What an operator of a scope has before them, by need; in a flood grouped by cell and cause"), s.alarmQueue)
+	route(s, api, viewers, answerWithin, get("/alarms/health", "alarm-health", "alarms", "Chattering, fleeting and stale alarms"), s.alarmHealth)
+	route(s, api, viewers|walls, answerWithin, get("/alarms/{id}", "get-alarm", "alarms", "One episode"),
 		func(ctx context.Context, _ grid.Actor, in *idInput) (*body[AlarmView], error) {
 			a, err := s.Store.Alarm(ctx, in.ID)
 			return &body[AlarmView]{viewOf(a)}, err
 		})
-	route(s, api, adminOnly, answerWithin, get("/alarms/{id}/history", "alarm-history", "alarms", "Who acknowledged it and what was said, oldest first"), s.alarmHistory)
-	route(s, api, adminOnly, answerWithin, post("/alarms/{id}/ack", "acknowledge-alarm", "alarms", "Say that someone has seen it: calls and sounds stop, clocks run on"), s.ackAlarm)
-	route(s, api, adminOnly, answerWithin, post("/alarms/{id}/comment", "comment-alarm", "alarms", "Add words to it"), s.commentAlarm)
+	route(s, api, operators, answerWithin, get("/alarms/{id}/history", "alarm-history", "alarms", "Who acknowledged it and what was said, oldest first"), s.alarmHistory)
+	route(s, api, operators, answerWithin, post("/alarms/{id}/ack", "acknowledge-alarm", "alarms", "Say that someone has seen it: calls and sounds stop, clocks run on"), s.ackAlarm)
+	route(s, api, operators, answerWithin, post("/alarms/{id}/comment", "comment-alarm", "alarms", "Add words to it"), s.commentAlarm)
 	many := post("/alarms/ack", "acknowledge-alarms", "alarms", "Acknowledge many: each as it was shown, one that has changed since is left")
-	route(s, api, adminOnly, answerWithin, many, s.ackAlarms)
+	route(s, api, operators, answerWithin, many, s.ackAlarms)
 }
 
 // AlarmView is an episode with the word for its state.

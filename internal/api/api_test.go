@@ -112,7 +112,7 @@ func newWorld(t *testing.T) *world {
 		Who: func(_ context.Context, token string) (grid.Actor, error) {
 			switch token {
 			case admin:
-				return grid.Actor{Role: grid.RoleSupervisor, Name: "admin"}, nil
+				return grid.Actor{Role: grid.RoleSupervisor, Name: "admin", Account: grid.RoleAdmin}, nil
 			case "fire-token", "city-token":
 				unit := strings.Replace(token, "-token", "-1", 1)
 				return grid.Actor{Role: grid.RoleUnit, Name: unit, Unit: unit}, nil
@@ -404,7 +404,7 @@ func TestAnswerWithoutADeadlineOutlastsTheServersOwn(t *testing.T) {
 	w := newWorld(t)
 	const limit = 50 * time.Millisecond
 	mux := http.NewServeMux()
-	route(w.server, humago.New(mux, describe("test")), adminOnly, 0, post("/slow", "slow", "test", "Slow"),
+	route(w.server, humago.New(mux, describe("test")), admins, 0, post("/slow", "slow", "test", "Slow"),
 		func(context.Context, grid.Actor, *struct{}) (*struct{}, error) {
 			time.Sleep(4 * limit)
 			return nil, nil

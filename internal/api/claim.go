@@ -60,7 +60,7 @@ type claimInput struct {
 }
 
 func (s *Server) claimRoute(api huma.API) {
-	route(s, api, techniciansToo, importWithin, post("/devices/{id}/claim", "claim-device", "devices", "Make a discovered device, or one that is registered and nowhere installed, ours; its waiting frames are then processed as history"), s.claim)
+	route(s, api, admins|technicians, importWithin, post("/devices/{id}/claim", "claim-device", "devices", "Make a discovered device, or one that is registered and nowhere installed, ours; its waiting frames are then processed as history"), s.claim)
 }
 
 func (s *Server) claim(ctx context.Context, by grid.Actor, in *claimInput) (*body[Claimed], error) {

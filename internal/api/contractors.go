@@ -9,17 +9,6 @@ import (
 	"gridgate/internal/grid"
 )
 
-// String names an access in the OpenAPI document, as x-access.
-func (a access) String() string {
-	switch a {
-	case unitsToo:
-		return "units"
-	case techniciansToo:
-		return "technicians"
-	}
-	return "admin"
-}
-
 // unitOf gives the unit behind a token; false for the administrator, and for a unit that is
 // not registered any more.
 func (s *Server) unitOf(ctx context.Context, by grid.Actor) (grid.Unit, bool, error) {
@@ -64,11 +53,13 @@ func (s *Server) whileInTerm(ctx context.Context, by grid.Actor) (context.Contex
 
 // Me is who a token stands for, and what it reaches.
 type Me struct {
-	Role  grid.Role  `json:"role"`
-	Name  string     `json:"name"`
-	Unit  *MeUnit    `json:"unit"`
-	Scope grid.Scope `json:"scope" doc:"What of the registry it reaches; for the administrator everything."`
-	Term  *grid.Term `json:"term"`
+	Role grid.Role `json:"role" doc:"As whom it acts."`
+	// Account is the role that decides what it reaches: an admin acts as supervisor, a technician as his unit.
+	Account grid.Role  `json:"account"`
+	Name    string     `json:"name"`
+	Unit    *MeUnit    `json:"unit"`
+	Scope   grid.Scope `json:"scope" doc:"What of the registry it reaches; for the administrator everything."`
+	Term    *grid.Term `json:"term"`
 }
 
 // MeUnit is the unit of a token.
@@ -80,11 +71,11 @@ type MeUnit struct {
 
 // meRoute: who am I.
 func (s *Server) meRoute(api huma.API) {
-	route(s, api, unitsToo, answerWithin, get("/me", "get-me", "units", "Who this token stands for, and what it reaches"), s.me)
+	route(s, api, viewers|units|walls, answerWithin, get("/me", "get-me", "units", "Who this token stands for, and what it reaches"), s.me)
 }
 
 func (s *Server) me(ctx context.Context, by grid.Actor, _ *struct{}) (*body[Me], error) {
-	me := Me{Role: by.Role, Name: by.Name}
+	me := Me{Role: by.Role, Account: by.Standing(), Name: by.Name, Scope: by.Scope}
 	u, ok, err := s.unitOf(ctx, by)
 	if err != nil || !ok {
 		return &body[Me]{me}, err

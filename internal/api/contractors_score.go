@@ -16,25 +16,25 @@ import (
 
 // contractorRoutes: who has which points in hands, how they do, and the battery season.
 func (s *Server) contractorRoutes(api huma.API) {
-	route(s, api, techniciansToo, answerWithin, get("/contractors", "list-contractors", "contractors", "Units of kind maintenance with their terms and the contracts that hold; a unit sees itself"), s.contractors)
+	route(s, api, operators|technicians, answerWithin, get("/contractors", "list-contractors", "contractors", "Units of kind maintenance with their terms and the contracts that hold; a unit sees itself"), s.contractors)
 	assign := post("/contractors/{id}/points", "assign-contractor", "contractors", "Give the points of a place into a contractor's hands")
 	assign.Description = "id is the contractor as points name it (- : nobody). Present points move now, future ones when they are registered without a contractor; " +
 		"contracts for parts of that place end. Open tickets stay with whoever has them, unless tickets is true. The answer's done is missing while points are still being moved: the same again says how far it is."
-	route(s, api, adminOnly, answerWithin, assign, s.assignContractor)
-	list(s, api, techniciansToo, get("/contracts", "list-contracts", "contractors", "Which place is in whose hands, newest first; state open or ended"),
+	route(s, api, admins, answerWithin, assign, s.assignContractor)
+	list(s, api, operators|technicians, get("/contracts", "list-contracts", "contractors", "Which place is in whose hands, newest first; state open or ended"),
 		func(ctx context.Context, q Query) (Page[grid.Contract], error) { return s.Store.ListContracts(ctx, q) })
-	route(s, api, techniciansToo, figuresWithin, get("/contractors/{id}/scoreboard", "get-scoreboard", "contractors", "How a contractor did in a period, beside the one before; its own alone for a unit"),
+	route(s, api, operators|technicians, figuresWithin, get("/contractors/{id}/scoreboard", "get-scoreboard", "contractors", "How a contractor did in a period, beside the one before; its own alone for a unit"),
 		func(ctx context.Context, by grid.Actor, in *scoreInput) (*body[contractor.Scoreboard], error) {
 			b, err := s.scoreboard(ctx, by, in)
 			return &body[contractor.Scoreboard]{b}, err
 		})
-	route(s, api, techniciansToo, figuresWithin, get("/contractors/{id}/scoreboard.csv", "get-scoreboard-csv", "contractors", "The same as a table that a spreadsheet opens"), s.scoreboardCSV)
-	route(s, api, techniciansToo, figuresWithin, get("/batteries/season", "get-battery-season", "contractors", "Batteries of a place that end within so many days: by building and type, what to buy, on which days"),
+	route(s, api, operators|technicians, figuresWithin, get("/contractors/{id}/scoreboard.csv", "get-scoreboard-csv", "contractors", "The same as a table that a spreadsheet opens"), s.scoreboardCSV)
+	route(s, api, operators|technicians, figuresWithin, get("/batteries/season", "get-battery-season", "contractors", "Batteries of a place that end within so many days: by building and type, what to buy, on which days"),
 		func(ctx context.Context, by grid.Actor, in *seasonInput) (*body[contractor.Season], error) {
 			out, err := s.season(ctx, by, in)
 			return &body[contractor.Season]{out}, err
 		})
-	route(s, api, techniciansToo, figuresWithin, get("/batteries/season.csv", "get-battery-season-csv", "contractors", "The same as a table that a spreadsheet opens"), s.seasonCSV)
+	route(s, api, operators|technicians, figuresWithin, get("/batteries/season.csv", "get-battery-season-csv", "contractors", "The same as a table that a spreadsheet opens"), s.seasonCSV)
 }
 
 // ContractorView is a contractor and what is in its hands.

@@ -58,11 +58,11 @@ type CredentialMade struct {
 // credentialRoutes: keys, passwords and certificates of devices.
 func (s *Server) credentialRoutes(api huma.API) {
 	const path = "/devices/{id}/credentials"
-	route(s, api, adminOnly, answerWithin, get(path, "list-credentials", "devices", "Keys, passwords and certificates of a device, without what is secret of them"), s.credentials)
-	route(s, api, adminOnly, answerWithin, post(path, "add-credential", "devices", "Give a device a key, a password or a certificate; those before it hold until it is used"), s.addCredential)
+	route(s, api, admins, answerWithin, get(path, "list-credentials", "devices", "Keys, passwords and certificates of a device, without what is secret of them"), s.credentials)
+	route(s, api, admins, answerWithin, post(path, "add-credential", "devices", "Give a device a key, a password or a certificate; those before it hold until it is used"), s.addCredential)
 	end := get(path+"/{credential}", "end-credential", "devices", "End a credential: the device's session by it is closed")
 	end.Method, end.DefaultStatus = http.MethodDelete, http.StatusOK
-	route(s, api, adminOnly, answerWithin, end, s.endCredential)
+	route(s, api, admins, answerWithin, end, s.endCredential)
 }
 
 // keys is who gives credentials.

@@ -10,10 +10,10 @@ import (
 
 // deliveryRoutes: what was sent to whom, and how it fared.
 func (s *Server) deliveryRoutes(api huma.API) {
-	list(s, api, unitsToo, get("/deliveries", "list-deliveries", "deliveries", "Messages to units; a unit sees its own"), s.Store.ListDeliveries)
-	route(s, api, unitsToo, answerWithin, get("/deliveries/{id}", "get-delivery", "deliveries", "One message with each try"), s.delivery)
-	route(s, api, adminOnly, answerWithin, get("/channels", "list-channels", "deliveries", "How the tests of the channels to units go"), s.channels)
-	route(s, api, adminOnly, answerWithin, post("/deliveries/{id}/resend", "resend-delivery", "deliveries", "Send a dead letter again"), s.resend)
+	list(s, api, viewers|units|walls, get("/deliveries", "list-deliveries", "deliveries", "Messages to units; a unit sees its own"), s.Store.ListDeliveries)
+	route(s, api, operators|units, answerWithin, get("/deliveries/{id}", "get-delivery", "deliveries", "One message with each try"), s.delivery)
+	route(s, api, operators, answerWithin, get("/channels", "list-channels", "deliveries", "How the tests of the channels to units go"), s.channels)
+	route(s, api, operators, answerWithin, post("/deliveries/{id}/resend", "resend-delivery", "deliveries", "Send a dead letter again"), s.resend)
 }
 
 func (s *Server) channels(context.Context, grid.Actor, *struct{}) (*body[Page[grid.ChannelHealth]], error) {

@@ -12,23 +12,23 @@ import (
 
 // deviceRoutes: the life of a device. A technician reaches those at points of the contractor.
 func (s *Server) deviceRoutes(api huma.API) {
-	list(s, api, techniciansToo, get("/devices", "list-devices", "devices", "Registered devices"), s.Store.ListDevices)
-	route(s, api, techniciansToo, answerWithin, get("/devices/{id}", "get-device", "devices", "One device, where it is installed and how it is"), s.device)
+	list(s, api, viewers|technicians, get("/devices", "list-devices", "devices", "Registered devices"), s.Store.ListDevices)
+	route(s, api, viewers|technicians, answerWithin, get("/devices/{id}", "get-device", "devices", "One device, where it is installed and how it is"), s.device)
 	op := post("/devices/{id}", "change-device", "devices", "Say what a device is: serial number, battery, versions. What is left out stays")
 	op.Method = http.MethodPut
-	route(s, api, techniciansToo, answerWithin, op, s.changeDevice)
+	route(s, api, admins|technicians, answerWithin, op, s.changeDevice)
 	op = post("/devices/{id}/replace", "replace-device", "devices", "Put another device in the place of this one, which is barred")
 	op.Description = "One transaction: history, rules, open tickets and alarms stay at the point; frames of the new device that wait are processed as history; " +
 		"what the old one still sends is quarantined and told to the operator."
-	route(s, api, techniciansToo, importWithin, op, s.replace)
-	route(s, api, techniciansToo, answerWithin, post("/devices/{id}/replace/undo", "undo-replace-device", "devices", "Take back a swap of the last 24 hours: this device is at its points again, the new one is retired"), func(ctx context.Context, by grid.Actor, in *deviceActInput) (*body[grid.Swapped], error) {
+	route(s, api, admins|technicians, importWithin, op, s.replace)
+	route(s, api, admins|technicians, answerWithin, post("/devices/{id}/replace/undo", "undo-replace-device", "devices", "Take back a swap of the last 24 hours: this device is at its points again, the new one is retired"), func(ctx context.Context, by grid.Actor, in *deviceActInput) (*body[grid.Swapped], error) {
 		if err := s.deviceFor(ctx, by, in.ID); err != nil {
 			return nil, err
 		}
 		out, err := s.Engine.UndoReplace(ctx, grid.Identity(in.ID), in.act(by))
 		return &body[grid.Swapped]{out}, err
 	})
-	route(s, api, techniciansToo, answerWithin, post("/devices/{id}/move", "move-device", "devices", "Put a device at another point"), s.moveDevice)
+	route(s, api, admins|technicians, answerWithin, post("/devices/{id}/move", "move-device", "devices", "Put a device at another point"), s.moveDevice)
 	for _, x := range []struct {
 		verb, said string
 		do         func(context.Context, grid.Identity, grid.Act) (grid.Device, error)
@@ -36,7 +36,7 @@ func (s *Server) deviceRoutes(api huma.API) {
 		{"retire", "Take a device out; what it still sends is quarantined", s.Engine.RetireDevice},
 		{"revive", "Take a barred or retired device back", s.Engine.ReviveDevice},
 	} {
-		route(s, api, techniciansToo, answerWithin, post("/devices/{id}/"+x.verb, x.verb+"-device", "devices", x.said), func(ctx context.Context, by grid.Actor, in *deviceActInput) (*body[grid.Device], error) {
+		route(s, api, admins|technicians, answerWithin, post("/devices/{id}/"+x.verb, x.verb+"-device", "devices", x.said), func(ctx context.Context, by grid.Actor, in *deviceActInput) (*body[grid.Device], error) {
 			if err := s.deviceFor(ctx, by, in.ID); err != nil {
 				return nil, err
 			}
@@ -44,14 +44,14 @@ func (s *Server) deviceRoutes(api huma.API) {
 			return &body[grid.Device]{d}, err
 		})
 	}
-	route(s, api, techniciansToo, answerWithin, post("/devices/{id}/bar", "bar-device", "devices", "Keep a device out: its credentials let nothing in at once, what it sends is quarantined; stolen opens a ticket"), s.bar)
-	route(s, api, techniciansToo, answerWithin, post("/devices/{id}/notes", "note-device", "devices", "Keep a remark in the history of a device"), func(ctx context.Context, by grid.Actor, in *noteInput) (*body[grid.Change], error) {
+	route(s, api, supervisors|technicians, answerWithin, post("/devices/{id}/bar", "bar-device", "devices", "Keep a device out: its credentials let nothing in at once, what it sends is quarantined; stolen opens a ticket"), s.bar)
+	route(s, api, operators|technicians, answerWithin, post("/devices/{id}/notes", "note-device", "devices", "Keep a remark in the history of a device"), func(ctx context.Context, by grid.Actor, in *noteInput) (*body[grid.Change], error) {
 		if err := s.deviceFor(ctx, by, in.ID); err != nil {
 			return nil, err
 		}
 		return s.note(ctx, by, in, "", grid.Identity(in.ID))
 	})
-	route(s, api, techniciansToo, answerWithin, get("/devices/{id}/log", "get-device-log", "devices", "The history of a device, newest first"), func(ctx context.Context, by grid.Actor, in *logInput) (*body[Page[grid.Change]], error) {
+	route(s, api, operators|technicians, answerWithin, get("/devices/{id}/log", "get-device-log", "devices", "The history of a device, newest first"), func(ctx context.Context, by grid.Actor, in *logInput) (*body[Page[grid.Change]], error) {
 		if err := s.deviceFor(ctx, by, in.ID); err != nil {
 			return nil, err
 		}

@@ -10,12 +10,12 @@ import (
 
 // discoveredRoutes: strangers, what they say, and those that are set aside.
 func (s *Server) discoveredRoutes(api huma.API) {
-	route(s, api, adminOnly, answerWithin, get("/discovered", "list-discovered", "devices", "Identities that are heard and not registered, newest last word first; those that are ignored apart, by state=ignored"), s.discovered)
+	route(s, api, operators, answerWithin, get("/discovered", "list-discovered", "devices", "Identities that are heard and not registered, newest last word first; those that are ignored apart, by state=ignored"), s.discovered)
 	op := get("/discovered/{id}", "get-discovered", "devices", "One of them, with its last frames, each read by the best guess, its signal, and why it may be what")
 	op.Description = "A technician who knows the identity has the device in hand."
-	route(s, api, techniciansToo, answerWithin, op, s.stranger)
-	route(s, api, adminOnly, answerWithin, post("/discovered/{id}/ignore", "ignore-discovered", "devices", "Set a stranger aside, with a reason; its frames are counted and kept as ever, and smoke among them is raised as ever"), s.ignore)
-	route(s, api, adminOnly, answerWithin, post("/discovered/{id}/unignore", "unignore-discovered", "devices", "List it among the others again"), s.unignore)
+	route(s, api, operators|technicians, answerWithin, op, s.stranger)
+	route(s, api, admins, answerWithin, post("/discovered/{id}/ignore", "ignore-discovered", "devices", "Set a stranger aside, with a reason; its frames are counted and kept as ever, and smoke among them is raised as ever"), s.ignore)
+	route(s, api, admins, answerWithin, post("/discovered/{id}/unignore", "unignore-discovered", "devices", "List it among the others again"), s.unignore)
 }
 
 type discoveredInput struct {

@@ -16,14 +16,14 @@ func (s *Server) downlinkRoutes(api huma.API) {
 	op := post("/devices/{identity}/downlinks", "send-downlink", "downlinks", "Tell a device something: it is kept until it is sent, acknowledged or has failed")
 	op.Description = "The answer is the downlink as it was made, state queued. What becomes of it: GET /downlinks/{id}, or the stream."
 	op.DefaultStatus = http.StatusCreated
-	route(s, api, adminOnly, answerWithin, op, s.sendDownlink)
-	list(s, api, adminOnly, get("/downlinks", "list-downlinks", "downlinks", "Orders to devices, newest first; state open or ended stands for all such"), s.Store.ListDownlinks)
-	route(s, api, adminOnly, answerWithin, get("/downlinks/{id}", "get-downlink", "downlinks", "One order to a device, and how far it has come"),
+	route(s, api, supervisors, answerWithin, op, s.sendDownlink)
+	list(s, api, operators, get("/downlinks", "list-downlinks", "downlinks", "Orders to devices, newest first; state open or ended stands for all such"), s.Store.ListDownlinks)
+	route(s, api, operators, answerWithin, get("/downlinks/{id}", "get-downlink", "downlinks", "One order to a device, and how far it has come"),
 		func(ctx context.Context, _ grid.Actor, in *idInput) (*body[grid.Downlink], error) {
 			d, err := s.Store.Downlink(ctx, in.ID)
 			return &body[grid.Downlink]{d}, err
 		})
-	route(s, api, adminOnly, answerWithin, post("/downlinks/{id}/cancel", "cancel-downlink", "downlinks", "Take back what was not sent yet"), s.cancelDownlink)
+	route(s, api, supervisors, answerWithin, post("/downlinks/{id}/cancel", "cancel-downlink", "downlinks", "Take back what was not sent yet"), s.cancelDownlink)
 }
 
 // NewDownlink is what a device is to be told, and how.

@@ -77,43 +77,43 @@ type GivingBack struct {
 
 // dutyRoutes: seats, who has an alarm, handovers, and the sheet for the day the screens are dark.
 func (s *Server) dutyRoutes(api huma.API) {
-	route(s, api, adminOnly, answerWithin, get("/seats", "list-seats", "duty", "Seats of the desk: who sits there, and whether it watches"), s.seats)
+	route(s, api, viewers|walls, answerWithin, get("/seats", "list-seats", "duty", "Seats of the desk: who sits there, and whether it watches"), s.seats)
 	on := post("/seats/{id}/sign-on", "sign-on", "duty", "Sign on to a seat")
 	on.Description = "A seat watches only with its sound armed and its stream live. The answer has the session that beats want."
-	route(s, api, adminOnly, answerWithin, on, s.signOn)
-	route(s, api, adminOnly, answerWithin, post("/seats/{id}/beat", "beat-seat", "duty", "Say that a seat is there, every beat_s"), s.beatSeat)
-	route(s, api, adminOnly, answerWithin, post("/seats/{id}/sign-off", "sign-off", "duty", "Leave a seat: what it had is given back"), s.signOff)
+	route(s, api, operators, answerWithin, on, s.signOn)
+	route(s, api, operators, answerWithin, post("/seats/{id}/beat", "beat-seat", "duty", "Say that a seat is there, every beat_s"), s.beatSeat)
+	route(s, api, operators, answerWithin, post("/seats/{id}/sign-off", "sign-off", "duty", "Leave a seat: what it had is given back"), s.signOff)
 
-	route(s, api, adminOnly, answerWithin, post("/alarms/{id}/take", "take-alarm", "duty", "Take an alarm, with all others of its ticket, so that others see who has it"), s.takeAlarm)
-	route(s, api, adminOnly, answerWithin, post("/alarms/{id}/give-back", "give-back-alarm", "duty", "Give an alarm back: it is before all again"), s.giveBackAlarm)
-	route(s, api, adminOnly, answerWithin, post("/tickets/{id}/take", "take-ticket", "duty", "Take the alarms of a ticket"), s.takeTicket)
-	route(s, api, adminOnly, answerWithin, post("/tickets/{id}/give-back", "give-back-ticket", "duty", "Give the alarms of a ticket back"), s.giveBackTicket)
+	route(s, api, operators, answerWithin, post("/alarms/{id}/take", "take-alarm", "duty", "Take an alarm, with all others of its ticket, so that others see who has it"), s.takeAlarm)
+	route(s, api, operators, answerWithin, post("/alarms/{id}/give-back", "give-back-alarm", "duty", "Give an alarm back: it is before all again"), s.giveBackAlarm)
+	route(s, api, operators, answerWithin, post("/tickets/{id}/take", "take-ticket", "duty", "Take the alarms of a ticket"), s.takeTicket)
+	route(s, api, operators, answerWithin, post("/tickets/{id}/give-back", "give-back-ticket", "duty", "Give the alarms of a ticket back"), s.giveBackTicket)
 
-	list(s, api, adminOnly, get("/handovers", "list-handovers", "duty", "Handover sheets, newest first; state open, half, signed, or unsigned"), func(ctx context.Context, q Query) (Page[grid.Handover], error) {
+	list(s, api, operators, get("/handovers", "list-handovers", "duty", "Handover sheets, newest first; state open, half, signed, or unsigned"), func(ctx context.Context, q Query) (Page[grid.Handover], error) {
 		d, err := s.onDuty()
 		if err != nil {
 			return Page[grid.Handover]{}, err
 		}
 		return d.ListHandovers(ctx, q)
 	})
-	route(s, api, adminOnly, answerWithin, get("/handovers/{id}", "get-handover", "duty", "One handover sheet"), func(ctx context.Context, _ grid.Actor, in *idInput) (*body[grid.Handover], error) {
+	route(s, api, operators, answerWithin, get("/handovers/{id}", "get-handover", "duty", "One handover sheet"), func(ctx context.Context, _ grid.Actor, in *idInput) (*body[grid.Handover], error) {
 		d, err := s.onDuty()
 		if err != nil {
 			return nil, err
 		}
 		return answer(d.Handover(ctx, in.ID))
 	})
-	route(s, api, adminOnly, answerWithin, asPDF(get("/handovers/{id}/sheet.pdf", "get-handover-pdf", "duty", "A handover sheet to print")), s.handoverPDF)
-	route(s, api, adminOnly, importWithin, post("/handovers", "make-handover", "duty", "Make a handover sheet now; at a change of shift one is made by itself"), s.makeHandover)
+	route(s, api, operators, answerWithin, asPDF(get("/handovers/{id}/sheet.pdf", "get-handover-pdf", "duty", "A handover sheet to print")), s.handoverPDF)
+	route(s, api, operators, importWithin, post("/handovers", "make-handover", "duty", "Make a handover sheet now; at a change of shift one is made by itself"), s.makeHandover)
 	sign := post("/handovers/{id}/sign", "sign-handover", "duty", "Sign a handover sheet: who goes, and who comes")
 	sign.Description = "The first signature is of who goes, unless said otherwise; the second must be another person's. Then nothing of it changes any more."
-	route(s, api, adminOnly, answerWithin, sign, s.signHandover)
+	route(s, api, operators, answerWithin, sign, s.signHandover)
 
 	sheet := asPDF(get("/duty/sheet.pdf", "get-duty-sheet", "duty", "The sheet for the day the screens are dark: desks, open tickets, points by street and building"))
 	sheet.Description = "Contacts stand on it by their roles. One with numbers is asked for by POST /duty/sheet.pdf, with a reason. The same is written every night into the data folder."
-	route(s, api, adminOnly, importWithin, sheet, s.dutySheet)
+	route(s, api, operators, importWithin, sheet, s.dutySheet)
 	numbers := asPDF(post("/duty/sheet.pdf", "make-duty-sheet", "duty", "The same sheet with people's numbers: each is read as by a reveal, with the reason, and audited"))
-	route(s, api, adminOnly, importWithin, numbers, s.dutySheetWithNumbers)
+	route(s, api, operators, importWithin, numbers, s.dutySheetWithNumbers)
 }
 
 func asPDF(op huma.Operation) huma.Operation {
@@ -213,7 +213,7 @@ type takeInput struct {
 
 // whoTakes is the person that is named, else who sits there.
 func whoTakes(by grid.Actor, named *As) grid.Actor {
-	if named == nil || named.Name == "" {
+	if by.Session == "" && (named == nil || named.Name == "") {
 		by.Name = ""
 	}
 	return named.actor(by)

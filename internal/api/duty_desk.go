@@ -83,10 +83,10 @@ type DutyStreet struct {
 }
 
 func (s *Server) dutyDeskRoutes(api huma.API) {
-	route(s, api, adminOnly, answerWithin, get("/duty/plan", "get-duty-plan", "people", "Who is on duty in the days ahead, by unit and seat"), s.dutyPlan)
-	route(s, api, adminOnly, answerWithin, get("/duty/nights", "list-duty-nights", "duty", "The nights whose sheets are kept"), s.dutyNights)
-	route(s, api, adminOnly, importWithin, post("/duty/nights", "make-duty-night", "duty", "Write the sheets of this day now: one of each street"), s.makeNight)
-	route(s, api, adminOnly, importWithin, asPDF(get("/duty/nights/{day}/sheet.pdf", "get-duty-night", "duty", "The sheet of a street as it was written that night")), s.nightSheet)
+	route(s, api, operators, answerWithin, get("/duty/plan", "get-duty-plan", "people", "Who is on duty in the days ahead, by unit and seat"), s.dutyPlan)
+	route(s, api, operators, answerWithin, get("/duty/nights", "list-duty-nights", "duty", "The nights whose sheets are kept"), s.dutyNights)
+	route(s, api, operators, importWithin, post("/duty/nights", "make-duty-night", "duty", "Write the sheets of this day now: one of each street"), s.makeNight)
+	route(s, api, operators, importWithin, asPDF(get("/duty/nights/{day}/sheet.pdf", "get-duty-night", "duty", "The sheet of a street as it was written that night")), s.nightSheet)
 }
 
 type dutyPlanInput struct {

@@ -11,9 +11,9 @@ import (
 
 // eventRoutes: grid events and the alarms behind them.
 func (s *Server) eventRoutes(api huma.API) {
-	list(s, api, adminOnly, get("/events", "list-events", "events", "Grid events, newest first"), s.Store.ListEvents)
-	list(s, api, adminOnly, get("/incidents", "list-incidents", "incidents", "Episodes of one cause at one place, under one ticket; kind is the cause, for example fire"), s.Store.ListIncidents)
-	route(s, api, adminOnly, answerWithin, get("/incidents/{id}", "get-incident", "incidents", "One incident with its members"), s.incident)
+	list(s, api, viewers|walls, get("/events", "list-events", "events", "Grid events, newest first"), s.Store.ListEvents)
+	list(s, api, viewers|walls, get("/incidents", "list-incidents", "incidents", "Episodes of one cause at one place, under one ticket; kind is the cause, for example fire"), s.Store.ListIncidents)
+	route(s, api, viewers|walls, answerWithin, get("/incidents/{id}", "get-incident", "incidents", "One incident with its members"), s.incident)
 }
 
 // IncidentDetail is an incident with the episodes that belong to it, oldest first.
@@ -45,11 +45,12 @@ type As struct {
 // technician is no role of its own: he acts for his unit, or at the desk as an operator.
 const technician = grid.Role("technician")
 
-// actor is who acts: a unit only ever as itself, perhaps with its technician's name, the
-// administrator as whom he names.
+// actor is who acts: a person who has signed on only ever as himself, a unit as itself, perhaps
+// with its technician's name, the administrator's token and programs as whom they name, with no
+// more rights than their own.
 func (a *As) actor(by grid.Actor) grid.Actor {
 	switch {
-	case a == nil:
+	case a == nil || by.Session != "":
 		return by
 	case by.Role == grid.RoleUnit:
 		if a.Role == technician && a.Name != "" {
@@ -60,12 +61,11 @@ func (a *As) actor(by grid.Actor) grid.Actor {
 	if a.Name != "" {
 		by.Name = a.Name
 	}
-	switch a.Role {
-	case "":
-	case technician:
-		by.Role = grid.RoleOperator
-	default:
-		by.Role = a.Role
+	by.Account = ""
+	if by.Role == grid.RoleSupervisor && a.Role != "" {
+		if by.Role = a.Role; a.Role == technician {
+			by.Role = grid.RoleOperator
+		}
 	}
 	return by
 }

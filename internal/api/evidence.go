@@ -24,9 +24,9 @@ type Files interface {
 func (s *Server) evidenceRoutes(api huma.API) {
 	up := post("/tickets/{id}/evidence", "add-evidence", "tickets", "Keep a photo (JPEG, PNG, WebP, HEIC) or PDF with the ticket; a move then names it as evidence: file:<id>")
 	up.MaxBodyBytes, up.DefaultStatus = evidence.MaxBytes+1, http.StatusCreated
-	route(s, api, unitsToo, importWithin, up, s.addEvidence)
-	route(s, api, unitsToo, answerWithin, get("/tickets/{id}/evidence", "list-evidence", "tickets", "The files of a ticket, oldest first"), s.listEvidence)
-	route(s, api, unitsToo, importWithin, get("/evidence/{id}", "get-evidence", "tickets", "A file itself"), s.getEvidence)
+	route(s, api, operators|units, importWithin, up, s.addEvidence)
+	route(s, api, operators|units, answerWithin, get("/tickets/{id}/evidence", "list-evidence", "tickets", "The files of a ticket, oldest first"), s.listEvidence)
+	route(s, api, operators|units, importWithin, get("/evidence/{id}", "get-evidence", "tickets", "A file itself"), s.getEvidence)
 }
 
 type evidenceInput struct {

@@ -30,6 +30,9 @@ func (s *Server) face(f Face) http.Handler {
 		r.Body = http.MaxBytesReader(w, r.Body, maxBody)
 		by, err := s.Who(ctx, f.token(r))
 		if err == nil {
+			err = s.allow(ctx, by, operators|units)
+		}
+		if err == nil {
 			f.Serve(w, r, by)
 			return
 		}

@@ -54,7 +54,7 @@ type fieldOutput struct {
 func (s *Server) fieldRoute(api huma.API) {
 	op := get("/field/pack", "get-field-pack", "field", "The points in a technician's hands with what is installed there, to be kept on the phone")
 	op.Description = "Pages of 500, in the order of ids. Each has an ETag of its own, so that only pages that have changed are sent again."
-	route(s, api, techniciansToo, answerWithin, op, s.fieldPack)
+	route(s, api, viewers|technicians, answerWithin, op, s.fieldPack)
 }
 
 func (s *Server) fieldPack(ctx context.Context, by grid.Actor, in *fieldInput) (*fieldOutput, error) {

@@ -27,11 +27,11 @@ type (
 // figureRoutes: the KPI board, and places with too many alarms. A unit sees what its own
 // tickets give.
 func (s *Server) figureRoutes(api huma.API) {
-	route(s, api, unitsToo, figuresWithin, get("/kpis", "get-kpis", "figures", "The KPI board of a period, compared and by groups"), s.kpis)
-	route(s, api, unitsToo, figuresWithin, get("/kpis.csv", "get-kpis-csv", "figures", "The same as a table that a spreadsheet opens"), s.kpisAs("text/csv; charset=utf-8", "csv", figures.WriteCSV))
-	route(s, api, unitsToo, figuresWithin, get("/kpis.xlsx", "get-kpis-xlsx", "figures", "The same as a workbook"),
+	route(s, api, viewers|units|walls, figuresWithin, get("/kpis", "get-kpis", "figures", "The KPI board of a period, compared and by groups"), s.kpis)
+	route(s, api, viewers|units, figuresWithin, get("/kpis.csv", "get-kpis-csv", "figures", "The same as a table that a spreadsheet opens"), s.kpisAs("text/csv; charset=utf-8", "csv", figures.WriteCSV))
+	route(s, api, viewers|units, figuresWithin, get("/kpis.xlsx", "get-kpis-xlsx", "figures", "The same as a workbook"),
 		s.kpisAs("application/vnd.openxmlformats-officedocument.spreadsheetml.sheet", "xlsx", figures.WriteXLSX))
-	list(s, api, unitsToo, get("/hotspots", "list-hotspots", "figures", "Compounds and cells with too many verified alarms, newest first; state listed or delisted"),
+	list(s, api, viewers|units|walls, get("/hotspots", "list-hotspots", "figures", "Compounds and cells with too many verified alarms, newest first; state listed or delisted"),
 		func(ctx context.Context, q Query) (Page[grid.Hotspot], error) { return s.Store.ListHotspots(ctx, q) })
 	s.figureTableRoutes(api)
 }

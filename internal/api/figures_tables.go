@@ -29,12 +29,12 @@ type kept interface{ Tables() []figures.Table }
 // figureTableRoutes: the trend within a period, the load of the desk, the health of sensors,
 // models by false alarms; each also as a file. A unit sees the trend of its own tickets.
 func (s *Server) figureTableRoutes(api huma.API) {
-	tables(s, api, unitsToo, "trend", "How the figures went within a period: by the hour, the day or the week", FigureTables.Trend)
-	tables(s, api, adminOnly, "load", "Alarms for each operator against what one can take, peaks, time to acknowledge", FigureTables.Load)
-	tables(s, api, adminOnly, "sensors", "Installed devices by kind and model: silent, battery low, faulty, availability", FigureTables.Sensors)
-	tables(s, api, adminOnly, "models", "Device models by false-alarm rate, the worst first", FigureTables.Models)
+	tables(s, api, viewers|units|walls, "trend", "How the figures went within a period: by the hour, the day or the week", FigureTables.Trend)
+	tables(s, api, operators, "load", "Alarms for each operator against what one can take, peaks, time to acknowledge", FigureTables.Load)
+	tables(s, api, viewers|walls, "sensors", "Installed devices by kind and model: silent, battery low, faulty, availability", FigureTables.Sensors)
+	tables(s, api, viewers|walls, "models", "Device models by false-alarm rate, the worst first", FigureTables.Models)
 	for _, f := range tableFiles() {
-		route(s, api, unitsToo, figuresWithin, get("/hotspots."+f.ext, "list-hotspots-"+f.ext, "figures", "Hot-spots as "+f.what), func(ctx context.Context, by grid.Actor, in *listInput) (*file, error) {
+		route(s, api, viewers|units, figuresWithin, get("/hotspots."+f.ext, "list-hotspots-"+f.ext, "figures", "Hot-spots as "+f.what), func(ctx context.Context, by grid.Actor, in *listInput) (*file, error) {
 			return s.hotspotsAs(ctx, by, in, f)
 		})
 	}

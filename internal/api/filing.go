@@ -39,12 +39,12 @@ func (s *Server) filingRoutes(api huma.API) {
 		"Who reported it stays in the system that took the report; numbers by which somebody could be reached are masked. " +
 		"duplicates are open tickets that may be about the same: nothing is merged unless somebody does (POST /tickets/{id}/moves, merge)."
 	file.DefaultStatus = http.StatusCreated
-	route(s, api, adminOnly, answerWithin, file, s.fileEvent)
+	route(s, api, operators, answerWithin, file, s.fileEvent)
 	s.reportableRoutes(api)
-	route(s, api, adminOnly, answerWithin, get("/tickets/{id}/similar", "list-similar", "tickets", "Open tickets that may be about the same, best first"), s.similar)
+	route(s, api, operators, answerWithin, get("/tickets/{id}/similar", "list-similar", "tickets", "Open tickets that may be about the same, best first"), s.similar)
 
-	list(s, api, unitsToo, get("/hazards", "list-hazards", "hazards", "Hazards, newest first; state open, ended or overdue stands for all such, type is the level; a unit sees its own"), s.Hazards.ListHazards)
-	route(s, api, unitsToo, answerWithin, get("/hazards/{id}", "get-hazard", "hazards", "One hazard"),
+	list(s, api, operators|units, get("/hazards", "list-hazards", "hazards", "Hazards, newest first; state open, ended or overdue stands for all such, type is the level; a unit sees its own"), s.Hazards.ListHazards)
+	route(s, api, operators|units, answerWithin, get("/hazards/{id}", "get-hazard", "hazards", "One hazard"),
 		func(ctx context.Context, by grid.Actor, in *idInput) (*body[grid.Hazard], error) {
 			h, err := s.hazardFor(ctx, by, in.ID)
 			return &body[grid.Hazard]{h}, err
@@ -52,8 +52,8 @@ func (s *Server) filingRoutes(api huma.API) {
 	found := post("/hazards", "file-hazard", "hazards", "File a hazard that was found: its unit is told, its deadline runs")
 	found.Description = "Idempotent by source and external number, as POST /events."
 	found.DefaultStatus = http.StatusCreated
-	route(s, api, adminOnly, answerWithin, found, s.fileHazard)
-	route(s, api, unitsToo, answerWithin, post("/hazards/{id}/moves", "move-hazard", "hazards", "Inspect, start, rectify, re-check, extend …"), s.moveHazard)
+	route(s, api, operators, answerWithin, found, s.fileHazard)
+	route(s, api, operators|units, answerWithin, post("/hazards/{id}/moves", "move-hazard", "hazards", "Inspect, start, rectify, re-check, extend …"), s.moveHazard)
 }
 
 // Place is where something was seen: one of these at least.

@@ -12,11 +12,11 @@ import (
 
 // frameRoutes: raw frames, quarantine and the ledger.
 func (s *Server) frameRoutes(api huma.API) {
-	route(s, api, adminOnly, answerWithin, get("/frames", "list-frames", "frames", "Frames exactly as they came off the wire, newest first"), s.frames)
-	route(s, api, adminOnly, answerWithin, get("/quarantine", "list-quarantine", "quarantine", "Frames that no retry can save, with their reasons"), s.quarantine)
-	route(s, api, adminOnly, importWithin, post("/quarantine/replay", "replay-quarantine", "quarantine", "Process frames again, as if they came now"), s.replay)
-	route(s, api, adminOnly, answerWithin, post("/quarantine/discard", "discard-quarantine", "quarantine", "Give frames up, with a reason"), s.discard)
-	route(s, api, adminOnly, answerWithin, get("/ledger", "get-ledger", "ledger", "The count that must always balance"), s.ledger)
+	route(s, api, operators, answerWithin, get("/frames", "list-frames", "frames", "Frames exactly as they came off the wire, newest first"), s.frames)
+	route(s, api, operators, answerWithin, get("/quarantine", "list-quarantine", "quarantine", "Frames that no retry can save, with their reasons"), s.quarantine)
+	route(s, api, supervisors, importWithin, post("/quarantine/replay", "replay-quarantine", "quarantine", "Process frames again, as if they came now"), s.replay)
+	route(s, api, supervisors, answerWithin, post("/quarantine/discard", "discard-quarantine", "quarantine", "Give frames up, with a reason"), s.discard)
+	route(s, api, viewers|walls, answerWithin, get("/ledger", "get-ledger", "ledger", "The count that must always balance"), s.ledger)
 }
 
 // Frame is a frame for people and programs: raw bytes in hex.

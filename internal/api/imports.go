@@ -36,9 +36,9 @@ func (s *Server) importRoutes(api huma.API) {
 	up := post("/imports", "add-import", "imports", "Hand in a sheet (CSV or XLSX, headers in Chinese or English) of points, devices, installations or buildings")
 	up.Description = "It is checked row by row and, unless dry_run, then applied: all of it, or with skip_bad the good rows. The same sheet again changes nothing."
 	up.MaxBodyBytes, up.BodyReadTimeout, up.DefaultStatus = maxSheet, importWithin, http.StatusAccepted
-	route(s, api, adminOnly, importWithin, up, s.addImport)
-	list(s, api, adminOnly, get("/imports", "list-imports", "imports", "Sheets that were handed in, newest first"), s.Store.ListImports)
-	route(s, api, adminOnly, answerWithin, get("/imports/{id}", "get-import", "imports", "How far an import is, with its first problems"),
+	route(s, api, admins, importWithin, up, s.addImport)
+	list(s, api, admins, get("/imports", "list-imports", "imports", "Sheets that were handed in, newest first"), s.Store.ListImports)
+	route(s, api, admins, answerWithin, get("/imports/{id}", "get-import", "imports", "How far an import is, with its first problems"),
 		func(ctx context.Context, _ grid.Actor, in *idInput) (*body[ImportView], error) {
 			m, err := s.Imports.Get(ctx, in.ID)
 			if err != nil {
@@ -46,19 +46,19 @@ func (s *Server) importRoutes(api huma.API) {
 			}
 			return s.importView(ctx, m)
 		})
-	route(s, api, adminOnly, answerWithin, get("/imports/{id}/problems", "list-import-problems", "imports", "What is wrong, row by row; of an undone import: what it has left as it is"),
+	route(s, api, admins, answerWithin, get("/imports/{id}/problems", "list-import-problems", "imports", "What is wrong, row by row; of an undone import: what it has left as it is"),
 		func(ctx context.Context, _ grid.Actor, in *importPageInput) (*body[Page[grid.ImportProblem]], error) {
 			items, next, err := s.Imports.Problems(ctx, in.ID, in.Cursor, in.Limit)
 			return &body[Page[grid.ImportProblem]]{Page[grid.ImportProblem]{Items: some(items), Next: next}}, err
 		})
-	route(s, api, adminOnly, answerWithin, get("/imports/{id}/rows", "list-import-rows", "imports", "What the check found each row to be"),
+	route(s, api, admins, answerWithin, get("/imports/{id}/rows", "list-import-rows", "imports", "What the check found each row to be"),
 		func(ctx context.Context, _ grid.Actor, in *importRowsInput) (*body[Page[grid.ImportRow]], error) {
 			items, next, err := s.Imports.Rows(ctx, in.ID, in.Result, in.Cursor, in.Limit)
 			return &body[Page[grid.ImportRow]]{Page[grid.ImportRow]{Items: some(items), Next: next}}, err
 		})
-	route(s, api, adminOnly, 0, get("/imports/{id}/problems.csv", "get-import-problems-csv", "imports", "All problems as CSV"), s.importProblemsCSV)
-	route(s, api, adminOnly, answerWithin, post("/imports/{id}/apply", "apply-import", "imports", "Apply a sheet that was checked"), s.applyImport)
-	route(s, api, adminOnly, answerWithin, post("/imports/{id}/undo", "undo-import", "imports", "Put back what an import has changed, except what was changed or heard since"),
+	route(s, api, admins, 0, get("/imports/{id}/problems.csv", "get-import-problems-csv", "imports", "All problems as CSV"), s.importProblemsCSV)
+	route(s, api, admins, answerWithin, post("/imports/{id}/apply", "apply-import", "imports", "Apply a sheet that was checked"), s.applyImport)
+	route(s, api, admins, answerWithin, post("/imports/{id}/undo", "undo-import", "imports", "Put back what an import has changed, except what was changed or heard since"),
 		func(ctx context.Context, by grid.Actor, in *undoImportInput) (*body[ImportView], error) {
 			m, err := s.Imports.Undo(ctx, in.ID, by)
 			if err != nil {
@@ -67,7 +67,7 @@ func (s *Server) importRoutes(api huma.API) {
 			return s.importView(ctx, m)
 		})
 	for _, format := range []string{"csv", "xlsx"} {
-		route(s, api, adminOnly, 0, get("/imports/template."+format, "get-import-template-"+format, "imports", "An empty sheet with headers, an example and hints"),
+		route(s, api, admins, 0, get("/imports/template."+format, "get-import-template-"+format, "imports", "An empty sheet with headers, an example and hints"),
 			func(_ context.Context, _ grid.Actor, in *templateInput) (*huma.StreamResponse, error) {
 				return s.sheet("gridgate-template."+format, format, func(_ context.Context, w io.Writer) error {
 					return s.Imports.Template(grid.ImportKind(in.Kind), format, in.Lang, w)
@@ -75,7 +75,7 @@ func (s *Server) importRoutes(api huma.API) {
 			})
 		for _, kind := range []grid.ImportKind{grid.ImportPoints, grid.ImportDevices, grid.ImportInstallations, grid.ImportBuildings} {
 			op := get("/exports/"+string(kind)+"."+format, "export-"+string(kind)+"-"+format, "imports", "What is registered as a sheet that can be handed in again")
-			route(s, api, adminOnly, 0, op, func(_ context.Context, _ grid.Actor, in *exportInput) (*huma.StreamResponse, error) {
+			route(s, api, admins, 0, op, func(_ context.Context, _ grid.Actor, in *exportInput) (*huma.StreamResponse, error) {
 				scope := grid.Scope{District: in.District, Street: in.Street, Community: in.Community, Compound: in.Compound, Contractor: in.Contractor}
 				return s.sheet("gridgate-"+string(kind)+"."+format, format, func(ctx context.Context, w io.Writer) error {
 					return s.Imports.Export(ctx, kind, format, in.Lang, scope, w)

@@ -15,12 +15,12 @@ import (
 func (s *Server) labelRoutes(api huma.API) {
 	op := post("/codes/read", "read-code", "devices", "Say what a scanned or typed code means, and what is known of its device or point")
 	op.Description = "A key, passcode or token in the code is told by secret: true and stands nowhere in the answer; nothing of the code is logged or kept."
-	route(s, api, techniciansToo, answerWithin, op, s.readCode)
+	route(s, api, operators|technicians, answerWithin, op, s.readCode)
 	op = post("/labels", "print-labels", "devices", "Labels with QR codes as PDF: plates of points, and labels of devices")
 	op.Description = "A device that is registered and nowhere installed gets a token that claims it once; printing again ends the token before. Only its hash is kept."
-	route(s, api, techniciansToo, importWithin, op, s.printLabels)
-	route(s, api, adminOnly, answerWithin, get("/devices/{id}/labels", "list-labels", "devices", "The labels with tokens that a device has had"), s.listLabels)
-	route(s, api, adminOnly, answerWithin, post("/devices/{id}/labels/revoke", "revoke-labels", "devices", "End the tokens of a device, for example of a box that was lost"), s.revokeLabels)
+	route(s, api, admins|technicians, importWithin, op, s.printLabels)
+	route(s, api, admins, answerWithin, get("/devices/{id}/labels", "list-labels", "devices", "The labels with tokens that a device has had"), s.listLabels)
+	route(s, api, admins, answerWithin, post("/devices/{id}/labels/revoke", "revoke-labels", "devices", "End the tokens of a device, for example of a box that was lost"), s.revokeLabels)
 }
 
 type codeInput struct {

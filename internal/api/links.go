@@ -14,8 +14,8 @@ import (
 
 // linkRoutes: the health view of brokers, ports, listeners, and who is behind them.
 func (s *Server) linkRoutes(api huma.API) {
-	route(s, api, adminOnly, answerWithin, get("/transports", "list-transports", "transports", "Each broker, port and listener: up or down since when, its frames, its last error"), s.links)
-	route(s, api, adminOnly, answerWithin, get("/transports/{name}/peers", "list-peers", "transports", "Who is behind it: clients, slaves, transmitters, CoAP peers, by name"), s.peers)
+	route(s, api, viewers|walls, answerWithin, get("/transports", "list-transports", "transports", "Each broker, port and listener: up or down since when, its frames, its last error"), s.links)
+	route(s, api, operators, answerWithin, get("/transports/{name}/peers", "list-peers", "transports", "Who is behind it: clients, slaves, transmitters, CoAP peers, by name"), s.peers)
 }
 
 func (s *Server) links(context.Context, grid.Actor, *struct{}) (*body[Page[grid.LinkHealth]], error) {

@@ -33,14 +33,14 @@ type MapStore interface {
 func (s *Server) mapRoutes(api huma.API) {
 	op := get("/map", "get-map", "cells", "What goes on where: counts by cell, and the alarms of the queue at their points")
 	op.Description = "Alarms are those of the queue, the worst first. A cell has one row for each mode: what is not live is never counted with what is."
-	route(s, api, adminOnly, answerWithin, op, s.mapNow)
+	route(s, api, viewers|walls, answerWithin, op, s.mapNow)
 	areas := get("/map/areas", "get-map-areas", "cells", "Districts, streets and cells with borders as GeoJSON")
 	areas.Description = "Properties: code, kind, name, name_en, mode, schematic, synthetic. \"attribution\" is what the sources of the borders want to be shown."
 	areas.Responses = map[string]*huma.Response{
 		"200": {Description: "A FeatureCollection, compressed.", Content: map[string]*huma.MediaType{"application/geo+json": {Schema: &huma.Schema{Type: huma.TypeObject}}}},
 		"304": {Description: "It has not changed."},
 	}
-	route(s, api, techniciansToo, answerWithin, areas, s.mapAreas)
+	route(s, api, viewers|technicians|walls, answerWithin, areas, s.mapAreas)
 }
 
 // MapNow is what goes on where.

@@ -88,23 +88,23 @@ type DutyGap struct {
 
 // peopleRoutes: contacts, rosters and shifts, and where calls go.
 func (s *Server) peopleRoutes(api huma.API) {
-	route(s, api, adminOnly, answerWithin, get("/contacts", "list-contacts", "people", "Contacts of a point, building, unit or person, with their numbers masked"), s.contacts)
-	route(s, api, adminOnly, answerWithin, post("/contacts", "put-contact", "people", "Add a contact, or change the one with its id"), s.putContact)
-	route(s, api, adminOnly, answerWithin, post("/contacts/{id}/reveal", "reveal-contact", "people", "Read a contact's number; who did, when and why is kept"), s.revealContact)
-	route(s, api, adminOnly, answerWithin, get("/contacts/{id}/reads", "list-contact-reads", "people", "Who has read a contact's number, when and why"), s.contactReads)
-	route(s, api, adminOnly, answerWithin, post("/contacts/{id}/verify", "verify-contact", "people", "Note that a contact is right"), s.verifyContact)
-	route(s, api, adminOnly, answerWithin, del("/contacts/{id}", "erase-contact", "people", "Erase what tells the person, for good"), s.eraseContact)
+	route(s, api, operators, answerWithin, get("/contacts", "list-contacts", "people", "Contacts of a point, building, unit or person, with their numbers masked"), s.contacts)
+	route(s, api, supervisors, answerWithin, post("/contacts", "put-contact", "people", "Add a contact, or change the one with its id"), s.putContact)
+	route(s, api, operators, answerWithin, post("/contacts/{id}/reveal", "reveal-contact", "people", "Read a contact's number; who did, when and why is kept"), s.revealContact)
+	route(s, api, supervisors, answerWithin, get("/contacts/{id}/reads", "list-contact-reads", "people", "Who has read a contact's number, when and why"), s.contactReads)
+	route(s, api, operators, answerWithin, post("/contacts/{id}/verify", "verify-contact", "people", "Note that a contact is right"), s.verifyContact)
+	route(s, api, supervisors, answerWithin, del("/contacts/{id}", "erase-contact", "people", "Erase what tells the person, for good"), s.eraseContact)
 
-	route(s, api, adminOnly, answerWithin, get("/rosters", "list-rosters", "people", "Rosters: for whom somebody must be on duty"), s.rosters)
-	route(s, api, adminOnly, answerWithin, post("/rosters", "put-roster", "people", "Add a roster, or change the one with its id"), s.putRoster)
-	route(s, api, adminOnly, answerWithin, del("/rosters/{id}", "end-roster", "people", "End a roster"), s.endRoster)
-	route(s, api, adminOnly, answerWithin, get("/rosters/gaps", "list-gaps", "people", "Spans ahead in which nobody is on duty though somebody must be"), s.gaps)
-	route(s, api, adminOnly, answerWithin, get("/rosters/duty", "get-duty", "people", "Who is on duty at a time"), s.duty)
-	route(s, api, adminOnly, answerWithin, get("/shifts", "list-shifts", "people", "Shifts, by whom they are of"), s.shifts)
-	route(s, api, adminOnly, answerWithin, post("/shifts", "put-shift", "people", "Put a person on duty, once or by a pattern"), s.putShift)
-	route(s, api, adminOnly, answerWithin, del("/shifts/{id}", "end-shift", "people", "End a shift"), s.endShift)
+	route(s, api, operators, answerWithin, get("/rosters", "list-rosters", "people", "Rosters: for whom somebody must be on duty"), s.rosters)
+	route(s, api, supervisors, answerWithin, post("/rosters", "put-roster", "people", "Add a roster, or change the one with its id"), s.putRoster)
+	route(s, api, supervisors, answerWithin, del("/rosters/{id}", "end-roster", "people", "End a roster"), s.endRoster)
+	route(s, api, operators, answerWithin, get("/rosters/gaps", "list-gaps", "people", "Spans ahead in which nobody is on duty though somebody must be"), s.gaps)
+	route(s, api, operators, answerWithin, get("/rosters/duty", "get-duty", "people", "Who is on duty at a time"), s.duty)
+	route(s, api, operators, answerWithin, get("/shifts", "list-shifts", "people", "Shifts, by whom they are of"), s.shifts)
+	route(s, api, supervisors, answerWithin, post("/shifts", "put-shift", "people", "Put a person on duty, once or by a pattern"), s.putShift)
+	route(s, api, supervisors, answerWithin, del("/shifts/{id}", "end-shift", "people", "End a shift"), s.endShift)
 
-	route(s, api, adminOnly, answerWithin, get("/tickets/route", "route-ticket", "tickets", "Which unit each call of a ticket would find, and why"), s.routed)
+	route(s, api, operators, answerWithin, get("/tickets/route", "route-ticket", "tickets", "Which unit each call of a ticket would find, and why"), s.routed)
 }
 
 // del describes an operation that ends something.

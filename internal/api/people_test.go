@@ -47,7 +47,7 @@ func peopleServer(t *testing.T, p People) (ask func(method, path, token, body st
 		if token == "unit" {
 			return grid.Actor{Role: grid.RoleUnit, Unit: "micro"}, nil
 		}
-		return grid.Actor{Role: grid.RoleSupervisor, Name: "admin"}, nil
+		return grid.Actor{Role: grid.RoleSupervisor, Name: "admin", Account: grid.RoleAdmin}, nil
 	}, Now: func() time.Time { return time.Date(2026, 3, 2, 0, 0, 0, 0, time.UTC) }})
 	srv := httptest.NewServer(s.Handler())
 	t.Cleanup(srv.Close)

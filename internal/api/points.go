@@ -56,22 +56,22 @@ type RegistryEngine interface {
 // pointRoutes: places. A technician reaches those in the hands of their contractor.
 func (s *Server) pointRoutes(api huma.API) {
 	op := get("/points", "list-points", "points", "Monitored places; with near, those around a position, nearest first")
-	route(s, api, techniciansToo, answerWithin, op, s.listPoints)
-	route(s, api, techniciansToo, answerWithin, get("/points/{id}", "get-point", "points", "One point"), s.getPoint)
+	route(s, api, viewers|technicians, answerWithin, op, s.listPoints)
+	route(s, api, viewers|technicians, answerWithin, get("/points/{id}", "get-point", "points", "One point"), s.getPoint)
 	op = post("/points", "create-point", "points", "Add a point")
 	op.DefaultStatus = http.StatusCreated
-	route(s, api, techniciansToo, answerWithin, op, s.createPoint)
+	route(s, api, admins|technicians, answerWithin, op, s.createPoint)
 	op = post("/points/{id}", "change-point", "points", "Change a point: fields that are left out stay")
 	op.Method = http.MethodPut
-	route(s, api, techniciansToo, answerWithin, op, s.changePoint)
-	route(s, api, techniciansToo, answerWithin, post("/points/{id}/retire", "retire-point", "points", "Take a point out; refused while something hangs on it, naming it"), s.retirePoint)
-	route(s, api, techniciansToo, answerWithin, post("/points/{id}/notes", "note-point", "points", "Keep a remark in the history of a point"), func(ctx context.Context, by grid.Actor, in *noteInput) (*body[grid.Change], error) {
+	route(s, api, admins|technicians, answerWithin, op, s.changePoint)
+	route(s, api, admins|technicians, answerWithin, post("/points/{id}/retire", "retire-point", "points", "Take a point out; refused while something hangs on it, naming it"), s.retirePoint)
+	route(s, api, operators|technicians, answerWithin, post("/points/{id}/notes", "note-point", "points", "Keep a remark in the history of a point"), func(ctx context.Context, by grid.Actor, in *noteInput) (*body[grid.Change], error) {
 		if _, err := s.pointFor(ctx, by, in.ID); err != nil {
 			return nil, err
 		}
 		return s.note(ctx, by, in, in.ID, "")
 	})
-	route(s, api, techniciansToo, answerWithin, get("/points/{id}/log", "get-point-log", "points", "The history of a point and of what was installed there, newest first"), func(ctx context.Context, by grid.Actor, in *logInput) (*body[Page[grid.Change]], error) {
+	route(s, api, operators|technicians, answerWithin, get("/points/{id}/log", "get-point-log", "points", "The history of a point and of what was installed there, newest first"), func(ctx context.Context, by grid.Actor, in *logInput) (*body[Page[grid.Change]], error) {
 		if _, err := s.pointFor(ctx, by, in.ID); err != nil {
 			return nil, err
 		}
@@ -79,9 +79,9 @@ func (s *Server) pointRoutes(api huma.API) {
 	})
 	up := post("/points/{id}/photos", "add-point-photo", "points", "Keep a photo of a point (JPEG, PNG, WebP); its position and other metadata are not kept")
 	up.MaxBodyBytes, up.DefaultStatus = evidence.MaxBytes+1, http.StatusCreated
-	route(s, api, techniciansToo, importWithin, up, s.addPhoto)
-	route(s, api, techniciansToo, answerWithin, get("/points/{id}/photos", "list-point-photos", "points", "The photos of a point, newest first"), s.listPhotos)
-	route(s, api, techniciansToo, importWithin, get("/photos/{id}", "get-photo", "points", "A photo itself"), s.getPhoto)
+	route(s, api, operators|technicians, importWithin, up, s.addPhoto)
+	route(s, api, operators|technicians, answerWithin, get("/points/{id}/photos", "list-point-photos", "points", "The photos of a point, newest first"), s.listPhotos)
+	route(s, api, operators|technicians, importWithin, get("/photos/{id}", "get-photo", "points", "A photo itself"), s.getPhoto)
 	s.siteRoutes(api)
 }
 

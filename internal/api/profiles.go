@@ -34,19 +34,19 @@ type Workbench interface {
 
 // profileRoutes: firmware profiles, their versions and roll-outs.
 func (s *Server) profileRoutes(api huma.API) {
-	route(s, api, techniciansToo, answerWithin, get("/profiles", "list-profiles", "profiles", "Firmware profiles and the version of each that is in force"), s.listProfiles)
-	route(s, api, adminOnly, answerWithin, get("/profiles/{id}", "get-profile", "profiles", "One profile with the files it is made of"), s.profile)
-	route(s, api, adminOnly, answerWithin, big(post("/profiles/lint", "lint-profile", "profiles", "Check a candidate and run its cases; nothing is changed")), s.lintProfile)
-	route(s, api, adminOnly, answerWithin, post("/profiles/{id}/decode", "decode-payload", "profiles", "Decode a payload with the version in force, or with the candidate"), s.decodePayload)
-	route(s, api, adminOnly, diffWithin, big(post("/profiles/{id}/diff", "diff-profile", "profiles", "Compare a candidate with the version in force on the last frames of the profile's devices")), s.diffProfile)
-	route(s, api, adminOnly, answerWithin, get("/profiles/{id}/diff", "get-diff-progress", "profiles", "How far the comparison is that runs"), s.diffProgress)
-	route(s, api, adminOnly, answerWithin, get("/rollouts", "list-rollouts", "profiles", "How the versions stand of each profile that was ever rolled out"), s.rollouts)
-	route(s, api, adminOnly, answerWithin, get("/profiles/{id}/rollout", "get-rollout", "profiles", "How the versions of a profile stand"), s.rollout)
-	route(s, api, adminOnly, importWithin, big(post("/profiles/{id}/rollout", "start-rollout", "profiles", "Upload a candidate and begin to roll it out")), s.startRollout)
+	route(s, api, viewers|technicians, answerWithin, get("/profiles", "list-profiles", "profiles", "Firmware profiles and the version of each that is in force"), s.listProfiles)
+	route(s, api, operators, answerWithin, get("/profiles/{id}", "get-profile", "profiles", "One profile with the files it is made of"), s.profile)
+	route(s, api, admins, answerWithin, big(post("/profiles/lint", "lint-profile", "profiles", "Check a candidate and run its cases; nothing is changed")), s.lintProfile)
+	route(s, api, operators, answerWithin, post("/profiles/{id}/decode", "decode-payload", "profiles", "Decode a payload with the version in force, or with the candidate"), s.decodePayload)
+	route(s, api, admins, diffWithin, big(post("/profiles/{id}/diff", "diff-profile", "profiles", "Compare a candidate with the version in force on the last frames of the profile's devices")), s.diffProfile)
+	route(s, api, admins, answerWithin, get("/profiles/{id}/diff", "get-diff-progress", "profiles", "How far the comparison is that runs"), s.diffProgress)
+	route(s, api, operators, answerWithin, get("/rollouts", "list-rollouts", "profiles", "How the versions stand of each profile that was ever rolled out"), s.rollouts)
+	route(s, api, operators, answerWithin, get("/profiles/{id}/rollout", "get-rollout", "profiles", "How the versions of a profile stand"), s.rollout)
+	route(s, api, admins, importWithin, big(post("/profiles/{id}/rollout", "start-rollout", "profiles", "Upload a candidate and begin to roll it out")), s.startRollout)
 	set := post("/profiles/{id}/rollout", "set-rollout", "profiles", "Take the roll-out that runs further: another share, or all")
 	set.Method = http.MethodPut
-	route(s, api, adminOnly, importWithin, set, s.setRollout)
-	route(s, api, adminOnly, answerWithin, post("/profiles/{id}/rollout/back", "back-rollout", "profiles", "Return to the former version at once"), s.backRollout)
+	route(s, api, admins, importWithin, set, s.setRollout)
+	route(s, api, admins, answerWithin, post("/profiles/{id}/rollout/back", "back-rollout", "profiles", "Return to the former version at once"), s.backRollout)
 }
 
 // big lets the files of a candidate in.

@@ -71,7 +71,7 @@ type backupInput struct {
 // backupRoute writes a consistent copy while everything runs.
 func (s *Server) backupRoute(api huma.API) {
 	op := post("/backup", "backup", "admin", "Write a consistent backup into a folder of the gateway's machine")
-	route(s, api, adminOnly, 0, op, func(ctx context.Context, _ grid.Actor, in *backupInput) (*struct{}, error) {
+	route(s, api, admins, 0, op, func(ctx context.Context, _ grid.Actor, in *backupInput) (*struct{}, error) {
 		if s.Backup == nil {
 			return nil, grid.Errorf(grid.Unavailable, "backup: %w", errors.ErrUnsupported)
 		}

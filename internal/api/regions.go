@@ -31,11 +31,11 @@ func (s *Server) regionRoutes(api huma.API) {
 	op := post("/areas", "import-areas", "cells", "Import districts, streets, communities or cells (GeoJSON): they take the place of all of the same kind in the same district")
 	op.Description = "All or nothing. A dry run says what is wrong with each feature, and which points would lie in another cell. Points follow their borders, except where a person said the cell."
 	op.Method, op.MaxBodyBytes, op.BodyReadTimeout = http.MethodPut, maxImport, importWithin
-	route(s, api, adminOnly, importWithin, op, s.putAreas)
-	route(s, api, techniciansToo, answerWithin, get("/cells", "list-cells", "cells", "Cells, or another kind of area, by code"), s.cells)
-	route(s, api, techniciansToo, answerWithin, get("/cells/at", "get-cell-at", "cells", "In which cell, street and district a position lies"), s.cellAt)
-	route(s, api, techniciansToo, answerWithin, get("/scopes", "list-scopes", "scopes", "The tree of districts, streets and communities, with their names"), s.scopes)
-	route(s, api, techniciansToo, answerWithin, post("/convert", "convert-positions", "cells", "Take positions from one coordinate system to another"), s.convert)
+	route(s, api, admins, importWithin, op, s.putAreas)
+	route(s, api, viewers|technicians, answerWithin, get("/cells", "list-cells", "cells", "Cells, or another kind of area, by code"), s.cells)
+	route(s, api, viewers|technicians, answerWithin, get("/cells/at", "get-cell-at", "cells", "In which cell, street and district a position lies"), s.cellAt)
+	route(s, api, viewers|technicians|walls, answerWithin, get("/scopes", "list-scopes", "scopes", "The tree of districts, streets and communities, with their names"), s.scopes)
+	route(s, api, viewers|technicians, answerWithin, post("/convert", "convert-positions", "cells", "Take positions from one coordinate system to another"), s.convert)
 }
 
 type areasInput struct {

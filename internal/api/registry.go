@@ -14,19 +14,19 @@ import (
 func (s *Server) registryRoutes(api huma.API) {
 	s.pointRoutes(api)
 	s.deviceRoutes(api)
-	route(s, api, techniciansToo, answerWithin, get("/points/{id}/live", "get-point-live", "points", "Newest value of each signal at a point"), s.livePoint)
-	route(s, api, techniciansToo, answerWithin, get("/points/{id}/history", "get-point-history", "points", "Past values of one signal, from InfluxDB"), s.pointHistory)
+	route(s, api, operators|technicians, answerWithin, get("/points/{id}/live", "get-point-live", "points", "Newest value of each signal at a point"), s.livePoint)
+	route(s, api, operators|technicians, answerWithin, get("/points/{id}/history", "get-point-history", "points", "Past values of one signal, from InfluxDB"), s.pointHistory)
 
 	s.claimRoute(api)
 	s.discoveredRoutes(api)
 	s.labelRoutes(api)
 
-	list(s, api, techniciansToo, get("/installations", "list-installations", "devices", "Which device channel is at which point, from when to when"), s.Store.ListInstallations)
-	list(s, api, adminOnly, get("/units", "list-units", "units", "Who handles"), s.Store.ListUnits)
+	list(s, api, viewers|technicians, get("/installations", "list-installations", "devices", "Which device channel is at which point, from when to when"), s.Store.ListInstallations)
+	list(s, api, viewers, get("/units", "list-units", "units", "Who handles"), s.Store.ListUnits)
 
 	put := post("/registry", "import-registry", "registry", "Import points, devices, installations and units from a registry file (YAML or JSON): all or nothing")
 	put.Method, put.MaxBodyBytes, put.BodyReadTimeout = http.MethodPut, maxImport, importWithin
-	route(s, api, adminOnly, importWithin, put, s.putRegistry)
+	route(s, api, admins, importWithin, put, s.putRegistry)
 }
 
 func (s *Server) livePoint(ctx context.Context, by grid.Actor, in *idInput) (*body[[]grid.LiveValue], error) {

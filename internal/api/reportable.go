@@ -24,9 +24,9 @@ type Reporter interface {
 
 // reportableRoutes: what a desk has to know to take a report.
 func (s *Server) reportableRoutes(api huma.API) {
-	route(s, api, adminOnly, answerWithin, get("/reportable", "list-reportable", "events", "What people can report: events with what they are worth now, kinds of hazard with their check-lists"), s.reportable)
+	route(s, api, operators, answerWithin, get("/reportable", "list-reportable", "events", "What people can report: events with what they are worth now, kinds of hazard with their check-lists"), s.reportable)
 	op := post("/events/similar", "find-similar", "events", "Open tickets that may be about the same as what is about to be filed, best first; nothing is filed")
-	route(s, api, adminOnly, answerWithin, op, s.similarTo)
+	route(s, api, operators, answerWithin, op, s.similarTo)
 }
 
 type reportableInput struct {

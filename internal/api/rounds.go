@@ -36,30 +36,30 @@ type RoundEngine interface {
 // roundRoutes: rounds of contractors, and visits at which nobody opened. A unit sees and
 // changes its own.
 func (s *Server) roundRoutes(api huma.API) {
-	route(s, api, techniciansToo, answerWithin, get("/rounds", "list-rounds", "rounds", "Rounds, the last day first; state planned, under_way, done, over, cancelled, open or ended; a unit sees its own"), s.listRounds)
-	route(s, api, techniciansToo, answerWithin, get("/rounds/{id}", "get-round", "rounds", "One round with its stops in the order of the route"),
+	route(s, api, operators|technicians, answerWithin, get("/rounds", "list-rounds", "rounds", "Rounds, the last day first; state planned, under_way, done, over, cancelled, open or ended; a unit sees its own"), s.listRounds)
+	route(s, api, operators|technicians, answerWithin, get("/rounds/{id}", "get-round", "rounds", "One round with its stops in the order of the route"),
 		func(ctx context.Context, by grid.Actor, in *idInput) (*body[grid.Round], error) {
 			r, err := s.roundFor(ctx, by, in.ID)
 			return &body[grid.Round]{r}, err
 		})
-	route(s, api, techniciansToo, answerWithin, get("/rounds/{id}/list.csv", "get-round-csv", "rounds", "The list of a round as a table that a spreadsheet opens"), s.roundCSV)
-	route(s, api, techniciansToo, answerWithin, get("/rounds/{id}/list.pdf", "get-round-pdf", "rounds", "The list of a round to print"), s.roundPDF)
+	route(s, api, operators|technicians, answerWithin, get("/rounds/{id}/list.csv", "get-round-csv", "rounds", "The list of a round as a table that a spreadsheet opens"), s.roundCSV)
+	route(s, api, operators|technicians, answerWithin, get("/rounds/{id}/list.pdf", "get-round-pdf", "rounds", "The list of a round to print"), s.roundPDF)
 	plan := post("/rounds/plan", "plan-rounds", "rounds", "Bundle the tickets of P4 of a contractor into one visit per building, on work days, in the order of a route")
 	plan.Description = "What is due first goes first; work at a building where a round stops anyway joins that visit. P1 to P3 wait for no round. " +
 		"What is planned after its time stands in late, what finds no place in left. With season, batteries that end within so many days are changed too."
-	route(s, api, techniciansToo, importWithin, plan, s.planRounds)
-	route(s, api, techniciansToo, answerWithin, post("/rounds/{id}/cancel", "cancel-round", "rounds", "Give a round up: its work waits for another"), s.cancelRound)
-	route(s, api, techniciansToo, answerWithin, post("/rounds/{id}/stops/{n}/done", "stop-done", "rounds", "Report the work of a stop done: its tickets are resolved, and closed by their sensors"), s.stopDone)
-	route(s, api, techniciansToo, answerWithin, post("/rounds/{id}/stops/{n}/no-entry", "stop-no-entry", "rounds", "Nobody opened: why, and when it is tried again"), s.noEntry)
+	route(s, api, operators|technicians, importWithin, plan, s.planRounds)
+	route(s, api, operators|technicians, answerWithin, post("/rounds/{id}/cancel", "cancel-round", "rounds", "Give a round up: its work waits for another"), s.cancelRound)
+	route(s, api, operators|technicians, answerWithin, post("/rounds/{id}/stops/{n}/done", "stop-done", "rounds", "Report the work of a stop done: its tickets are resolved, and closed by their sensors"), s.stopDone)
+	route(s, api, operators|technicians, answerWithin, post("/rounds/{id}/stops/{n}/no-entry", "stop-no-entry", "rounds", "Nobody opened: why, and when it is tried again"), s.noEntry)
 	up := post("/rounds/{id}/stops/{n}/photos", "add-stop-photo", "rounds", "Keep a photo with every ticket of a stop")
 	up.MaxBodyBytes, up.DefaultStatus = evidence.MaxBytes+1, http.StatusCreated
-	route(s, api, techniciansToo, importWithin, up, s.stopPhoto)
-	route(s, api, techniciansToo, answerWithin, get("/no-entries", "list-no-entries", "rounds", "Visits at which nobody opened, newest first; state waiting or approved; a unit sees its own"),
+	route(s, api, operators|technicians, importWithin, up, s.stopPhoto)
+	route(s, api, operators|technicians, answerWithin, get("/no-entries", "list-no-entries", "rounds", "Visits at which nobody opened, newest first; state waiting or approved; a unit sees its own"),
 		func(ctx context.Context, by grid.Actor, in *listInput) (*body[Page[grid.NoEntry]], error) {
 			page, err := s.Store.ListNoEntries(ctx, in.query(by))
 			return &body[Page[grid.NoEntry]]{page}, err
 		})
-	route(s, api, adminOnly, answerWithin, post("/no-entries/{id}/approve", "approve-no-entry", "rounds", "Let the clocks of its tickets stand still until the next date"),
+	route(s, api, supervisors, answerWithin, post("/no-entries/{id}/approve", "approve-no-entry", "rounds", "Let the clocks of its tickets stand still until the next date"),
 		func(ctx context.Context, by grid.Actor, in *approveInput) (*body[grid.NoEntry], error) {
 			n, err := s.Engine.ApproveNoEntry(ctx, in.ID, whoApproves(by, in), scopedKey(by, in.Key))
 			return &body[grid.NoEntry]{n}, err

@@ -13,15 +13,6 @@ import (
 	"gridgate/internal/grid"
 )
 
-// access says whose token reaches a route.
-type access uint8
-
-const (
-	adminOnly      access = iota
-	unitsToo              // the handler then narrows to the unit's own
-	techniciansToo        // units of kind maintenance: the handler narrows to their reach
-)
-
 // routes is the whole of /api/v1.
 func (s *Server) routes(api huma.API) {
 	s.meRoute(api)
@@ -132,14 +123,7 @@ func (s *Server) authenticate(hc huma.Context, who access) (grid.Actor, error) {
 	if err != nil {
 		return grid.Actor{}, err
 	}
-	switch {
-	case by.Role != grid.RoleUnit || who == unitsToo:
-		return by, nil
-	case who == techniciansToo:
-		_, err = s.reach(hc.Context(), by)
-		return by, err
-	}
-	return grid.Actor{}, grid.Errorf(grid.Forbidden, "a unit's token reaches its own tickets and deliveries alone")
+	return by, s.allow(hc.Context(), by, who)
 }
 
 // reach is what of the registry by may see and change: everything (a zero scope), or for a
@@ -225,7 +209,7 @@ type body[T any] struct{ Body T }
 func list[T any](s *Server, api huma.API, who access, op huma.Operation, from func(context.Context, Query) (Page[T], error)) {
 	route(s, api, who, answerWithin, op, func(ctx context.Context, by grid.Actor, in *listInput) (*body[Page[T]], error) {
 		q := in.query(by)
-		if who == techniciansToo {
+		if who&technicians != 0 {
 			if err := s.within(ctx, by, &q); err != nil {
 				return nil, err
 			}

@@ -13,13 +13,13 @@ import (
 
 // siteRoutes: sites and buildings. A technician reads those of the contractor, the desk writes them.
 func (s *Server) siteRoutes(api huma.API) {
-	list(s, api, techniciansToo, get("/sites", "list-sites", "sites", "Compounds, parks and sections of streets; state active or retired"), s.Store.ListSites)
-	list(s, api, techniciansToo, get("/buildings", "list-buildings", "sites", "Buildings; state active or retired"), s.Store.ListBuildings)
-	route(s, api, techniciansToo, answerWithin, get("/sites/{id}", "get-site", "sites", "One site"), func(ctx context.Context, by grid.Actor, in *idInput) (*body[grid.Site], error) {
+	list(s, api, viewers|technicians, get("/sites", "list-sites", "sites", "Compounds, parks and sections of streets; state active or retired"), s.Store.ListSites)
+	list(s, api, viewers|technicians, get("/buildings", "list-buildings", "sites", "Buildings; state active or retired"), s.Store.ListBuildings)
+	route(s, api, viewers|technicians, answerWithin, get("/sites/{id}", "get-site", "sites", "One site"), func(ctx context.Context, by grid.Actor, in *idInput) (*body[grid.Site], error) {
 		x, err := oneOf(ctx, s, by, in.ID, "site", s.Store.ListSites)
 		return &body[grid.Site]{x}, err
 	})
-	route(s, api, techniciansToo, answerWithin, get("/buildings/{id}", "get-building", "sites", "One building"), func(ctx context.Context, by grid.Actor, in *idInput) (*body[grid.Building], error) {
+	route(s, api, viewers|technicians, answerWithin, get("/buildings/{id}", "get-building", "sites", "One building"), func(ctx context.Context, by grid.Actor, in *idInput) (*body[grid.Building], error) {
 		x, err := oneOf(ctx, s, by, in.ID, "building", s.Store.ListBuildings)
 		return &body[grid.Building]{x}, err
 	})
@@ -33,24 +33,24 @@ func (s *Server) siteRoutes(api huma.API) {
 		op.DefaultStatus = http.StatusCreated
 		return op
 	}
-	route(s, api, adminOnly, answerWithin, add("/sites", "create-site", "Add a site"), func(ctx context.Context, by grid.Actor, in *siteInput) (*body[grid.Site], error) {
+	route(s, api, admins, answerWithin, add("/sites", "create-site", "Add a site"), func(ctx context.Context, by grid.Actor, in *siteInput) (*body[grid.Site], error) {
 		return s.putSite(ctx, by, in, in.Body.ID, true)
 	})
-	route(s, api, adminOnly, answerWithin, put("/sites/{id}", "put-site", "Write a site anew"), func(ctx context.Context, by grid.Actor, in *putSiteInput) (*body[grid.Site], error) {
+	route(s, api, admins, answerWithin, put("/sites/{id}", "put-site", "Write a site anew"), func(ctx context.Context, by grid.Actor, in *putSiteInput) (*body[grid.Site], error) {
 		return s.putSite(ctx, by, &siteInput{in.Key, in.Body}, in.ID, false)
 	})
-	route(s, api, adminOnly, answerWithin, add("/buildings", "create-building", "Add a building"), func(ctx context.Context, by grid.Actor, in *buildingInput) (*body[grid.Building], error) {
+	route(s, api, admins, answerWithin, add("/buildings", "create-building", "Add a building"), func(ctx context.Context, by grid.Actor, in *buildingInput) (*body[grid.Building], error) {
 		return s.putBuilding(ctx, by, in, in.Body.ID, true)
 	})
-	route(s, api, adminOnly, answerWithin, put("/buildings/{id}", "put-building", "Write a building anew"), func(ctx context.Context, by grid.Actor, in *putBuildingInput) (*body[grid.Building], error) {
+	route(s, api, admins, answerWithin, put("/buildings/{id}", "put-building", "Write a building anew"), func(ctx context.Context, by grid.Actor, in *putBuildingInput) (*body[grid.Building], error) {
 		return s.putBuilding(ctx, by, &buildingInput{in.Key, in.Body}, in.ID, false)
 	})
 	for _, kind := range []string{"site", "building"} {
-		route(s, api, adminOnly, answerWithin, get("/"+kind+"s/{id}/log", "get-"+kind+"-log", "sites", "The history of a "+kind+", newest first"), func(ctx context.Context, by grid.Actor, in *logInput) (*body[Page[grid.Change]], error) {
+		route(s, api, operators, answerWithin, get("/"+kind+"s/{id}/log", "get-"+kind+"-log", "sites", "The history of a "+kind+", newest first"), func(ctx context.Context, by grid.Actor, in *logInput) (*body[Page[grid.Change]], error) {
 			return s.history(ctx, by, in, Query{Kind: kind, Of: in.ID})
 		})
 	}
-	route(s, api, adminOnly, answerWithin, get("/units/{id}/log", "get-unit-log", "units", "The history of a unit, newest first; no secrets"), func(ctx context.Context, by grid.Actor, in *logInput) (*body[Page[grid.Change]], error) {
+	route(s, api, operators, answerWithin, get("/units/{id}/log", "get-unit-log", "units", "The history of a unit, newest first; no secrets"), func(ctx context.Context, by grid.Actor, in *logInput) (*body[Page[grid.Change]], error) {
 		return s.history(ctx, by, in, Query{Kind: "unit", Of: in.ID})
 	})
 }

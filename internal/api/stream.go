@@ -205,7 +205,7 @@ func (s *Server) streamRoute(api huma.API) {
 		Description: "The stream; it ends only with the gateway or the reader.",
 		Content:     map[string]*huma.MediaType{"text/event-stream": {Schema: &huma.Schema{Type: huma.TypeString}}},
 	}}
-	route(s, api, unitsToo, 0, op, s.stream)
+	route(s, api, viewers|units|walls, 0, op, s.stream)
 }
 
 func (s *Server) stream(ctx context.Context, by grid.Actor, in *streamInput) (*huma.StreamResponse, error) {

@@ -88,7 +88,7 @@ type SystemProcess struct {
 
 // systemRoutes: how the gateway is, its configuration in force, and who did what.
 func (s *Server) systemRoutes(api huma.API) {
-	route(s, api, adminOnly, answerWithin, get("/system", "get-system", "admin", "How the gateway itself is: journal, engine, InfluxDB, disk"), func(ctx context.Context, _ grid.Actor, _ *struct{}) (*body[System], error) {
+	route(s, api, viewers|walls, answerWithin, get("/system", "get-system", "admin", "How the gateway itself is: journal, engine, InfluxDB, disk"), func(ctx context.Context, _ grid.Actor, _ *struct{}) (*body[System], error) {
 		if s.System == nil {
 			return nil, grid.Errorf(grid.Unavailable, "system: %w", errors.ErrUnsupported)
 		}
@@ -98,14 +98,14 @@ func (s *Server) systemRoutes(api huma.API) {
 		out.Ready, out.Parts, out.Simulation = ready.Ready, ready.Parts, ready.Simulation
 		return &body[System]{out}, nil
 	})
-	route(s, api, adminOnly, answerWithin, get("/system/config", "get-config", "admin", "The configuration in force, defaults included, without what is secret"), func(context.Context, grid.Actor, *struct{}) (*body[map[string]any], error) {
+	route(s, api, admins, answerWithin, get("/system/config", "get-config", "admin", "The configuration in force, defaults included, without what is secret"), func(context.Context, grid.Actor, *struct{}) (*body[map[string]any], error) {
 		if s.Effective == nil {
 			return nil, grid.Errorf(grid.Unavailable, "configuration: %w", errors.ErrUnsupported)
 		}
 		c, err := s.Effective()
 		return &body[map[string]any]{c}, err
 	})
-	list(s, api, adminOnly, get("/audit", "list-audit", "admin", "Who did what beside the tickets' own histories, newest first; type is the action"), func(ctx context.Context, q Query) (Page[state.Audit], error) {
+	list(s, api, supervisors, get("/audit", "list-audit", "admin", "Who did what beside the tickets' own histories, newest first; type is the action"), func(ctx context.Context, q Query) (Page[state.Audit], error) {
 		return s.Store.ListAudit(ctx, q)
 	})
 }

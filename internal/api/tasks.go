@@ -41,7 +41,7 @@ const maxTasks = 5000
 func (s *Server) taskRoutes(api huma.API) {
 	op := get("/tasks", "list-tasks", "tickets", "Open tickets on which somebody must act: a contractor's own, sorted by due day and then by route; for the desk those that name its tasks")
 	op.Description = "With a contractor's token, or unit, the open tickets that it leads, each with place, what to do and what to bring. Else those on which a person at the desk must act; each names its tasks."
-	route(s, api, techniciansToo, answerWithin, op, s.tasks)
+	route(s, api, operators|technicians, answerWithin, op, s.tasks)
 }
 
 func (s *Server) tasks(ctx context.Context, by grid.Actor, in *listInput) (*body[Page[WorkTask]], error) {

@@ -12,16 +12,16 @@ import (
 
 // ticketRoutes: tickets, their history, and the moves of units and operators.
 func (s *Server) ticketRoutes(api huma.API) {
-	list(s, api, unitsToo, get("/tickets", "list-tickets", "tickets", "Tickets, newest first; a unit sees its own"), s.Store.ListTickets)
-	route(s, api, unitsToo, answerWithin, get("/tickets/{id}", "get-ticket", "tickets", "One ticket"),
+	list(s, api, viewers|units|walls, get("/tickets", "list-tickets", "tickets", "Tickets, newest first; a unit sees its own"), s.Store.ListTickets)
+	route(s, api, viewers|units|walls, answerWithin, get("/tickets/{id}", "get-ticket", "tickets", "One ticket"),
 		func(ctx context.Context, by grid.Actor, in *idInput) (*body[grid.Ticket], error) {
 			t, err := s.ticketFor(ctx, by, in.ID)
 			return &body[grid.Ticket]{t}, err
 		})
-	route(s, api, unitsToo, answerWithin, get("/tickets/{id}/moves", "list-moves", "tickets", "The ticket's history"), s.moves)
-	route(s, api, unitsToo, answerWithin, post("/tickets/{id}/moves", "move-ticket", "tickets", "Accept, arrive, resolve, return …: the unit's answer, or the operator's step"), s.move)
-	route(s, api, adminOnly, answerWithin, get("/tickets/{id}/explain", "explain-ticket", "tickets", "One timeline from raw bytes to closure"), s.explain)
-	route(s, api, unitsToo, answerWithin, get("/assignments", "list-assignments", "tickets", "Who has which part of a ticket"), s.assignments)
+	route(s, api, operators|units, answerWithin, get("/tickets/{id}/moves", "list-moves", "tickets", "The ticket's history"), s.moves)
+	route(s, api, operators|units, answerWithin, post("/tickets/{id}/moves", "move-ticket", "tickets", "Accept, arrive, resolve, return …: the unit's answer, or the operator's step"), s.move)
+	route(s, api, operators, answerWithin, get("/tickets/{id}/explain", "explain-ticket", "tickets", "One timeline from raw bytes to closure"), s.explain)
+	route(s, api, viewers|units|walls, answerWithin, get("/assignments", "list-assignments", "tickets", "Who has which part of a ticket"), s.assignments)
 }
 
 // ticketFor reads a ticket that by may see; to a unit, another's ticket does not exist.
@@ -97,6 +97,12 @@ func scopedKey(by grid.Actor, key string) string {
 	}
 	if by.Role == grid.RoleUnit {
 		return "unit/" + by.Unit + "/" + key
+	}
+	if by.Session != "" {
+		return "user/" + by.Name + "/" + key
+	}
+	if by.Token != "" {
+		return "token/" + by.Token + "/" + key
 	}
 	return "admin/" + key
 }

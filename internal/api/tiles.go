@@ -29,7 +29,7 @@ func (s *Server) tileRoutes(api huma.API) {
 		"204": {Description: "There is nothing in it."},
 		"304": {Description: "It has not changed."},
 	}
-	route(s, api, techniciansToo, answerWithin, op, s.tile)
+	route(s, api, viewers|technicians|walls, answerWithin, op, s.tile)
 }
 
 type tileInput struct {

@@ -22,8 +22,8 @@ type UnitStore interface {
 func (s *Server) unitRoutes(api huma.API) {
 	op := get("/units/state", "list-unit-states", "units", "How each unit stands: reached or not, on duty, what waits for it")
 	op.Description = "All units, those in need first: not reached, dead letters, overdue, nobody on duty, waiting. A unit without a roster is always on duty."
-	route(s, api, adminOnly, answerWithin, op, s.unitStates)
-	route(s, api, unitsToo, answerWithin, get("/tickets/{id}/units", "list-proposable-units", "tickets", "Units of the ticket's world that may be proposed when it is returned: names alone"), s.proposable)
+	route(s, api, operators, answerWithin, op, s.unitStates)
+	route(s, api, operators|units, answerWithin, get("/tickets/{id}/units", "list-proposable-units", "tickets", "Units of the ticket's world that may be proposed when it is returned: names alone"), s.proposable)
 }
 
 // UnitState is a unit and how it stands.

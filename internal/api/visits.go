@@ -36,12 +36,12 @@ func (s *Server) visitRoutes(api huma.API) {
 	}
 	op := get("/commissioning", "get-commissioning", "commissioning", "What has to be shown at a point of each kind, and how long each step may take by each link")
 	op.Description = "To be kept on the phone: it changes only with the gateway's configuration. What the profile of a device cannot say at all is left out of its visit, unless it is a must."
-	route(s, api, techniciansToo, answerWithin, op, func(context.Context, grid.Actor, *struct{}) (*planOutput, error) {
+	route(s, api, viewers|technicians, answerWithin, op, func(context.Context, grid.Actor, *struct{}) (*planOutput, error) {
 		return &planOutput{CacheControl: "private, max-age=3600", Body: plansOf(s.Commission)}, nil
 	})
 	op = get("/visits", "list-visits", "commissioning", "Commissionings, newest first")
 	op.Description = "State: open, pending, passed, failed; unproven stands for the newest of points that count as not protected, needs_gateway for those that are not heard well enough. Frames are left out: see the visit itself."
-	list(s, api, techniciansToo, op, func(ctx context.Context, q Query) (Page[grid.Visit], error) {
+	list(s, api, operators|technicians, op, func(ctx context.Context, q Query) (Page[grid.Visit], error) {
 		page, err := s.VisitStore.ListVisits(ctx, q)
 		for i := range page.Items {
 			v := &page.Items[i]
@@ -52,26 +52,26 @@ func (s *Server) visitRoutes(api huma.API) {
 	op = post("/visits", "start-visit", "commissioning", "Begin a commissioning, with an id that the phone makes; again it gives what has become of it")
 	op.Description = "Offline: it has begun before; what the device said since then is looked through. With a session a window opens over the point and ends with the visit: alarms ask \"is it you?\"."
 	op.DefaultStatus = http.StatusCreated
-	route(s, api, techniciansToo, importWithin, op, s.startVisit)
-	route(s, api, techniciansToo, answerWithin, get("/visits/{id}", "get-visit", "commissioning", "One commissioning with its steps and frames"), func(ctx context.Context, by grid.Actor, in *idInput) (*body[grid.Visit], error) {
+	route(s, api, operators|technicians, importWithin, op, s.startVisit)
+	route(s, api, operators|technicians, answerWithin, get("/visits/{id}", "get-visit", "commissioning", "One commissioning with its steps and frames"), func(ctx context.Context, by grid.Actor, in *idInput) (*body[grid.Visit], error) {
 		v, err := s.visitFor(ctx, by, in.ID)
 		return &body[grid.Visit]{v}, err
 	})
 	op = post("/visits/{id}/steps", "say-step", "commissioning", "Say how a step went")
 	op.Description = "What the device has to show is passed by its frames alone: that a person says passed is kept as his word, and the step waits."
-	route(s, api, techniciansToo, answerWithin, op, s.sayStep)
+	route(s, api, operators|technicians, answerWithin, op, s.sayStep)
 	op = post("/visits/{id}/finish", "finish-visit", "commissioning", "Sign the verdict")
 	op.Description = "pass is passed if the device has shown all that it has to, else pending until its frames come; after the time of the plan a technician is sent. What was skipped or failed and is a must makes it failed."
-	route(s, api, techniciansToo, answerWithin, op, s.finishVisit)
-	route(s, api, techniciansToo, answerWithin, post("/visits/{id}/touch", "touch-visit", "commissioning", "Say that the technician's session is there: every 30 s while the window is open"), s.touchVisit)
-	route(s, api, techniciansToo, answerWithin, post("/visits/{id}/answer", "answer-visit", "commissioning", "Answer the question that the window of the visit asks"), s.answerVisit)
+	route(s, api, operators|technicians, answerWithin, op, s.finishVisit)
+	route(s, api, operators|technicians, answerWithin, post("/visits/{id}/touch", "touch-visit", "commissioning", "Say that the technician's session is there: every 30 s while the window is open"), s.touchVisit)
+	route(s, api, operators|technicians, answerWithin, post("/visits/{id}/answer", "answer-visit", "commissioning", "Answer the question that the window of the visit asks"), s.answerVisit)
 	op = get("/visits/{id}/record.pdf", "get-visit-record", "commissioning", "The record of a visit to print and file: what was shown, the verdict, who signed")
 	op.Responses = map[string]*huma.Response{"200": {Description: "One page A4.", Content: map[string]*huma.MediaType{"application/pdf": {Schema: &huma.Schema{Type: huma.TypeString, Format: "binary"}}}}}
-	route(s, api, techniciansToo, importWithin, op, s.visitRecord)
+	route(s, api, operators|technicians, importWithin, op, s.visitRecord)
 	op = get("/visits/{id}/stream", "stream-visit", "commissioning", "Server-sent events of one visit, as they come")
 	op.Description = "Messages: visit, the whole visit without its frames, at once and on each change; frame, one frame of the device, those that came before too. It ends when the visit is passed or failed."
 	op.Responses = map[string]*huma.Response{"200": {Description: "The stream.", Content: map[string]*huma.MediaType{"text/event-stream": {Schema: &huma.Schema{Type: huma.TypeString}}}}}
-	route(s, api, techniciansToo, 0, op, s.streamVisit)
+	route(s, api, operators|technicians, 0, op, s.streamVisit)
 }
 
 type planOutput struct {

@@ -49,24 +49,24 @@ func (s *Server) windowRoutes(api huma.API) {
 	}
 	op := post("/windows/{id}/touch", "touch-window", "windows", "Say that the technician's session is there")
 	op.Description = "A window over smoke points ends when its session was silent for two minutes: the technician's app calls this every 30 s."
-	route(s, api, techniciansToo, answerWithin, op, s.touchWindow)
-	route(s, api, techniciansToo, answerWithin, get("/windows/{id}/questions", "list-window-questions", "windows", "The alarms for which a window asks now"), s.windowQuestions)
-	route(s, api, techniciansToo, answerWithin, get("/windows/{id}/alarms", "list-window-alarms", "windows", "The alarms that a window covers or has covered, newest first: what was asked, what was answered"), s.coveredAlarms)
-	route(s, api, adminOnly, answerWithin, get("/postures/effects", "list-posture-effects", "postures", "What each posture changes, from the rules"), s.postureEffects)
-	route(s, api, unitsToo, answerWithin, post("/permits/{id}/answer", "answer-permit", "permits", "Say for all open covers of a permit whether they are guarded"), s.answerPermit)
+	route(s, api, operators|technicians, answerWithin, op, s.touchWindow)
+	route(s, api, operators|technicians, answerWithin, get("/windows/{id}/questions", "list-window-questions", "windows", "The alarms for which a window asks now"), s.windowQuestions)
+	route(s, api, operators|technicians, answerWithin, get("/windows/{id}/alarms", "list-window-alarms", "windows", "The alarms that a window covers or has covered, newest first: what was asked, what was answered"), s.coveredAlarms)
+	route(s, api, viewers, answerWithin, get("/postures/effects", "list-posture-effects", "postures", "What each posture changes, from the rules"), s.postureEffects)
+	route(s, api, operators|units, answerWithin, post("/permits/{id}/answer", "answer-permit", "permits", "Say for all open covers of a permit whether they are guarded"), s.answerPermit)
 	op = post("/alarms/{id}/answer", "answer-alarm", "alarms", "Answer the question that a window asks of an alarm")
 	op.Description = "Yes: it is the technician's test, or the open cover is guarded. No dispatches at once, and so does no answer in time."
-	route(s, api, unitsToo, answerWithin, op, s.answerAlarm)
-	route(s, api, adminOnly, answerWithin, get("/posture", "get-posture", "postures", "The posture of the district"), func(ctx context.Context, _ grid.Actor, _ *struct{}) (*body[grid.Posture], error) {
+	route(s, api, operators|units, answerWithin, op, s.answerAlarm)
+	route(s, api, viewers|walls, answerWithin, get("/posture", "get-posture", "postures", "The posture of the district"), func(ctx context.Context, _ grid.Actor, _ *struct{}) (*body[grid.Posture], error) {
 		p, err := s.Engine.Posture(ctx)
 		return &body[grid.Posture]{p}, err
 	})
-	route(s, api, adminOnly, answerWithin, post("/posture", "switch-posture", "postures", "Switch the posture: the duty lead, with an end"), s.switchPosture)
-	list(s, api, adminOnly, get("/postures", "list-postures", "postures", "Postures that there were, newest first; kind is the posture"), s.Store.ListPostures)
+	route(s, api, supervisors, answerWithin, post("/posture", "switch-posture", "postures", "Switch the posture: the duty lead, with an end"), s.switchPosture)
+	list(s, api, viewers, get("/postures", "list-postures", "postures", "Postures that there were, newest first; kind is the posture"), s.Store.ListPostures)
 }
 
 func (s *Server) familyRoutes(api huma.API, f family) {
-	list(s, api, unitsToo, get(f.path, "list-"+f.tag, f.tag, f.said), func(ctx context.Context, q Query) (Page[grid.Window], error) {
+	list(s, api, viewers|units|walls, get(f.path, "list-"+f.tag, f.tag, f.said), func(ctx context.Context, q Query) (Page[grid.Window], error) {
 		if f.kind != "" {
 			q.Kind = string(f.kind)
 		}
@@ -83,9 +83,13 @@ func (s *Server) familyRoutes(api huma.API, f family) {
 		}
 		return w, err
 	}
-	who := adminOnly
-	if f.kind == "" {
-		who = techniciansToo // their own, over points in their hands
+	who, act := operators, operators
+	switch f.kind {
+	case "":
+		who = operators | technicians // their own, over points in their hands
+		act = who
+	case grid.WindowExercise:
+		act = supervisors
 	}
 	route(s, api, who, answerWithin, get(f.path+"/{id}", "get-"+f.one, f.tag, "One "+f.one), func(ctx context.Context, by grid.Actor, in *idInput) (*body[grid.Window], error) {
 		w, err := one(ctx, in.ID)
@@ -99,7 +103,7 @@ func (s *Server) familyRoutes(api huma.API, f family) {
 		op.Summary = "Plan or begin an exercise"
 	}
 	op.DefaultStatus = http.StatusCreated
-	route(s, api, who, answerWithin, op, func(ctx context.Context, by grid.Actor, in *openWindowInput) (*body[grid.Window], error) {
+	route(s, api, act, answerWithin, op, func(ctx context.Context, by grid.Actor, in *openWindowInput) (*body[grid.Window], error) {
 		w, err := in.window(f, by, s.Now().UTC())
 		if err != nil {
 			return nil, err
@@ -117,7 +121,7 @@ func (s *Server) familyRoutes(api huma.API, f family) {
 		}
 		return holds(by, &w)
 	}
-	route(s, api, who, answerWithin, post(f.path+"/{id}/extend", "extend-"+f.one, f.tag, "Move the end of an open "+f.one), func(ctx context.Context, by grid.Actor, in *extendWindowInput) (*body[grid.Window], error) {
+	route(s, api, act, answerWithin, post(f.path+"/{id}/extend", "extend-"+f.one, f.tag, "Move the end of an open "+f.one), func(ctx context.Context, by grid.Actor, in *extendWindowInput) (*body[grid.Window], error) {
 		if err := own(ctx, by, in.ID); err != nil {
 			return nil, err
 		}
@@ -128,7 +132,7 @@ func (s *Server) familyRoutes(api huma.API, f family) {
 		w, err := s.Engine.ExtendWindow(ctx, in.ID, to, in.Body.By.actor(by), in.Body.Reason)
 		return &body[grid.Window]{shown(w)}, err
 	})
-	route(s, api, who, answerWithin, post(f.path+"/{id}/end", "end-"+f.one, f.tag, "End a "+f.one+": what it covers and is still active is judged again"), func(ctx context.Context, by grid.Actor, in *endWindowInput) (*body[grid.Window], error) {
+	route(s, api, act, answerWithin, post(f.path+"/{id}/end", "end-"+f.one, f.tag, "End a "+f.one+": what it covers and is still active is judged again"), func(ctx context.Context, by grid.Actor, in *endWindowInput) (*body[grid.Window], error) {
 		if err := own(ctx, by, in.ID); err != nil {
 			return nil, err
 		}

@@ -92,7 +92,7 @@ func (k *Keeper) Who(ctx context.Context, token string) (grid.Actor, error) {
 		return grid.Actor{}, grid.Errorf(grid.Unauthorized, "no token: want the header \"Authorization: Bearer <token>\"")
 	}
 	if k.Admin != "" && same(token, k.Admin) {
-		return grid.Actor{Role: grid.RoleSupervisor, Name: "admin"}, nil
+		return grid.Actor{Role: grid.RoleSupervisor, Name: "admin", Account: grid.RoleAdmin}, nil
 	}
 	u, err := k.Unit(ctx, token)
 	if err != nil {

@@ -315,7 +315,11 @@ func TestAContractorNeverSeesOrChangesWhatIsInOtherHands(t *testing.T) {
 				continue
 			}
 			status, raw := ask(t, w.gateway, token, o.method, path, pass.body.filled(o.body))
-			seen[o.access]++
+			for _, who := range []string{"technician", "unit", "admin"} {
+				if strings.Contains(o.access, who) {
+					seen[who]++
+				}
+			}
 			what := fmt.Sprintf("%s (%s): %d", o, pass.name, status)
 			if bytes.Contains(raw, []byte(hidden)) {
 				t.Errorf("%s tells what is hidden: %.400s", what, raw)
@@ -329,8 +333,8 @@ func TestAContractorNeverSeesOrChangesWhatIsInOtherHands(t *testing.T) {
 			if theirs && pass.name != "our path, their body" && status < 400 {
 				t.Errorf("%s is allowed: %.200s", what, raw)
 			}
-			if o.access == "admin" && status != http.StatusForbidden {
-				t.Errorf("%s: an operation of the administrator, want 403: %.200s", what, raw)
+			if !strings.Contains(o.access, "unit") && !strings.Contains(o.access, "technician") && status != http.StatusForbidden {
+				t.Errorf("%s: an operation of the desk, want 403: %.200s", what, raw)
 			}
 			if o.method == http.MethodGet || status >= 400 && status < 500 { // what is refused is looked at once a pass
 				continue
@@ -344,7 +348,7 @@ func TestAContractorNeverSeesOrChangesWhatIsInOtherHands(t *testing.T) {
 	if after := w.theirState(t); after != before {
 		t.Errorf("what is in other hands has changed:\n%s\nwas\n%s", after, before)
 	}
-	if seen["technicians"] < 20 || seen["units"] < 10 || seen["admin"] < 30 {
+	if seen["technician"] < 20 || seen["unit"] < 10 || seen["admin"] < 30 {
 		t.Errorf("asked %v: the document says too little of who may", seen)
 	}
 	// Asked by what they are, not by their ids.
@@ -373,7 +377,7 @@ func TestATokenOpensNothingOutOfItsTerm(t *testing.T) {
 func TestOtherUnitsAreNoTechnicians(t *testing.T) {
 	w := newContractorWorld(t)
 	for _, o := range operations(t, w.gateway) {
-		if o.access != "technicians" {
+		if !strings.Contains(o.access, "technician") {
 			continue
 		}
 		status, raw := ask(t, w.gateway, "wye-token-0123456789abcd", o.method, w.ours.path(o.path), w.ours.filled(o.body))
