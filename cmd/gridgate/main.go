@@ -110,13 +110,13 @@ func (a *app) command() *cobra.Command {
 	}
 	root.SetFlagErrorFunc(usage)
 	f := root.PersistentFlags()
-	f.StringVarP(&a.config, "config", "c", "", "configuration `file` (default: built in)")
+	f.StringVarP(&a.config, "config", "c", "", "configuration `file` (default: GRIDGATE_CONFIG; else, of a gridgate that was installed, /etc/gridgate/gridgate.yaml; else built in)")
 	f.StringVar(&a.url, "api", "", "`URL` of the gateway's API")
 	f.StringVar(&a.token, "token", "", "bearer `token` for the API")
 	f.BoolVar(&a.json, "json", false, "print JSON")
 	root.AddCommand(
 		a.serveCommand(), a.demoCommand(), a.checkCommand(), a.profileCommand(), a.deviceCommand(), a.codeCommand(), a.pointCommand(), a.buildingCommand(),
-		a.framesCommand(), a.replayCommand(), a.explainCommand(), a.ticketCommand(), a.eventCommand(), a.hazardCommand(), a.contactCommand(), a.rosterCommand(), a.alarmCommand(), a.connectorCommand(), a.figuresCommand(), a.downlinkCommand(), a.windowCommand(), a.visitCommand(), a.postureCommand(), a.dutyCommand(), a.gridCommand(), a.contractorCommand(), a.roundCommand(), a.taskCommand(), a.backupCommand(), a.restoreCommand(),
+		a.framesCommand(), a.replayCommand(), a.explainCommand(), a.ticketCommand(), a.eventCommand(), a.hazardCommand(), a.contactCommand(), a.rosterCommand(), a.alarmCommand(), a.connectorCommand(), a.figuresCommand(), a.downlinkCommand(), a.windowCommand(), a.visitCommand(), a.postureCommand(), a.dutyCommand(), a.gridCommand(), a.contractorCommand(), a.roundCommand(), a.taskCommand(), a.backupCommand(), a.restoreCommand(), a.versionCommand(),
 	)
 	return root
 }
@@ -146,7 +146,7 @@ func group(use, short string, commands ...*cobra.Command) *cobra.Command {
 }
 
 // loadConfig reads the configuration that --config and the environment give.
-func (a *app) loadConfig() (gateway.Config, error) { return gateway.LoadConfig(a.config, a.environ) }
+func (a *app) loadConfig() (gateway.Config, error) { return gateway.LoadConfig(a.configFile(), a.environ) }
 
 func (a *app) env(name string) string {
 	for _, kv := range a.environ {

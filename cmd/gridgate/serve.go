@@ -38,6 +38,9 @@ func (a *app) serve(ctx context.Context, g *gateway.Gateway, cfg gateway.Config)
 		select {
 		case <-g.Ready():
 			a.welcome(g, cfg)
+			a.notify("READY=1")
+			<-ctx.Done()
+			a.notify("STOPPING=1")
 		case <-ctx.Done():
 		}
 	})

@@ -17,6 +17,7 @@ const envPrefix = "GRIDGATE_"
 var notSettings = [...]string{
 	"GRIDGATE_API",           // where the command line finds the API
 	"GRIDGATE_TOKEN",         // what it shows there
+	"GRIDGATE_CONFIG",        // the configuration file, where --config names none
 	"GRIDGATE_REQUIRE_PEERS", // tests: a missing peer program is a failure
 	"GRIDGATE_INFLUXD",       // tests and demo: the influxd 1.8 to use
 	"GRIDGATE_INFLUXD2",      // tests: the influxd 2.7 to use
