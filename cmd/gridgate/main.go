@@ -146,7 +146,9 @@ func group(use, short string, commands ...*cobra.Command) *cobra.Command {
 }
 
 // loadConfig reads the configuration that --config and the environment give.
-func (a *app) loadConfig() (gateway.Config, error) { return gateway.LoadConfig(a.configFile(), a.environ) }
+func (a *app) loadConfig() (gateway.Config, error) {
+	return gateway.LoadConfig(a.configFile(), a.environ)
+}
 
 func (a *app) env(name string) string {
 	for _, kv := range a.environ {
