@@ -1,4 +1,5 @@
 import { live, serverNow } from './live.svelte'
+import { isOver } from './tickets/stages'
 import type { Entry, Priority } from './types'
 
 /** The line that tells the state at a glance, worked out from what is known. */
@@ -40,7 +41,7 @@ export function glance(): Glance {
       point: first.alarm?.point ?? first.group?.members[0]?.point, id: first.alarm?.id, raised: first.alarm?.raised ?? first.group!.oldest,
     },
     open: live.queue.alarms, unacked: live.queue.unacked, oldest, tickets: live.tickets.length,
-    overdue: live.tickets.filter((t) => t.overdue || (t.due && Date.parse(t.due) < now)).length,
+    overdue: live.tickets.filter((t) => isOver(t, now)).length,
     silent, flood: !!live.queue.flood, practice: all ? 0 : practice,
   }
 }

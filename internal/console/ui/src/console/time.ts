@@ -9,6 +9,7 @@ const t = words({
   soon: { zh: '{span}后', en: 'in {span}' },
   d: { zh: '{d} 天 {h} 时', en: '{d} d {h} h' },
   h: { zh: '{h} 时 {m} 分', en: '{h} h {m} min' },
+  hh: { zh: '{h} 小时', en: '{h} h' },
   m: { zh: '{m} 分', en: '{m} min' },
   s: { zh: '{s} 秒', en: '{s} s' },
 })
@@ -31,6 +32,15 @@ export function span(ms: number): string {
   if (s >= 3600) return t('h', { h: Math.floor(s / 3600), m: Math.floor((s % 3600) / 60) })
   if (s >= 60) return t('m', { m: Math.floor(s / 60) })
   return t('s', { s })
+}
+
+/** spanOf words a length of time as the server writes it: 18h0m0s. */
+export function spanOf(said: string): string {
+  const found = /^(?:(\d+)h)?(?:(\d+)m)?(?:([\d.]+)s)?$/.exec(said)
+  if (!found || !said) return said
+  const [h, m, s] = found.slice(1).map((x) => Number(x ?? 0)) as [number, number, number]
+  const ms = (h * 3600 + m * 60 + s) * 1000
+  return ms > 0 && ms % 3_600_000 === 0 && h < 48 ? t('hh', { h }) : span(ms)
 }
 
 /** countdown is the digits of a clock: 1:05:09, 04:59, and of days "3d 04:00". */

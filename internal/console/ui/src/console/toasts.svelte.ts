@@ -1,10 +1,12 @@
 import { Problem, Unreachable } from '../lib/api'
-import { words } from '../lib/words.svelte'
+import { lang, words } from '../lib/words.svelte'
+import { inChinese } from './refusals'
 
 export interface Toast {
   n: number
   text: string
   tone: 'plain' | 'good' | 'bad'
+  behind?: string // the server's own words, where the text is not those
   undo?: () => void | Promise<void>
 }
 
@@ -19,8 +21,8 @@ export function toasts(): Toast[] {
 }
 
 /** toast says what was done, for eight seconds; what can be taken back has its button. What went wrong stays until it is closed. */
-export function toast(text: string, more: { tone?: Toast['tone']; undo?: Toast['undo'] } = {}): void {
-  const made: Toast = { n: ++n, text, tone: more.tone ?? 'plain', undo: more.undo }
+export function toast(text: string, more: { tone?: Toast['tone']; behind?: string; undo?: Toast['undo'] } = {}): void {
+  const made: Toast = { n: ++n, text, tone: more.tone ?? 'plain', behind: more.behind, undo: more.undo }
   now.toasts = [...now.toasts, made].slice(-most)
   if (made.tone !== 'bad') setTimeout(() => dismiss(made.n), stays)
 }
@@ -29,15 +31,17 @@ export function dismiss(which: number): void {
   now.toasts = now.toasts.filter((x) => x.n !== which)
 }
 
-/** failed says why something was not done. */
+/** failed says why something was not done, with the server's own words behind it. */
 export function failed(err: unknown): void {
-  toast(wording(err), { tone: 'bad' })
+  const text = wording(err)
+  const own = err instanceof Problem ? err.detail : ''
+  toast(text, { tone: 'bad', behind: own && !text.includes(own) ? own : undefined })
 }
 
 const t = words({
   invalid: { zh: '未执行：{detail}', en: 'Not done: {detail}' },
   not_found: { zh: '已不存在：{detail}', en: 'Not there any more: {detail}' },
-  conflict: { zh: '情况已变化，请核对后重试：{detail}', en: 'It has changed meanwhile, look again: {detail}' },
+  conflict: { zh: '未执行：{detail}', en: 'It has changed meanwhile, look again: {detail}' },
   unauthorized: { zh: '令牌无效，请重新登录', en: 'The token is not taken: sign on again' },
   forbidden: { zh: '无权执行：{detail}', en: 'Not allowed: {detail}' },
   unavailable: { zh: '服务暂不可用：{detail}', en: 'Not available now: {detail}' },
@@ -45,10 +49,14 @@ const t = words({
   unreachable: { zh: '联系不上服务器，不知是否已执行；恢复后请核对', en: 'The server gives no answer; whether it was done is not known. Look when it is back' },
 })
 
-/** wording is an error in the person's language, by its code; the server's own words stay as they are. */
+const plain = ['invalid', 'conflict', 'forbidden'] as const
+
+/** wording is an error in the person's language: by its sentence where that is known, else by its code, with the server's own words. */
 export function wording(err: unknown): string {
   if (err instanceof Unreachable) return t('unreachable')
   if (err instanceof Problem) {
+    const meant = lang() === 'zh' ? inChinese(err.detail) : undefined
+    if (meant) return err.code === 'not_found' || err.code === 'unavailable' ? meant : t(plain.find((c) => c === err.code) ?? 'other', { detail: meant })
     const known = ['invalid', 'not_found', 'conflict', 'unauthorized', 'forbidden', 'unavailable'] as const
     return t(known.find((c) => c === err.code) ?? 'other', { detail: err.detail })
   }

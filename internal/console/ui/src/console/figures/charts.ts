@@ -27,7 +27,7 @@ export function optionOf(p: Plot, look: Look, w: Words): echarts.EChartsCoreOpti
   const rows = p.kind === 'rows'
   const text = { color: look.soft, fontSize: look.font, fontFamily: look.family }
   const value = {
-    type: p.log ? 'log' : 'value', min: p.log ? 1 : undefined, axisLabel: { ...text, formatter: (v: number) => (p.log ? longest(v) : say({ ...p, unit: undefined }, v, w.locale, '')) },
+    type: p.log ? 'log' : 'value', min: p.log ? 1 : undefined, axisTick: p.log ? { customValues: rungs(p) } : undefined, axisLabel: { ...text, hideOverlap: true, customValues: p.log ? rungs(p) : undefined, formatter: (v: number) => (p.log ? longest(v) : say({ ...p, unit: undefined }, v, w.locale, '')) },
     splitLine: { lineStyle: { color: look.line } }, minInterval: p.share || p.digits ? undefined : 1, max: undefined,
   }
   const names = { type: 'category', data: p.labels, inverse: rows, axisLabel: { ...text, hideOverlap: true, ...(rows ? { width: look.font * 13, overflow: 'truncate' } : {}) }, axisLine: { lineStyle: { color: look.line } }, axisTick: { show: false } }
@@ -61,6 +61,13 @@ export function optionOf(p: Plot, look: Look, w: Words): echarts.EChartsCoreOpti
 function decals(look: Look) {
   const color = look.light ? 'rgba(255,255,255,.45)' : 'rgba(0,0,0,.4)'
   return [{ symbol: 'none' }, { symbol: 'line', rotation: Math.PI / 4, dashArrayX: [1, 0], dashArrayY: [3, 4], color }, { symbol: 'circle', dashArrayX: [[6, 6], [0, 6, 6, 0]], dashArrayY: [6, 0], symbolSize: 0.7, color }, { symbol: 'line', rotation: -Math.PI / 4, dashArrayX: [1, 0], dashArrayY: [2, 7], color }]
+}
+
+/** rungs are the times that a person thinks in, up to the longest that is drawn. */
+const times = [1, 10, 60, 600, 3_600, 6 * 3_600, 86_400, 7 * 86_400, 30 * 86_400]
+export function rungs(p: Plot): number[] {
+  const most = Math.max(1, ...p.series.flatMap((s) => s.values.filter((v) => v !== undefined)))
+  return times.filter((s, i) => i === 0 || times[i - 1]! < most)
 }
 
 /** longest writes seconds on an axis of times. */

@@ -15,7 +15,7 @@ export const texts = {
   'count.held': { zh: '{n} 条被搁置', en: '{n} held back' },
   'count.more': { zh: '另有 {n} 行未列出，请按网格筛选', en: '{n} more lines are not shown: narrow by cell' },
   'stale': { zh: '与服务器的连接已中断，此列表可能已过时', en: 'The line to the server is lost: this list may be out of date' },
-  flood: { zh: '告警洪峰，自 {at} 起：按网格与原因归组，每栋楼的首个烟感告警始终单列', en: 'Flood since {at}: grouped by cell and cause; the first smoke alarm of each building always stands alone' },
+  flood: { zh: '告警洪泛，自 {at} 起：按网格与原因归组，每栋楼的首个烟感告警始终单列', en: 'Flood since {at}: grouped by cell and cause; the first smoke alarm of each building always stands alone' },
 
   'empty.title': { zh: '没有待处理的告警', en: 'Nothing needs you' },
   'empty.more': { zh: '新告警会按紧急程度出现在这里，并发声提醒（需先启用声音）。被搁置的在「搁置与停用」里。', en: 'New alarms come here in order of need, and with sound once it is armed. What a window holds back is under “Held back”.' },

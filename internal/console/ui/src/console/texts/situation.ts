@@ -42,7 +42,7 @@ export const texts = {
   'queue.all': { zh: '全部 {n} 条', en: 'All {n}' },
   'queue.none': { zh: '没有告警', en: 'No alarms' },
   'queue.none.how': { zh: '新告警会自动出现在这里，最紧急的在最上面。', en: 'New alarms come here by themselves, the most urgent first.' },
-  flood: { zh: '告警洪峰：按网格和原因归并', en: 'Alarm flood: grouped by cell and cause' },
+  flood: { zh: '告警洪泛：按网格和原因归并', en: 'Alarm flood: grouped by cell and cause' },
   herd: { zh: '{n} 条同因告警', en: '{n} alarms of one cause' },
   tickets: { zh: '未结工单', en: 'Open tickets' },
   'tickets.count': { zh: '{n} 件，{o} 件超时', en: '{n}, {o} overdue' },

@@ -6,6 +6,7 @@ export const texts = {
   'clock.over': { zh: '已超时', en: 'overdue' },
   'clock.stopped': { zh: '已暂停', en: 'stopped' },
   close: { zh: '关闭', en: 'Close' },
+  behind: { zh: '服务器原话', en: 'In the words of the server' },
   undo: { zh: '撤销', en: 'Undo' },
   more: { zh: '更多', en: 'More' },
   loading: { zh: '正在读取…', en: 'Loading…' },

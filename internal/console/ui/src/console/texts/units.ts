@@ -74,6 +74,8 @@ export const texts = {
   'msg.ticket.closed': { zh: '结案', en: 'Closed' },
   'msg.ticket.cancelled': { zh: '取消', en: 'Cancelled' },
   'msg.ticket.stand_down': { zh: '撤回', en: 'Stand down' },
+  'msg.ticket.escalated': { zh: '升级', en: 'Escalated' },
+  'msg.channel.test': { zh: '渠道测试', en: 'Channel test' },
   'msg.digest': { zh: '汇总', en: 'Digest' },
   'msg.permit.question': { zh: '作业询问', en: 'Question to a permit' },
   'why.refused': { zh: '对方拒绝连接：端点没有在监听。', en: 'The connection was refused: nothing listens there.' },

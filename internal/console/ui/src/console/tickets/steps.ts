@@ -1,6 +1,8 @@
-import { lang } from '../../lib/words.svelte'
+import { colon } from '../../lib/words.svelte'
 import { name } from '../texts/names'
 import { actionWord, t, toldWord, verbWord } from '../texts/tickets'
+import type { Task } from './stages'
+import { taskWords } from './taskWords'
 import { unitName } from './units.svelte'
 
 /** One line of a ticket's timeline, as the server tells it. */
@@ -22,7 +24,7 @@ export interface Reading {
 export const kinds = { data: ['frame', 'decoded', 'event', 'alarm'], moves: ['ticket', 'move', 'closed'], sent: ['delivery', 'answer'] } as const
 
 /** words is a step in the person's language; where it has no data the server's own sentence stays. */
-export function words(s: Step, caseNo: string, state: string): string {
+export function words(s: Step, caseNo: string, state: string, tasks: Task[] = []): string {
   const d = s.data
   if (s.what === 'ticket') return t('says.opened', { case: caseNo })
   if (s.what === 'closed') return t('says.closed', { state: name('ticket', state) })
@@ -34,10 +36,10 @@ export function words(s: Step, caseNo: string, state: string): string {
     case 'decoded':
       return t('says.decoded', { profile: d.profile ?? '', n: (d.readings ?? []).length })
     case 'event':
-      return t('says.event', { type: name('type', d.type), action: actionWord(d.action) }) + (d.detail ? (lang() === 'zh' ? '：' : ': ') + d.detail : '')
+      return t('says.event', { type: name('type', d.type), action: actionWord(d.action) }) + (d.detail ? colon() + said(d.detail, tasks) : '')
     case 'move': {
       const step = d.from && d.from !== d.to ? `${name('ticket', d.from)} → ${name('ticket', d.to)}` : ''
-      return [verbWord(d.verb), step, d.reason, d.detail].filter(Boolean).join(' · ')
+      return [verbWord(d.verb), step, said(d.reason, tasks), said(d.detail, tasks)].filter(Boolean).join(' · ')
     }
     case 'delivery':
       return t('says.delivery', { what: toldWord(d.type), unit: unitName(d.unit), connector: d.connector, state: name('delivery', d.state) })
@@ -47,6 +49,16 @@ export function words(s: Step, caseNo: string, state: string): string {
       return t('says.answer', { n: d.n, how })
     }
   }
+}
+
+/** said words what the gateway gives as a reason: a task of the desk, or that nobody has an alarm. What a person wrote stays. */
+export function said(text: string | undefined, tasks: Task[]): string {
+  if (!text) return ''
+  const task = tasks.find((k) => k.text === text)
+  if (task) return taskWords(task)
+  const of = /^(?:alarm \S+: )?(?:(?<watch>no seat watches)|nobody has (?:taken it|it) for (?<lasted>\S+?))(?::? to (?<to>all seats|the duty lead))?$/.exec(text)?.groups
+  if (!of) return text
+  return [of.watch ? t('says.nowatch') : t('says.nobody', { for: of.lasted ?? '' }), of.to && t(of.to === 'all seats' ? 'says.toseats' : 'says.tolead')].filter(Boolean).join(' · ')
 }
 
 /** who did it: a person by name, the gateway by its part. */
