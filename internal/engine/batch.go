@@ -28,6 +28,8 @@ type batch struct {
 	visits []string // likewise
 	seats  []string // likewise
 
+	enough time.Time // from then on bulk frames end where there is much to write
+
 	undo   []func() // puts back changes of the maps
 	after  []func() // run after the commit: replies
 	series []byte   // encoded points for InfluxDB

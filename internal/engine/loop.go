@@ -15,7 +15,10 @@ const (
 	// bulkSlice is how long a turn may spend on bulk frames before it looks for safety
 	// frames again; mostBulkSlice where commits are slow (see slice).
 	bulkSlice     = 5 * time.Millisecond
-	mostBulkSlice = 20 * time.Millisecond
+	mostBulkSlice = 100 * time.Millisecond
+	// manyRows to be written end a turn's bulk frames after bulkSlice: tickets take longer to
+	// commit than to decide.
+	manyRows = 64
 	// maxCommands and maxTimers bound a turn.
 	maxCommands = 256
 	maxTimers   = 4096
@@ -275,23 +278,30 @@ func (b *batch) inputs(t *turn) {
 // bulk takes bulk frames for as long as a turn may spend on them.
 func (b *batch) bulk(t *turn) {
 	e := b.e
-	until := e.Now().Add(e.Clock.City(slice(e.committing)))
+	began := e.Now()
+	b.enough = began.Add(e.Clock.City(bulkSlice))
+	until := began.Add(e.Clock.City(slice(e.committing)))
 	for i := 0; i < len(t.bulk); i++ { // on another try there are several from the start
 		e.frames(b, t.bulk[i], until)
 		if t.bulk[i].next < len(t.bulk[i].frames) {
 			break
 		}
 		if i == len(t.bulk)-1 && len(e.pipes[grid.Safety].ready) == 0 {
-			e.moreBulk(t, until)
+			b.moreBulk(t, until)
 		}
 	}
 }
 
-// slice is how long a turn may spend on bulk frames, by how long the last commit took. Where
-// each commit is slow, with many tickets under way or a busy machine, 5 ms between two of 40
-// would leave the frames waiting for ever.
+// slice is how long a turn may spend on bulk frames, by how long the last commit took: where
+// each commit is slow, on a busy disk or machine, 5 ms between two of 40 would leave the frames
+// waiting for ever. Smoke waits for them no longer than for a commit.
 func slice(committing time.Duration) time.Duration {
-	return min(max(bulkSlice, committing/2), mostBulkSlice)
+	return min(max(bulkSlice, committing), mostBulkSlice)
+}
+
+// heavy reports whether the turn's bulk frames have had their time and made much to write.
+func (b *batch) heavy(now time.Time) bool {
+	return len(b.tickets)+len(b.alarms)+len(b.deliveries) >= manyRows && !now.Before(b.enough)
 }
 
 func (t *turn) remember() {
@@ -318,8 +328,9 @@ func (t *turn) rewind(e *Engine) {
 }
 
 // moreBulk takes another bulk chunk into the turn if one waits and there is time.
-func (e *Engine) moreBulk(t *turn, until time.Time) {
-	if !e.Now().Before(until) {
+func (b *batch) moreBulk(t *turn, until time.Time) {
+	e := b.e
+	if now := e.Now(); !now.Before(until) || b.heavy(now) {
 		return
 	}
 	select {
@@ -333,8 +344,10 @@ func (e *Engine) moreBulk(t *turn, until time.Time) {
 // frames handles the frames of a chunk, until a time if one is given.
 func (e *Engine) frames(b *batch, c *chunk, until time.Time) {
 	for c.next < len(c.frames) {
-		if c.next%16 == 15 && !until.IsZero() && !e.Now().Before(until) {
-			return
+		if c.next%16 == 15 && !until.IsZero() {
+			if now := e.Now(); !now.Before(until) || b.heavy(now) {
+				return
+			}
 		}
 		d := &c.frames[c.next]
 		b.frame(d)

@@ -29,6 +29,9 @@ func (s *Store) Commit(ctx context.Context, b *Batch) error {
 		return fmt.Errorf("commit state: %w", err)
 	}
 	s.last = next
+	if len(b.Units) > 0 {
+		s.tokens.forget()
+	}
 	return nil
 }
 

@@ -27,6 +27,8 @@ type Store struct {
 	log  *slog.Logger
 	read *sql.DB
 
+	tokens tokens // whose units' tokens are
+
 	mu      sync.Mutex // the writer, and what it knows
 	write   *writer    // nil after a failed commit, until the next one
 	last    engineRow

@@ -1,0 +1,42 @@
+package state
+
+import (
+	"path/filepath"
+	"testing"
+
+	"gridgate/internal/grid"
+)
+
+func TestATokenThatWasFoundOnceIsTheUnitAsItIsNow(t *testing.T) {
+	s := openTest(t, filepath.Join(t.TempDir(), "state.db"))
+	unit := grid.Unit{ID: "micro", Name: "one", Kind: grid.MicroStation, Tier: 2, Mode: grid.Simulated, Token: "token-of-the-micro-station"}
+	commit(t, s, &Batch{Units: []grid.Unit{unit}})
+	find := func(token, want string) {
+		t.Helper()
+		u, err := s.UnitByToken(t.Context(), token)
+		if got := u.Name; got != want || (err == nil) != (want != "") {
+			t.Errorf("%q is %q, %v: want %q", token, got, err, want)
+		}
+	}
+	find(unit.Token, "one")
+	find(unit.Token, "one")
+	unit.Name = "two"
+	commit(t, s, &Batch{Units: []grid.Unit{unit}})
+	find(unit.Token, "two")
+	old := unit.Token
+	unit.Token = "another-token-of-the-station"
+	commit(t, s, &Batch{Units: []grid.Unit{unit}})
+	find(old, "")
+	find(unit.Token, "two")
+	find("", "")
+}
+
+func TestWhatWasReadBeforeUnitsChangedIsNotKept(t *testing.T) {
+	var known tokens
+	_, round := known.find("h")
+	known.forget() // a commit, while another reads
+	known.keep("h", grid.Unit{ID: "old"}, round)
+	if u, _ := known.find("h"); u != nil {
+		t.Errorf("found %q: want nobody", u.ID)
+	}
+}
