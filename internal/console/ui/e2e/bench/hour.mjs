@@ -1,22 +1,25 @@
-// An hour of a busy city as fast as the gateway goes: does the desk grow? node e2e/bench/hour.mjs [messages]
+// An hour of a busy district in some minutes: does the desk grow? node e2e/bench/hour.mjs [frames]
 // Doors are tampered with and mended, manholes are opened and shut, so that alarms and tickets come
-// and go; the desk goes round its screens meanwhile. Each round ends where it began: all is well and
-// every ticket is closed. Then what the page does not need is thrown away and what is left is counted:
-// heap, nodes, listeners, and what all its lists, maps and sets have within them.
-import { writeFileSync } from 'node:fs'
+// and go; the desk goes round its screens meanwhile, then a ticket's drawer is opened 200 times. Each
+// round ends where it began: all is well and every ticket is closed. Then the browser writes its heap
+// down (heap.mjs). Flat is: after the first rounds the page's objects, nodes and listeners do not grow.
+// A busy district says one thing a second to each desk: with less than 3,600 it was no hour.
 import { openBrowser, openDesk, openPlace, registry, sitDown, until, World } from '../console-harness.mjs'
 import { Sender } from '../sender.mjs'
+import { counting, grown, held } from './heap.mjs'
 import { busy, Judge, machine } from './load.mjs'
+
+export { counting, held }
 
 const speed = 60 // an hour of the city in a minute: what must last to be an alarm lasts
 
 /** A city in simulation, as all of it must be where its time runs faster. */
 const simulated = (list) => list.map((x) => ({ ...x, mode: 'simulated' }))
 
-const stands = { '#/situation': '[data-testid=map] canvas', '#/alarms': '[data-testid=queue]', '#/tickets': '#main .tickets' }
+const stands = { '#/situation': '[data-testid=map] canvas', '#/alarms': '[data-testid=queue]', '#/tickets': '#main .tickets', '#/system': '#main [role=tabpanel] > *' }
 
 /** visit goes to a place and waits until it stands: the heading of the screen before it is one too. */
-async function visit(desk, place) {
+export async function visit(desk, place) {
   await openPlace(desk, place)
   await desk.page.locator(stands[place]).first().waitFor({ timeout: 60_000 })
 }
@@ -40,59 +43,18 @@ export async function worldOf(many) {
   return world
 }
 
-const counts = ['nodes', 'listeners', 'kept']
-
-/** held is what the page holds once what it does not need is thrown away. What is freed a little later is not held: it looks until it sees no less. */
-export async function held(cdp) {
-  let least
-  for (let same = 0, n = 0; same < 2 && n < 30; n++) {
-    const now = await look(cdp)
-    same = least && counts.every((k) => now[k] >= least[k]) ? same + 1 : 0
-    least = least ? Object.fromEntries(Object.keys(now).map((k) => [k, Math.min(now[k], least[k])])) : now
-    await new Promise((go) => setTimeout(go, 400))
-  }
-  return least
-}
-
-async function look(cdp) {
-  for (let i = 0; i < 2; i++) await cdp.send('HeapProfiler.collectGarbage')
-  const { usedSize } = await cdp.send('Runtime.getHeapUsage')
-  const { metrics } = await cdp.send('Performance.getMetrics')
-  const of = (name) => metrics.find((m) => m.name === name).value
-  return { heap: usedSize / 1e6, nodes: of('Nodes'), listeners: of('JSEventListeners'), kept: await kept(cdp) }
-}
-
-/** kept counts what all maps, sets and lists of the page have within them: whatever is never dropped stands in one of them. */
-async function kept(cdp) {
-  let sum = 0
-  for (const [kind, size] of [['Map', 'size'], ['Set', 'size'], ['Array', 'length']]) {
-    const { result } = await cdp.send('Runtime.evaluate', { expression: kind + '.prototype', objectGroup: 'kept' })
-    const { objects } = await cdp.send('Runtime.queryObjects', { prototypeObjectId: result.objectId, objectGroup: 'kept' })
-    const got = await cdp.send('Runtime.callFunctionOn', { objectId: objects.objectId, functionDeclaration: `function () { let n = 0; for (const x of this) { try { n += x.${size} } catch {} } return n }`, returnByValue: true })
-    sum += got.result.value
-    await cdp.send('Runtime.releaseObjectGroup', { objectGroup: 'kept' })
-  }
-  return sum
-}
-
-/** counting begins to look into a desk's page. */
-export async function counting(desk) {
-  const cdp = await desk.context.newCDPSession(desk.page)
-  await cdp.send('Performance.enable')
-  await cdp.send('HeapProfiler.enable')
-  return cdp
-}
-
-/** hour gives what the desk held after each round of so many messages; what comes before (warm) fills its lists and is not told. */
-export async function hour(world, desk, { messages, rounds, warm, places = ['#/situation', '#/alarms', '#/tickets'], say = () => {} }) {
+/** hour gives what the desk held after each round of so many frames, and what the stream said meanwhile; rounds before the first (warm) fill its lists and are not told. */
+export async function hour(world, desk, { frames, rounds, warm, places = ['#/situation', '#/alarms', '#/tickets'], say = () => {} }) {
   const cdp = await counting(desk)
   const sender = await Sender.open(world)
-  const whole = 2 * world.many // after so many messages all is as it was
-  const each = Math.max(1, Math.round(messages / rounds / whole)) * whole
+  const stream = heard(world)
+  const whole = 2 * world.many // after so many frames all is as it was
+  const each = Math.max(1, Math.round(frames / rounds / whole)) * whole
   const seen = []
-  let sent = 0
+  let [sent, before] = [0, 0]
   try {
     for (let round = -warm; round < rounds; round++) {
+      if (round === 0) before = stream.messages
       const last = []
       const end = sent + each
       for (const [n, place] of places.entries()) {
@@ -106,18 +68,18 @@ export async function hour(world, desk, { messages, rounds, warm, places = ['#/s
       }
       await Promise.all(last)
       await closed(world, sender)
-      await visit(desk, places[0])
+      await visit(desk, '#/system') // where no map is drawn, which keeps what it likes
       await rests(desk)
       const now = await held(cdp)
-      if (process.env.SNAPSHOT && (round === 0 || round === rounds - 1)) await snapshot(cdp, process.env.SNAPSHOT + round)
       if (round >= 0) seen.push(now)
-      say(round, sent, now)
+      say(round, stream.messages, now)
     }
   } finally {
     sender.close()
+    stream.stop()
     await cdp.detach()
   }
-  return { seen, sent: rounds * each }
+  return { seen, messages: stream.messages - before }
 }
 
 /** speak sends the n-th of the messages: each point in turn, first that something is wrong, then that it is well. */
@@ -166,15 +128,6 @@ async function rests(desk) {
   await desk.page.waitForTimeout(1_500) // the last paint, and what it asks for
 }
 
-async function snapshot(cdp, file) {
-  const parts = []
-  const on = ({ chunk }) => parts.push(chunk)
-  cdp.on('HeapProfiler.addHeapSnapshotChunk', on)
-  await cdp.send('HeapProfiler.takeHeapSnapshot', { reportProgress: false })
-  cdp.off('HeapProfiler.addHeapSnapshotChunk', on)
-  writeFileSync(file + '.heapsnapshot', parts.join(''))
-}
-
 /** opened opens a ticket's drawer and closes it again, so many times. */
 export async function opened(desk, ids, times) {
   for (let i = 0; i < times; i++) {
@@ -187,12 +140,37 @@ export async function opened(desk, ids, times) {
   }
 }
 
+/** heard counts what the stream says, as a desk hears it: it begins again where it is cut because it was slow. */
+function heard(world) {
+  const line = new AbortController()
+  const it = { messages: 0, stop: () => line.abort() }
+  const headers = { Authorization: 'Bearer ' + world.admin, Accept: 'text/event-stream' }
+  const once = async () => {
+    const res = await fetch(world.url + '/api/v1/stream', { headers, signal: line.signal })
+    for await (const text of res.body.pipeThrough(new TextDecoderStream())) it.messages += text.split('\ndata:').length - 1
+  }
+  void (async () => {
+    while (!line.signal.aborted) await once().catch(() => {})
+  })()
+  return it
+}
+
 /** growth is by how many per cent the middle of the last third is above that of the first. */
 export function growth(seen, what) {
   const middle = (list) => list.map((s) => s[what]).toSorted((a, b) => a - b)[Math.floor(list.length / 2)]
-  const third = Math.floor(seen.length / 3)
+  const third = Math.ceil(seen.length / 3)
   const [first, last] = [middle(seen.slice(0, third)), middle(seen.slice(-third))]
-  return (100 * (last - first)) / first
+  return first === last ? 0 : (100 * (last - first)) / first
+}
+
+const inWords = (s) => `objects ${(s.objects / 1000).toFixed(2)} MB in ${s.count}, code ${(s.code / 1000).toFixed(2)} MB, ${s.nodes} nodes (${s.detached} left over), ${s.listeners} listeners`
+
+/** flat judges what the page held after equal rounds. */
+function flat(judge, what, seen) {
+  for (const [name, key, most] of [['objects', 'objects', 2], ['number of objects', 'count', 2], ['nodes', 'nodes', 2], ['listeners', 'listeners', 2]]) judge.say(`${what}: ${name}, last third above the first`, growth(seen, key), most, '%')
+  judge.say(`${what}: nodes left over, more than at first`, seen.at(-1).detached - seen[0].detached, 50, '')
+  judge.say(`${what}: code, all of it`, seen.at(-1).code / 1000, 15, 'MB')
+  console.log('    what there is more of: ' + grown(seen[0], seen.at(-1)).map((g) => `${g.name} +${g.count} (${(g.bytes / 1000).toFixed(1)} KB)`).join(', '))
 }
 
 if (import.meta.filename === process.argv[1]) {
@@ -202,18 +180,17 @@ if (import.meta.filename === process.argv[1]) {
   try {
     const desk = await openDesk(browser, { url: world.url, width: 1366, height: 768, search: '#/system' })
     await sitDown(desk, { token: world.admin })
-    const asked = new Map()
-    desk.page.on('request', (r) => { const k = new URL(r.url()).pathname.replace(/\/(points|tiles|tickets)\/.*/, '/$1/x'); asked.set(k, (asked.get(k) ?? 0) + 1) })
     const used = busy()
+    const at = machine()
     const begun = Date.now()
-    const { seen, sent } = await hour(world, desk, {
-      messages: Number(process.argv[2] ?? 30_000), rounds: 12, warm: 3,
-      say: (round, sent, s) => console.log(`    ${round < 0 ? 'to begin' : String(round + 1).padStart(8)}, ${String(sent).padStart(6)} messages: ${s.heap.toFixed(2)} MB, ${s.nodes} nodes, ${s.listeners} listeners, ${s.kept} kept in lists`),
+    const { seen, messages } = await hour(world, desk, {
+      frames: Number(process.argv[2] ?? 57_600), rounds: 12, warm: 2,
+      say: (round, said, s) => console.log(`  ${round < 0 ? 'to begin' : String(round + 1).padStart(8)}, ${Math.round((Date.now() - begun) / 1000)} s, ${said} messages: ${inWords(s)}`),
     })
-    console.log(`${sent} messages in ${Math.round((Date.now() - begun) / 1000)} s, the desk on the map, alarms and tickets in turn, ${machine()}, ${used()} % of it used`)
-    console.log('    asked: ' + [...asked].sort((a, b) => b[1] - a[1]).slice(0, 8).map(([k, n]) => `${k.replace('/api/v1', '')} ${n}`).join(', '))
-    for (const what of ['heap', 'nodes', 'listeners', 'kept']) judge.say(`hour of messages: ${what === 'kept' ? 'kept in lists' : what}, last third above the first`, growth(seen, what), 3, '%')
-    await drawers(world, desk, judge)
+    console.log(`${messages} messages of the stream and ${((Date.now() - begun) / 60_000).toFixed(1)} hours of the city in ${Math.round((Date.now() - begun) / 1000)} s, the desk on the map, alarms and tickets in turn, ${at}, ${used()} % of it used`)
+    judge.say('an hour of a busy district: messages that are missing', Math.max(0, 3600 - messages), 1, '')
+    flat(judge, 'hour', seen)
+    flat(judge, '200 drawers', await drawers(world, desk))
     if (desk.errors.length > 0) throw new Error(desk.errors.join('\n'))
     judge.end()
   } finally {
@@ -222,20 +199,20 @@ if (import.meta.filename === process.argv[1]) {
   }
 }
 
-/** drawers opens and closes a ticket two hundred times, in six rounds. */
-async function drawers(world, desk, judge) {
+/** drawers opens and closes a ticket two hundred times, in six rounds after the first. */
+async function drawers(world, desk) {
   const sender = await Sender.open(world)
-  for (let i = 0; i < 10; i++) await (await speak(sender, 2 * i + 1, world.many)).got
+  for (let i = 0; i < 10; i++) await (await sender.say('sn:h-' + (2 * i + 1), { tamper: true })).got
   sender.close()
   const ids = await until('there are tickets', async () => { const { items } = await world.api('/tickets?state=open'); return items.length >= 5 && items.slice(0, 5).map((t) => t.id) })
   await openPlace(desk, '#/tickets')
   const cdp = await counting(desk)
   const seen = []
-  for (let round = 0; round < 7; round++) {
+  for (let round = -1; round < 6; round++) {
     await opened(desk, ids, 34)
     const now = await held(cdp)
-    console.log(`    ${34 * (round + 1)} drawers: ${now.heap.toFixed(2)} MB, ${now.nodes} nodes, ${now.listeners} listeners, ${now.kept} kept in lists`)
-    if (round > 0) seen.push(now)
+    console.log(`  ${round < 0 ? 'to begin' : String(34 * (round + 1)).padStart(8)} drawers: ${inWords(now)}`)
+    if (round >= 0) seen.push(now)
   }
-  for (const what of ['heap', 'nodes', 'listeners', 'kept']) judge.say(`a ticket opened 204 times: ${what === 'kept' ? 'kept in lists' : what}, last third above the first`, growth(seen, what), 3, '%')
+  return seen
 }
