@@ -45,6 +45,7 @@ func (s *Server) routes(api huma.API) {
 	s.streamRoute(api)
 	s.backupRoute(api)
 	s.systemRoutes(api)
+	s.auditRoutes(api)
 	s.fieldRoute(api)
 }
 
@@ -71,14 +72,18 @@ type callerKey struct{}
 // fn and turns fn's error into a problem. within 0 means the answer has no deadline.
 func route[I, O any](s *Server, api huma.API, who access, within time.Duration, op huma.Operation, fn func(ctx context.Context, by grid.Actor, in *I) (*O, error)) {
 	op.Security = []map[string][]string{{"token": {}}}
-	op.Extensions = map[string]any{"x-access": who.String()}
+	op.Extensions = marked(&op, who)
 	op.Errors = []int{401, 403, 404, 422, 500, 503}
 	if op.Method != http.MethodGet {
 		op.Errors = append(op.Errors, 409, 413)
 	}
 	op.Middlewares = append(op.Middlewares, func(hc huma.Context, next func(huma.Context)) {
+		hc, trail := s.follow(hc, &op)
+		defer trail.end(hc)
 		by, err := s.authenticate(hc, who)
+		trail.by(by)
 		if err != nil {
+			trail.refused(grid.CodeOf(err))
 			refuse(hc, err)
 			return
 		}
@@ -102,7 +107,10 @@ func route[I, O any](s *Server, api huma.API, who access, within time.Duration, 
 			}
 			ctx = bound
 		}
+		trail := trailOf(ctx)
+		trail.asked(ctx, in)
 		out, err := fn(ctx, c.by, in)
+		trail.told(ctx, out, err)
 		if err != nil {
 			p := problem(err)
 			if p.Status == http.StatusInternalServerError {

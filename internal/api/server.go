@@ -12,6 +12,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"net/netip"
 	"time"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -20,6 +21,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
 	"gridgate/internal/alarm"
+	"gridgate/internal/audit"
 	"gridgate/internal/commission"
 	"gridgate/internal/contractor"
 	"gridgate/internal/duty"
@@ -96,6 +98,12 @@ type Deps struct {
 	Pages map[string]http.Handler
 	// Around is put around everything that is served. Optional.
 	Around func(http.Handler) http.Handler
+	// Audit keeps who did what, VerifyAudit reads all of it. Proxies are ours: their word is taken for
+	// where a request comes from. HideNumbers takes telephone numbers out of what people write. Optional.
+	Audit       Audit
+	VerifyAudit func(context.Context) (audit.Report, error)
+	Proxies     []netip.Prefix
+	HideNumbers func(string) string
 	// Channels is how the tests of units' channels go. Optional.
 	Channels func() []grid.ChannelHealth
 	// Regions are the areas that points lie in. Optional.
@@ -127,6 +135,8 @@ type Server struct {
 	hub     *hub
 	handler http.Handler
 	openapi *huma.OpenAPI
+
+	strangers strangers
 }
 
 // New builds the server; it does no I/O.

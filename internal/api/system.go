@@ -8,7 +8,6 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 
 	"gridgate/internal/grid"
-	"gridgate/internal/state"
 )
 
 // System is how the gateway itself is: what stands behind the page of that name.
@@ -86,7 +85,7 @@ type SystemProcess struct {
 	Goroutines int    `json:"goroutines"`
 }
 
-// systemRoutes: how the gateway is, its configuration in force, and who did what.
+// systemRoutes: how the gateway is, and its configuration in force.
 func (s *Server) systemRoutes(api huma.API) {
 	route(s, api, viewers|walls, answerWithin, get("/system", "get-system", "admin", "How the gateway itself is: journal, engine, InfluxDB, disk"), func(ctx context.Context, _ grid.Actor, _ *struct{}) (*body[System], error) {
 		if s.System == nil {
@@ -104,8 +103,5 @@ func (s *Server) systemRoutes(api huma.API) {
 		}
 		c, err := s.Effective()
 		return &body[map[string]any]{c}, err
-	})
-	list(s, api, supervisors, get("/audit", "list-audit", "admin", "Who did what beside the tickets' own histories, newest first; type is the action"), func(ctx context.Context, q Query) (Page[state.Audit], error) {
-		return s.Store.ListAudit(ctx, q)
 	})
 }

@@ -136,7 +136,7 @@ func note(v any) json.RawMessage {
 // write the log alone can neither cut its tail off nor hash it anew. It has one length, and is
 // written in place.
 const (
-	headName = "head"
+	headName = "head.json"
 	headLen  = 512
 )
 

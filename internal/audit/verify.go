@@ -229,7 +229,9 @@ func (c *checker) end(head Anchor, err error, keyed bool) {
 		c.wrong(Problem{Line: c.Last + 1, Why: fmt.Sprintf("lines %d to %d are missing: the sealed head is line %d, the log ends at line %d", c.Last+1, head.N, head.N, c.Last)})
 		return
 	}
-	c.Sealed = keyed
+	if c.Sealed = keyed; !keyed {
+		c.Notices = append(c.Notices, "the seal of the head was not checked: there is no key")
+	}
 	if head.N < c.Last {
 		c.Notices = append(c.Notices, fmt.Sprintf("lines %d to %d are not sealed: they were written just now, the gateway broke off, or somebody added them", head.N+1, c.Last))
 	}

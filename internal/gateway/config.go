@@ -52,6 +52,8 @@ type Config struct {
 
 	Credentials CredentialsConfig `yaml:"credentials"`
 
+	Audit AuditConfig `yaml:"audit"`
+
 	Labels LabelsConfig `yaml:"labels"`
 
 	// DemoDistrict gives a gateway that has no areas the schematic district. Only a demo sets it.
@@ -63,6 +65,8 @@ type HTTPConfig struct {
 	Listen    string        `yaml:"listen"` // "" : no API
 	TLS       HTTPTLSConfig `yaml:"tls"`
 	TokenFile string        `yaml:"token_file"` // made at the first start, readable by the owner alone; "" : <data_dir>/token
+
+	TrustedProxies []string `yaml:"trusted_proxies"` // networks of our own proxies: X-Forwarded-For is believed of them alone
 }
 
 // BrokerConfig is the embedded MQTT broker. Without users and not anonymous there is one
@@ -187,6 +191,8 @@ func Default() Config {
 		Simulation: SimulationConfig{Speed: 1},
 
 		Credentials: defaultCredentials(),
+
+		Audit: defaultAudit(),
 	}
 }
 
@@ -225,7 +231,7 @@ func (c *Config) parse(b []byte) error {
 
 // resolve makes relative paths relative to dir.
 func (c *Config) resolve(dir string) {
-	paths := []*string{&c.DataDir, &c.HTTP.TokenFile, &c.Credentials.KeyFile, &c.Influx.Bin, &c.Influx.TokenFile, &c.Rules, &c.Tickets, &c.Routes, &c.Dispatch.CAP, &c.Dispatch.Open311, &c.Dispatch.Mail.PasswordFile, &c.Calendars, &c.Hazards, &c.Commissioning, &c.Figures, &c.Contractors, &c.Duty, &c.Labels.File, &c.Labels.Font, &c.Broker.TLS.Cert, &c.Broker.TLS.Key, &c.Broker.TLS.ClientCA}
+	paths := []*string{&c.DataDir, &c.Audit.KeyFile, &c.HTTP.TokenFile, &c.Credentials.KeyFile, &c.Influx.Bin, &c.Influx.TokenFile, &c.Rules, &c.Tickets, &c.Routes, &c.Dispatch.CAP, &c.Dispatch.Open311, &c.Dispatch.Mail.PasswordFile, &c.Calendars, &c.Hazards, &c.Commissioning, &c.Figures, &c.Contractors, &c.Duty, &c.Labels.File, &c.Labels.Font, &c.Broker.TLS.Cert, &c.Broker.TLS.Key, &c.Broker.TLS.ClientCA}
 	for i := range c.MQTT {
 		m := &c.MQTT[i]
 		paths = append(paths, &m.PasswordFile, &m.TLS.CA, &m.TLS.Cert, &m.TLS.Key)
@@ -263,6 +269,8 @@ func (c *Config) Validate() error {
 	c.validateInflux(&v)
 	c.validateDispatch(&v)
 	c.Credentials.validate(&v)
+	c.Audit.validate(&v)
+	validProxies(&v, c.HTTP.TrustedProxies)
 	c.Simulation.validate(&v)
 	v.want(c.Rollout.MinFrames >= 1, "rollout.min_frames is %d: want at least 1", c.Rollout.MinFrames)
 	v.want(c.Rollout.MaxWorsePercent > 0 && c.Rollout.MaxWorsePercent <= 100, "rollout.max_worse_percent is %v: want more than 0, at most 100", c.Rollout.MaxWorsePercent)

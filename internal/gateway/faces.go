@@ -108,7 +108,7 @@ func backupEvidence(ctx context.Context, from, to string) error {
 
 // health names each part and what is wrong with it.
 func (g *Gateway) health(context.Context) map[string]error {
-	parts := map[string]error{"engine": nil, "credentials": g.credentials.problem()}
+	parts := map[string]error{"engine": nil, "credentials": g.credentials.problem(), "audit": g.audit.Fault()}
 	for lane, s := range g.journal.Stats().Lanes {
 		name := "journal." + grid.Lane(lane).String()
 		switch {

@@ -25,6 +25,7 @@ import (
 	firmwareprofiles "gridgate/firmware-profiles"
 	"gridgate/internal/alarm"
 	"gridgate/internal/api"
+	"gridgate/internal/audit"
 	"gridgate/internal/auth"
 	"gridgate/internal/broker"
 	"gridgate/internal/bulk"
@@ -108,6 +109,7 @@ type Gateway struct {
 
 	secured     *secured // HTTPS; nil: none
 	credentials *credentials
+	audit       *audit.Log
 	routes      *ticket.Routes
 	folk        *folk
 }
@@ -150,6 +152,8 @@ func (g *Gateway) Run(ctx context.Context) (err error) {
 	run.start(ctx, "upkeep", g.upkeep)
 	run.start(ctx, "figures", g.runFigures)
 	run.start(ctx, "credentials", g.credentials.run)
+	run.start(ctx, "audit", g.audit.Run)
+	run.start(ctx, "audit anchors", g.anchorAudit)
 	run.start(ctx, "certificates", g.runCertificates)
 	run.start(ctx, "rosters", g.tellGaps)
 	run.start(ctx, "duty", g.runDuty)
@@ -230,6 +234,9 @@ func (g *Gateway) open(ctx context.Context) error {
 		return err
 	}
 	if err := g.openCredentials(ctx); err != nil {
+		return err
+	}
+	if err := g.openAudit(ctx); err != nil {
 		return err
 	}
 	if err := g.openInflux(ctx); err != nil {
@@ -551,6 +558,7 @@ func (g *Gateway) makeAPI() error {
 	if g.client != nil {
 		d.History = g.history
 	}
+	g.withAudit(&d)
 	d.Duty, d.DutyRules = desk{g.engine, g}, g.duty
 	d.Codes, d.Font, d.GuessLabel = g.codes, g.font, g.guessLabel
 	d.Tiles, d.System, d.Effective = g.tiles, g.system, g.effective
