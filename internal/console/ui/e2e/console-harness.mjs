@@ -33,6 +33,8 @@ export async function openDesk(browser, { url, width = 1366, height = 768, lang 
 /** sitDown signs on as a person does, and waits until the desk is live. */
 export async function sitDown(desk, { token, name = '林', role = 'operator' }) {
   const { page } = desk
+  await page.locator('form').first().waitFor()
+  if (!(await page.locator('#token').count())) await page.locator('[data-do=way]').click()
   await page.locator('#token').fill(token)
   if (await page.locator('#name').count()) {
     await page.locator('#name').fill(name)

@@ -82,7 +82,8 @@ export class Line {
     }
     let timer = setTimeout(quiet, times.silent)
     try {
-      const headers: Record<string, string> = { Accept: 'text/event-stream', Authorization: 'Bearer ' + this.token() }
+      const headers: Record<string, string> = { Accept: 'text/event-stream' }
+      if (this.token()) headers.Authorization = 'Bearer ' + this.token() // without: the session's cookie
       if (this.lastId) headers['Last-Event-ID'] = this.lastId
       const res = await fetch('/api/v1' + this.path, { headers, signal: this.current.signal, cache: 'no-store' })
       if (!res.ok || !res.body) throw await problemOf(res)

@@ -2,9 +2,10 @@ import { mount } from 'svelte'
 import './app.css'
 import App from './App.svelte'
 import { start } from './live.svelte'
-import { me } from './session.svelte'
-import { begin } from './settings.svelte'
+import { me, resume } from './session.svelte'
+import { begin, wall } from './settings.svelte'
 
 begin()
 if (me()) start()
+else if (!wall) void resume().then((on) => on && start())
 mount(App, { target: document.getElementById('app')! })

@@ -1,8 +1,10 @@
 import { call, type Ask } from '../lib/api'
+import { endSession, present, type Account, type SignedOn } from './access/account'
 
-/** Who sits at this desk. A wall reads and never acts. */
+/** Who sits at this desk, by an account or by a token. A wall reads and never acts; neither does a viewer. */
 export interface Session {
-  token: string
+  token: string // '' : the session's cookie, which no script can read
+  account?: Account
   name: string
   role: Role
   wall: boolean
@@ -44,10 +46,37 @@ export function signOn(s: Session): void {
 }
 
 export function signOff(): void {
+  if (now.me?.account) void endSession().catch(() => {}) // unheard, it ends by itself
   sessionStorage.removeItem(key)
   localStorage.removeItem(key)
   now.me = undefined
 }
+
+/** signOnAs takes the desk with the account that the server has let in. */
+export function signOnAs(s: SignedOn): void {
+  const role = s.user.role === 'supervisor' || s.user.role === 'admin' ? 'supervisor' : 'operator'
+  signOn({ token: '', account: s.user, name: s.user.display || s.user.name, role, wall: s.user.role === 'viewer', keep: true })
+}
+
+/** resume asks whether this browser has a session already: after the house's own sign-on, or in another window. */
+export async function resume(): Promise<boolean> {
+  try {
+    const s = await present()
+    if (s.must_change) return false
+    signOnAs(s)
+    return true
+  } catch {
+    return false
+  }
+}
+
+/** mayManage says whether users, tokens and the audit are this person's to see. */
+export const mayManage = (): boolean => !!now.me && !now.me.wall && (now.me.account ? now.me.account.role === 'admin' : true)
+
+// Another window of this browser signs on as somebody else, or off: the cookie is one, so is the desk.
+addEventListener('storage', (e) => {
+  if (e.key === key && (now.me?.account || e.newValue)) now.me = read()
+})
 
 /** Who acts, as every change says it: body `{…, by: by()}`. */
 export function by(): { name: string; role: Role } {

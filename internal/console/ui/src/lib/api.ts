@@ -6,6 +6,7 @@ export class Problem extends Error {
     readonly status: number,
     readonly code: string, // invalid, not_found, conflict, unauthorized, forbidden, unavailable, internal
     readonly detail: string,
+    readonly wait?: number, // seconds, where the server says when to ask again
   ) {
     super(detail)
   }
@@ -78,7 +79,7 @@ export async function problemOf(res: Response): Promise<Problem> {
     const p = (await res.json()) as { type?: string; detail?: string; title?: string; errors?: { location?: string; message?: string }[] }
     const code = p.type?.replace('urn:gridgate:problem:', '') ?? ''
     const more = (p.errors ?? []).map((e) => `${e.location ?? ''}: ${e.message ?? ''}`).join('; ')
-    return new Problem(res.status, code, [p.detail ?? p.title, more].filter(Boolean).join(': '))
+    return new Problem(res.status, code, [p.detail ?? p.title, more].filter(Boolean).join(': '), Number(res.headers.get('Retry-After')) || undefined)
   } catch {
     return new Problem(res.status, 'other', `${res.status} ${res.statusText}`)
   }
