@@ -543,8 +543,12 @@ func (c *City) Point(i int) grid.Point {
 	if indoor && out.Floor == "" {
 		out.Floor = strconv.Itoa(i%6 + 1)
 	}
-	if out.Rules == "" && p.kind == grid.Door && c.typeOf(p, i) == "fire_door" {
+	switch {
+	case out.Rules != "":
+	case p.kind == grid.Door && c.typeOf(p, i) == "fire_door":
 		out.Rules = "fire_door"
+	case p.kind == grid.Parking && !p.Quiet: // of a quiet part nothing is meant but what is done to it
+		out.Rules = c.rules.Parking[c.typeOf(p, i)].Rules
 	}
 	out.Lon, out.Lat = c.position(p, i, st)
 	return out

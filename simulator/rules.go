@@ -52,6 +52,7 @@ type ParkingRules struct {
 	Stay     time.Duration `yaml:"stay"`
 	Spread   float64       `yaml:"spread"`
 	Taken    float64       `yaml:"taken"`
+	Rules    string        `yaml:"rules"`
 	Week     Curve         `yaml:"week"`
 	Weekend  Curve         `yaml:"weekend"`
 }

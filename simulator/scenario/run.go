@@ -247,7 +247,7 @@ func (r *run) openCity() error {
 func quiet(r *simulator.CityRules) {
 	r.Weather.WetDays = [12]float64{}
 	for k, p := range r.Parking {
-		p.Arrivals, p.Taken = 0, 0
+		p.Arrivals, p.Taken, p.Rules = 0, 0, "" // a file names the set of its points
 		r.Parking[k] = p
 	}
 	for k, d := range r.Doors {
