@@ -53,6 +53,9 @@ func (a *app) checkCommand() *cobra.Command {
 			if err := a.checkFiles(cmd.Context(), r, offline); err != nil {
 				return err
 			}
+			if cfg, err := a.loadConfig(); err == nil {
+				r.checkCertificates(cmd.Context(), &cfg)
+			}
 			r.OK = len(r.Problems) == 0 && unreachable == nil
 			if err := a.show(r, func() { a.printReport(r) }); err != nil {
 				return err

@@ -14,6 +14,8 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
+	"sync/atomic"
 
 	"gridgate/internal/grid"
 )
@@ -23,7 +25,16 @@ import (
 // all open; what is sealed names its key.
 type Keys struct {
 	path string
-	all  []sealingKey // the last one seals; none: the file is not there
+	keys atomic.Pointer[[]sealingKey] // the last one seals; none: the file is not there
+	file sync.Mutex                   // held while the file changes
+}
+
+// all are the keys in force. The slice does not change.
+func (k *Keys) all() []sealingKey {
+	if p := k.keys.Load(); p != nil {
+		return *p
+	}
+	return nil
 }
 
 // sealingKey is one line of the key file.
@@ -61,26 +72,37 @@ func OpenKeys(path string, needed bool) (*Keys, error) {
 	if info.Mode().Perm()&0o077 != 0 {
 		return nil, fmt.Errorf("key file: %s can be read by others (mode %#o): want 0600", path, info.Mode().Perm())
 	}
-	b, err := os.ReadFile(path)
-	if err != nil {
-		return nil, fmt.Errorf("key file: %w", err)
-	}
 	k := &Keys{path: path}
-	for i, line := range strings.Fields(string(b)) {
+	_, all, err := k.read()
+	if err != nil {
+		return nil, err
+	}
+	k.keys.Store(&all)
+	return k, nil
+}
+
+// read reads the file: its lines, and the keys made of them.
+func (k *Keys) read() (lines []string, all []sealingKey, err error) {
+	b, err := os.ReadFile(k.path)
+	if err != nil {
+		return nil, nil, fmt.Errorf("key file: %w", err)
+	}
+	lines = strings.Fields(string(b))
+	for i, line := range lines {
 		secret, err := hex.DecodeString(line)
 		if err != nil || len(secret) != keyLen {
-			return nil, fmt.Errorf("key file: %s: key %d cannot be used: want 64 hexadecimal digits a line", path, i+1)
+			return nil, nil, fmt.Errorf("key file: %s: key %d cannot be used: want 64 hexadecimal digits a line", k.path, i+1)
 		}
 		key, err := newSealingKey(secret)
 		if err != nil {
-			return nil, fmt.Errorf("key file: %w", err)
+			return nil, nil, fmt.Errorf("key file: %w", err)
 		}
-		k.all = append(k.all, key)
+		all = append(all, key)
 	}
-	if len(k.all) == 0 {
-		return nil, fmt.Errorf("key file: %s is empty: want 64 hexadecimal digits", path)
+	if len(all) == 0 {
+		return nil, nil, fmt.Errorf("key file: %s is empty: want 64 hexadecimal digits", k.path)
 	}
-	return k, nil
+	return lines, all, nil
 }
 
 // newSealingKey derives a key for each use, and a name that tells nothing of it.
@@ -132,16 +154,17 @@ func makeKeyFile(path string) error {
 
 // missing is the error of one who needs a key that is not there.
 func (k *Keys) missing(id []byte) error {
-	if len(k.all) == 0 {
+	if len(k.all()) == 0 {
 		return grid.Errorf(grid.Unavailable, "key file %s is missing: put back the one of this data folder", k.path)
 	}
 	return grid.Errorf(grid.Unavailable, "sealed under key %x, which %s does not have: add that key to it as its first line", id, k.path)
 }
 
 func (k *Keys) byID(id []byte) (*sealingKey, error) {
-	for i := range k.all {
-		if string(k.all[i].id[:]) == string(id) {
-			return &k.all[i], nil
+	all := k.all()
+	for i := range all {
+		if string(all[i].id[:]) == string(id) {
+			return &all[i], nil
 		}
 	}
 	return nil, k.missing(id)
@@ -149,10 +172,11 @@ func (k *Keys) byID(id []byte) (*sealingKey, error) {
 
 // head begins what the newest key seals.
 func (k *Keys) head(form byte) ([]byte, *sealingKey, error) {
-	if len(k.all) == 0 {
+	all := k.all()
+	if len(all) == 0 {
 		return nil, nil, k.missing(nil)
 	}
-	key := &k.all[len(k.all)-1]
+	key := &all[len(all)-1]
 	return append([]byte{form}, key.id[:]...), key, nil
 }
 

@@ -17,6 +17,9 @@ type Vault struct {
 	TakenOut func(grid.Identity) bool      // barred or retired; must be set
 	Used     func(grid.CredentialUse) bool // is told of a use, and says whether it has noted it; may be nil
 	Now      func() time.Time              // nil: time.Now
+	// Aged is told of a check that is sealed under a key before the newest, with the one to
+	// take its place: a password is at hand at a login alone. It must not wait; may be nil.
+	Aged func(credential string, was, now []byte)
 
 	mu       sync.RWMutex
 	byID     map[string]*kept // those that have not ended
@@ -152,6 +155,7 @@ func (v *Vault) Login(id grid.Identity, password []byte) (credential string, err
 	for _, k := range v.of(id, grid.MQTTPassword) {
 		ok, matchErr := v.Keys.Matches(k.Sealed, password, Owner(&k.Credential))
 		if ok {
+			v.renew(k, password)
 			return k.ID, nil
 		}
 		if matchErr != nil {
@@ -224,4 +228,31 @@ func (v *Vault) Count() int {
 	v.mu.RLock()
 	defer v.mu.RUnlock()
 	return len(v.byID)
+}
+
+// renew makes the check of a password anew under the newest key.
+func (v *Vault) renew(k *kept, password []byte) {
+	if v.Aged == nil || v.Keys.Newest(k.Sealed) {
+		return
+	}
+	if check, err := v.Keys.Check(password, Owner(&k.Credential)); err == nil {
+		v.Aged(k.ID, k.Sealed, check)
+	}
+}
+
+// Older counts those that hold and are sealed under a key before the newest, by whether they
+// are passwords.
+func (v *Vault) Older() (passwords, others int) {
+	v.mu.RLock()
+	defer v.mu.RUnlock()
+	for _, k := range v.byID {
+		switch {
+		case len(k.Sealed) == 0 || v.Keys.Newest(k.Sealed):
+		case k.Kind == grid.MQTTPassword:
+			passwords++
+		default:
+			others++
+		}
+	}
+	return passwords, others
 }

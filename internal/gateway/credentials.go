@@ -12,6 +12,7 @@ import (
 	"log/slog"
 	"path/filepath"
 	"strings"
+	"sync"
 	"time"
 	"unicode"
 	"unicode/utf8"
@@ -20,6 +21,7 @@ import (
 
 	"gridgate/internal/api"
 	"gridgate/internal/auth"
+	"gridgate/internal/engine"
 	"gridgate/internal/envelope"
 	"gridgate/internal/grid"
 	"gridgate/internal/state"
@@ -64,17 +66,21 @@ type credentials struct {
 	vault   *auth.Vault
 	uses    chan grid.CredentialUse
 	changed chan struct{} // something may hold no more
+	aged    chan engine.Reseal
+
+	rotating sync.Mutex
 }
 
 // openCredentials reads those of the state into memory.
 func (g *Gateway) openCredentials(ctx context.Context) error {
-	c := &credentials{g: g, uses: make(chan grid.CredentialUse, maxUses), changed: make(chan struct{}, 1)}
+	c := &credentials{g: g, uses: make(chan grid.CredentialUse, maxUses), changed: make(chan struct{}, 1), aged: make(chan engine.Reseal, maxAged)}
 	vault, err := loadVault(ctx, g.store, g.cfg.KeyFilePath(), true)
 	if err != nil {
 		return err
 	}
 	c.vault = vault
 	vault.Now = g.clock.Now
+	vault.Aged = c.aging
 	vault.TakenOut = func(id grid.Identity) bool { return g.engine.TakenOut(id) }
 	vault.Used = func(u grid.CredentialUse) bool {
 		select {
@@ -132,6 +138,8 @@ func (c *credentials) run(ctx context.Context) error {
 			return nil
 		case u := <-c.uses:
 			c.note(ctx, u)
+		case r := <-c.aged:
+			c.reseal(ctx, r)
 		case <-c.changed:
 			c.recheck()
 		case <-look.C:
