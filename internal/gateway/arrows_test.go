@@ -14,7 +14,7 @@ import (
 // not named here may import nothing but grid. Thick packages have short lists: an arrow is
 // added by a person who has thought about it, not by the editor.
 var arrows = map[string][]string{
-	"cmd/gridgate": {"configs", "firmware-profiles", "internal/api", "internal/cert", "internal/dispatch", "internal/envelope", "internal/gateway", "internal/geo", "internal/profile"},
+	"cmd/gridgate": {"configs", "firmware-profiles", "internal/api", "internal/audit", "internal/cert", "internal/dispatch", "internal/envelope", "internal/gateway", "internal/geo", "internal/profile"},
 	"cmd/gridsim":  {"simulator", "simulator/drive", "simulator/load", "simulator/scenario", "simulator/verdict"},
 
 	// The simulator shares no code with what it tests, or the same bug on both ends cancels out.
