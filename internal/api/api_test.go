@@ -16,6 +16,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/danielgtaylor/huma/v2"
 	"github.com/danielgtaylor/huma/v2/adapters/humago"
 	"github.com/prometheus/client_golang/prometheus"
 
@@ -237,8 +238,8 @@ func TestEveryRouteOfTheDocumentWantsAToken(t *testing.T) {
 	w := newWorld(t)
 	routes := 0
 	for path, item := range w.server.OpenAPI().Paths {
-		for method, op := range map[string]any{"GET": item.Get, "POST": item.Post, "PUT": item.Put, "DELETE": item.Delete} {
-			if fmt.Sprint(op) == "<nil>" {
+		for method, op := range map[string]*huma.Operation{"GET": item.Get, "POST": item.Post, "PUT": item.Put, "PATCH": item.Patch, "DELETE": item.Delete} {
+			if op == nil || strings.HasPrefix(path, "/api/v1/session") && op.Extensions["x-access"] == "anyone" { // the door itself
 				continue
 			}
 			routes++

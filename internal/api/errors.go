@@ -25,6 +25,9 @@ var statusOf = [...]struct {
 	{grid.Forbidden, http.StatusForbidden},
 	{grid.Unavailable, http.StatusServiceUnavailable},
 	{grid.Internal, http.StatusInternalServerError},
+	{grid.CodeWanted, http.StatusUnauthorized},
+	{grid.ChangeWanted, http.StatusForbidden},
+	{grid.TooMany, http.StatusTooManyRequests},
 }
 
 func status(code grid.Code) int {
@@ -81,6 +84,11 @@ func nameProblem(hc huma.Context, _ string, v any) (any, error) {
 
 // maySayASecret reports whether what is sent to a path may have a secret in it.
 func maySayASecret(path string) bool {
+	for _, begin := range []string{"/api/v1/session", "/api/v1/users", "/api/v1/tokens"} {
+		if strings.HasPrefix(path, begin) {
+			return true
+		}
+	}
 	for _, end := range []string{"/codes/read", "/claim", "/replace", "/credentials"} {
 		if strings.HasSuffix(path, end) {
 			return true

@@ -16,12 +16,13 @@ import (
 // routes is the whole of /api/v1.
 func (s *Server) routes(api huma.API) {
 	s.meRoute(api)
+	s.sessionRoutes(api)
+	s.userRoutes(api)
 	s.registryRoutes(api)
 	s.importRoutes(api)
 	s.tileRoutes(api)
 	s.mapRoutes(api)
 	s.credentialRoutes(api)
-	s.keyRoutes(api)
 	s.eventRoutes(api)
 	s.filingRoutes(api)
 	s.alarmRoutes(api)
@@ -94,6 +95,14 @@ func route[I, O any](s *Server, api huma.API, who access, within time.Duration, 
 			var cancel context.CancelFunc
 			ctx, cancel = context.WithTimeout(ctx, within)
 			defer cancel()
+		} else { // what is streamed is written before next returns
+			held, release, err := s.hold(ctx, by)
+			defer release()
+			if err != nil {
+				refuse(hc, err)
+				return
+			}
+			ctx = held
 		}
 		next(huma.WithContext(hc, ctx))
 	})
@@ -101,32 +110,37 @@ func route[I, O any](s *Server, api huma.API, who access, within time.Duration, 
 		c := ctx.Value(callerKey{}).(caller)
 		if within == 0 {
 			c.ctl.SetWriteDeadline(time.Time{}) // over the server's; not supported: then there is none
-			bound, cancel, err := s.whileInTerm(ctx, c.by)
-			defer cancel()
-			if err != nil {
-				return nil, problem(err)
-			}
-			ctx = bound
 		}
 		trail := trailOf(ctx)
 		trail.asked(ctx, in)
 		out, err := fn(ctx, c.by, in)
 		trail.told(ctx, out, err)
 		if err != nil {
-			p := problem(err)
-			if p.Status == http.StatusInternalServerError {
-				s.Log.Error("request failed", "err", err, "path", op.Path)
-			}
-			return nil, p
+			return nil, s.said(err, op.Path)
 		}
 		return out, nil
 	})
+}
+
+// hold ends a stream with the term of the unit that reads it and with the session, and keeps the
+// session from ending by idleness meanwhile.
+func (s *Server) hold(ctx context.Context, by grid.Actor) (context.Context, context.CancelFunc, error) {
+	ctx, cancel, err := s.whileInTerm(ctx, by)
+	if err != nil || s.Accounts == nil {
+		return ctx, cancel, err
+	}
+	ctx, release := s.Accounts.Hold(ctx, by)
+	return ctx, func() { release(); cancel() }, nil
 }
 
 func (s *Server) authenticate(hc huma.Context, who access) (grid.Actor, error) {
 	token, ok := strings.CutPrefix(hc.Header("Authorization"), "Bearer ")
 	if !ok {
 		token = ""
+	}
+	if !ok && hc.Header("Cookie") != "" {
+		r, _ := humago.Unwrap(hc)
+		token = s.cookie(r)
 	}
 	by, err := s.Who(hc.Context(), strings.TrimSpace(token))
 	if err != nil {

@@ -22,6 +22,7 @@ import (
 
 	"gridgate/internal/alarm"
 	"gridgate/internal/audit"
+	"gridgate/internal/auth"
 	"gridgate/internal/commission"
 	"gridgate/internal/contractor"
 	"gridgate/internal/duty"
@@ -55,6 +56,11 @@ type Deps struct {
 	// Files keeps photos and documents behind tickets.
 	Files Files
 
+	// Accounts are users, sessions and tokens; PlainSignOn lets people sign on over plain HTTP from
+	// elsewhere; PasswordChanged hears when a person has changed the own password. Optional.
+	Accounts        Accounts
+	PlainSignOn     bool
+	PasswordChanged func(auth.User)
 	// Who says for whom a bearer token stands; its error is Unauthorized.
 	Who func(ctx context.Context, token string) (grid.Actor, error)
 	// Parse reads a registry file (YAML or JSON, strict).

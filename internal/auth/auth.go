@@ -1,6 +1,7 @@
-// Package auth says who shows a bearer token: the one administrator, whose token is made
-// at the first start, or a unit, whose token stands in its registration. It also keeps what
-// devices show (Vault), sealed under a key file (Keys).
+// Package auth says who shows a bearer token or a cookie: a person with a session, a program
+// with a token (Accounts), a unit, whose token stands in its registration, or whoever is at the
+// machine itself, whose token is made at the first start. It also keeps what devices show
+// (Vault), sealed under a key file (Keys).
 package auth
 
 import (
@@ -83,9 +84,11 @@ type Keeper struct {
 	Admin string // the administrator's token
 	// Unit finds the unit with this token; Unauthorized when there is none.
 	Unit func(ctx context.Context, token string) (grid.Unit, error)
+	// Accounts has persons' sessions and programs' tokens. Optional.
+	Accounts *Accounts
 }
 
-// Who says for whom a token stands. The administrator acts as supervisor. The comparison
+// Who says for whom a token stands. An admin acts as supervisor. The comparison
 // takes the same time whatever the token is.
 func (k *Keeper) Who(ctx context.Context, token string) (grid.Actor, error) {
 	if token == "" {
@@ -93,6 +96,11 @@ func (k *Keeper) Who(ctx context.Context, token string) (grid.Actor, error) {
 	}
 	if k.Admin != "" && same(token, k.Admin) {
 		return grid.Actor{Role: grid.RoleSupervisor, Name: "admin", Account: grid.RoleAdmin}, nil
+	}
+	if k.Accounts != nil {
+		if by, is, err := k.Accounts.Who(token); is {
+			return by, err
+		}
 	}
 	u, err := k.Unit(ctx, token)
 	if err != nil {

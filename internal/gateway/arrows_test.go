@@ -36,7 +36,7 @@ var arrows = map[string][]string{
 		"internal/alarm", "internal/calendar", "internal/clock", "internal/commission", "internal/contractor", "internal/disk", "internal/duty", "internal/envelope", "internal/geo", "internal/hazard", "internal/influx", "internal/people", "internal/profile", "internal/registry", "internal/state", "internal/ticket",
 	},
 	"internal/profile":  {"internal/gb26875"},
-	"internal/api":      {"internal/alarm", "internal/audit", "internal/commission", "internal/record", "internal/contractor", "internal/duty", "internal/evidence", "internal/figures", "internal/geo", "internal/label", "internal/pdf", "internal/profile", "internal/state"}, // the shapes of what it reads
+	"internal/api":      {"internal/alarm", "internal/auth", "internal/audit", "internal/commission", "internal/record", "internal/contractor", "internal/duty", "internal/evidence", "internal/figures", "internal/geo", "internal/label", "internal/pdf", "internal/profile", "internal/state"}, // the shapes of what it reads
 	"internal/registry": {"internal/geo"},
 	"internal/broker":   {"internal/intake"},
 	"internal/bulk":     {"internal/geo", "internal/registry"}, // what a row of a sheet must be

@@ -52,12 +52,17 @@ type Config struct {
 
 	Credentials CredentialsConfig `yaml:"credentials"`
 
+	Auth AuthConfig `yaml:"auth"`
+
 	Audit AuditConfig `yaml:"audit"`
 
 	Labels LabelsConfig `yaml:"labels"`
 
 	// DemoDistrict gives a gateway that has no areas the schematic district. Only a demo sets it.
 	DemoDistrict bool `yaml:"-"`
+
+	// FirstPassword is told the first admin's one-time password, to show it once. Optional.
+	FirstPassword func(string) `yaml:"-"`
 }
 
 // HTTPConfig is the API's listeners: plain HTTP, and HTTPS for who comes from elsewhere.
@@ -192,6 +197,8 @@ func Default() Config {
 
 		Credentials: defaultCredentials(),
 
+		Auth: defaultAuth(),
+
 		Audit: defaultAudit(),
 	}
 }
@@ -269,6 +276,7 @@ func (c *Config) Validate() error {
 	c.validateInflux(&v)
 	c.validateDispatch(&v)
 	c.Credentials.validate(&v)
+	c.Auth.validate(&v)
 	c.Audit.validate(&v)
 	validProxies(&v, c.HTTP.TrustedProxies)
 	c.Simulation.validate(&v)

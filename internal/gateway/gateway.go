@@ -109,6 +109,7 @@ type Gateway struct {
 
 	secured     *secured // HTTPS; nil: none
 	credentials *credentials
+	accounts    *auth.Accounts
 	audit       *audit.Log
 	routes      *ticket.Routes
 	folk        *folk
@@ -152,6 +153,7 @@ func (g *Gateway) Run(ctx context.Context) (err error) {
 	run.start(ctx, "upkeep", g.upkeep)
 	run.start(ctx, "figures", g.runFigures)
 	run.start(ctx, "credentials", g.credentials.run)
+	run.start(ctx, "accounts", g.keepAccounts)
 	run.start(ctx, "audit", g.audit.Run)
 	run.start(ctx, "audit anchors", g.anchorAudit)
 	run.start(ctx, "certificates", g.runCertificates)
@@ -234,6 +236,9 @@ func (g *Gateway) open(ctx context.Context) error {
 		return err
 	}
 	if err := g.openCredentials(ctx); err != nil {
+		return err
+	}
+	if err := g.openAccounts(ctx); err != nil {
 		return err
 	}
 	if err := g.openAudit(ctx); err != nil {
@@ -552,13 +557,14 @@ func (g *Gateway) makeAPI() error {
 	d := api.Deps{
 		Imports: g.imports, Files: g.files, Store: g.store, Engine: faces{g.engine, g}, Frames: g.journal, Workbench: g.engine, Parse: g.parseRegistry, Faces: g.faces, Pages: withPages(console.Pages(), g.caPages()), Around: g.around, Backup: g.backup, Ready: g.health,
 		Regions: regions{g}, Channels: g.channels, Filer: g.engine, Hazards: g.store, Visits: g.engine, VisitStore: g.store, Commission: g.commissioning, Links: g.links, Peers: g.peers, Credentials: g.credentials, Figures: g.board, FigureTables: figureTables{g}, Work: g.contractors, Scores: g.scoreboard, People: g.folk, AlarmRules: g.alarmRules,
-		Who:     (&auth.Keeper{Admin: g.token, Unit: g.store.UnitByToken}).Who,
+		Who:     (&auth.Keeper{Admin: g.token, Unit: g.store.UnitByToken, Accounts: g.accounts}).Who,
 		Metrics: g.metrics(), Log: g.log, Version: Version, Now: g.clock.Now, Simulation: g.simulation,
 	}
 	if g.client != nil {
 		d.History = g.history
 	}
 	g.withAudit(&d)
+	g.withAccounts(&d)
 	d.Duty, d.DutyRules = desk{g.engine, g}, g.duty
 	d.Codes, d.Font, d.GuessLabel = g.codes, g.font, g.guessLabel
 	d.Tiles, d.System, d.Effective = g.tiles, g.system, g.effective

@@ -16,6 +16,11 @@ const (
 	Forbidden    Code = "forbidden"
 	Unavailable  Code = "unavailable"
 	Internal     Code = "internal"
+
+	// Of signing on.
+	CodeWanted   Code = "code_wanted"   // the password is right, a one-time code is missing
+	ChangeWanted Code = "change_wanted" // the one-time password must be changed first
+	TooMany      Code = "too_many"      // too many tries: later
 )
 
 // Error names the thing and the wish, and carries a code.

@@ -1,0 +1,113 @@
+package gateway
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"time"
+
+	"gridgate/internal/api"
+	"gridgate/internal/auth"
+)
+
+// AuthConfig is how people sign on.
+type AuthConfig struct {
+	SessionIdle    time.Duration `yaml:"session_idle"`    // a session that nothing uses ends; an open stream uses it
+	SessionLongest time.Duration `yaml:"session_longest"` // and every session after so long
+	DeskNetworks   []string      `yaml:"desk_networks"`   // of the desks: tries from elsewhere never slow them
+	PlainHTTP      bool          `yaml:"plain_http"`      // sign on over plain HTTP from other machines too
+}
+
+func defaultAuth() AuthConfig {
+	return AuthConfig{SessionIdle: 12 * time.Hour, SessionLongest: 7 * 24 * time.Hour}
+}
+
+func (c *AuthConfig) validate(v *problems) {
+	v.want(c.SessionIdle >= time.Minute && c.SessionIdle <= c.SessionLongest, "auth.session_idle is %s: want 1m to session_longest", c.SessionIdle)
+	v.want(c.SessionLongest >= time.Hour && c.SessionLongest <= 90*24*time.Hour, "auth.session_longest is %s: want 1h to 2160h", c.SessionLongest)
+	for i, s := range c.DeskNetworks {
+		_, err := netip.ParsePrefix(s)
+		v.want(err == nil, "auth.desk_networks[%d] is %q: want a network such as 10.1.0.0/16", i, s)
+	}
+}
+
+// desks are the networks of desks, and the machine itself; the list is valid.
+func (c *AuthConfig) desks() []netip.Prefix {
+	out := []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8"), netip.MustParsePrefix("::1/128")}
+	for _, s := range c.DeskNetworks {
+		if p, err := netip.ParsePrefix(s); err == nil {
+			out = append(out, p)
+		}
+	}
+	return out
+}
+
+// AccountsPath is where users, sessions and tokens are kept, FirstPasswordPath where the first
+// admin's one-time password waits.
+func (c *Config) AccountsPath() string { return filepath.Join(c.DataDir, "accounts.db") }
+
+func (c *Config) FirstPasswordPath() string { return filepath.Join(c.DataDir, "first-password") }
+
+// openAccounts opens users, sessions and tokens, and makes the first admin.
+func (g *Gateway) openAccounts(ctx context.Context) error {
+	a, err := auth.OpenAccounts(ctx, g.cfg.AccountsPath(), auth.Options{
+		Idle: g.cfg.Auth.SessionIdle, Longest: g.cfg.Auth.SessionLongest, Desks: g.cfg.Auth.desks(), Keys: g.credentials.vault.Keys, Log: g.log,
+	})
+	if err != nil {
+		return err
+	}
+	g.accounts = a
+	g.closers = append(g.closers, a.Close)
+	first, err := a.First(ctx)
+	if err != nil || first == "" {
+		return err
+	}
+	path := g.cfg.FirstPasswordPath()
+	if err := os.WriteFile(path, []byte(first+"\n"), 0o600); err != nil {
+		return fmt.Errorf("first password: %w", err)
+	}
+	if err := os.Chmod(path, 0o600); err != nil { // of a file that was there
+		return fmt.Errorf("first password: %w", err)
+	}
+	g.log.Info("first start: sign on as admin with the one-time password in the file, which goes when it is changed", "file", path)
+	if g.cfg.FirstPassword != nil {
+		g.cfg.FirstPassword(first)
+	}
+	return nil
+}
+
+// withAccounts gives the API the accounts.
+func (g *Gateway) withAccounts(d *api.Deps) {
+	d.Accounts, d.PlainSignOn = g.accounts, g.cfg.Auth.PlainHTTP
+	d.PasswordChanged = func(u auth.User) {
+		if u.Name != "admin" {
+			return
+		}
+		if err := os.Remove(g.cfg.FirstPasswordPath()); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			g.log.Error("the file with the first password could not be removed: remove it", "err", err)
+		}
+	}
+}
+
+// accountsEvery is how often ended sessions go, and what was used is written.
+const accountsEvery = time.Minute
+
+// keepAccounts does what time asks of accounts.
+func (g *Gateway) keepAccounts(ctx context.Context) error {
+	tick := time.NewTicker(accountsEvery)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-tick.C:
+			if err := g.accounts.Upkeep(ctx); err != nil && ctx.Err() == nil {
+				g.log.Error("accounts could not be written", "err", err)
+			}
+		}
+	}
+}
