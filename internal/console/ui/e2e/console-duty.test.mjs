@@ -230,7 +230,7 @@ test('The sheets of the night are made and download; numbers want a reason, whic
   await form.getByRole('alert').waitFor()
   await form.locator('input').last().fill('停电，步行巡查')
   assert.equal(await pdf(() => form.locator('button.primary').click()), '%PDF-')
-  const said = (await world.api('/audit?type=contact.reveal&limit=10')).items
+  const said = (await world.api('/deeds?type=contact.reveal&limit=10')).items
   assert.ok(said.some((x) => x.detail.includes('停电，步行巡查') && x.by.name === '林'), JSON.stringify(said))
   await close(lin)
 })
