@@ -46,6 +46,7 @@ func (s *Server) routes(api huma.API) {
 	s.profileRoutes(api)
 	s.streamRoute(api)
 	s.backupRoute(api)
+	s.standbyRoutes(api)
 	s.systemRoutes(api)
 	s.auditRoutes(api)
 	s.fieldRoute(api)

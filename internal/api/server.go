@@ -69,6 +69,8 @@ type Deps struct {
 	History func(ctx context.Context, q HistoryQuery) ([]Sample, error)
 	// Backup writes a consistent copy of everything into an empty folder. Optional.
 	Backup func(ctx context.Context, dir string) error
+	// Standby gives copies to a second machine. Optional.
+	Standby Standby
 	// Ready names each part and what is wrong with it (nil: nothing). Optional.
 	Ready func(ctx context.Context) map[string]error
 	// AlarmRules say when a queue is grouped, and what counts as a nuisance. Optional.
@@ -168,6 +170,7 @@ func New(d Deps) *Server {
 	s.routes(api)
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "ok") })
 	mux.HandleFunc("GET /readyz", s.ready)
+	mux.HandleFunc("GET /standing", s.whichCopy)
 	for _, f := range d.Faces {
 		mux.Handle(f.Path, s.face(f))
 	}

@@ -49,7 +49,7 @@ var arrows = map[string][]string{
 	"internal/cert":     {}, // and nothing of who shows them
 	"internal/gateway": {
 		"configs", "firmware-profiles",
-		"internal/alarm", "internal/api", "internal/audit", "internal/auth", "internal/broker", "internal/bulk", "internal/calendar", "internal/cert", "internal/clock", "internal/coap", "internal/commission", "internal/console", "internal/contractor", "internal/dispatch", "internal/downlink", "internal/duty", "internal/engine", "internal/envelope", "internal/evidence", "internal/figures", "internal/geo",
+		"internal/alarm", "internal/api", "internal/audit", "internal/auth", "internal/backup", "internal/broker", "internal/bulk", "internal/calendar", "internal/cert", "internal/clock", "internal/coap", "internal/commission", "internal/console", "internal/contractor", "internal/dispatch", "internal/downlink", "internal/duty", "internal/engine", "internal/envelope", "internal/evidence", "internal/figures", "internal/geo",
 		"internal/hazard", "internal/influx", "internal/journal", "internal/label", "internal/mqtt", "internal/people", "internal/pdf", "internal/profile", "internal/record", "internal/registry", "internal/serial",
 		"internal/state", "internal/ticket",
 	},

@@ -56,6 +56,10 @@ type Config struct {
 
 	Audit AuditConfig `yaml:"audit"`
 
+	Backup BackupConfig `yaml:"backup"`
+
+	Standby StandbyConfig `yaml:"standby"`
+
 	Labels LabelsConfig `yaml:"labels"`
 
 	// DemoDistrict gives a gateway that has no areas the schematic district. Only a demo sets it.
@@ -200,6 +204,8 @@ func Default() Config {
 		Auth: defaultAuth(),
 
 		Audit: defaultAudit(),
+
+		Backup: defaultBackup(), Standby: defaultStandby(),
 	}
 }
 
@@ -239,6 +245,7 @@ func (c *Config) parse(b []byte) error {
 // resolve makes relative paths relative to dir.
 func (c *Config) resolve(dir string) {
 	paths := []*string{&c.DataDir, &c.Audit.KeyFile, &c.HTTP.TokenFile, &c.Credentials.KeyFile, &c.Influx.Bin, &c.Influx.TokenFile, &c.Rules, &c.Tickets, &c.Routes, &c.Dispatch.CAP, &c.Dispatch.Open311, &c.Dispatch.Mail.PasswordFile, &c.Calendars, &c.Hazards, &c.Commissioning, &c.Figures, &c.Contractors, &c.Duty, &c.Labels.File, &c.Labels.Font, &c.Broker.TLS.Cert, &c.Broker.TLS.Key, &c.Broker.TLS.ClientCA}
+	paths = append(paths, &c.Backup.Dir)
 	for i := range c.MQTT {
 		m := &c.MQTT[i]
 		paths = append(paths, &m.PasswordFile, &m.TLS.CA, &m.TLS.Cert, &m.TLS.Key)
@@ -280,6 +287,8 @@ func (c *Config) Validate() error {
 	c.Audit.validate(&v)
 	validProxies(&v, c.HTTP.TrustedProxies)
 	c.Simulation.validate(&v)
+	c.Backup.validate(&v)
+	c.Standby.validate(&v)
 	v.want(c.Rollout.MinFrames >= 1, "rollout.min_frames is %d: want at least 1", c.Rollout.MinFrames)
 	v.want(c.Rollout.MaxWorsePercent > 0 && c.Rollout.MaxWorsePercent <= 100, "rollout.max_worse_percent is %v: want more than 0, at most 100", c.Rollout.MaxWorsePercent)
 	v.want(c.Engine.Decoders >= 0 && c.Engine.Decoders <= 256, "engine.decoders is %d: want 0 (one per core) to 256", c.Engine.Decoders)

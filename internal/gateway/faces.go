@@ -3,9 +3,6 @@ package gateway
 import (
 	"context"
 	"errors"
-	"fmt"
-	"os"
-	"path/filepath"
 	"time"
 
 	"gridgate/internal/api"
@@ -72,40 +69,6 @@ func (g *Gateway) history(ctx context.Context, q api.HistoryQuery) ([]api.Sample
 	return out, nil
 }
 
-// backup copies everything into an empty folder: the state first, then the journal, so
-// that no cursor is past the journal's end. The checkpoint is not copied: it is made
-// anew from the journal.
-func (g *Gateway) backup(ctx context.Context, dir string) error {
-	defer g.journal.Pin()()
-	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return fmt.Errorf("backup: %w", err)
-	}
-	if err := g.store.Backup(ctx, filepath.Join(dir, "state.db")); err != nil {
-		return err
-	}
-	if err := backupEvidence(ctx, g.cfg.EvidenceDir(), filepath.Join(dir, "evidence")); err != nil {
-		return fmt.Errorf("backup of evidence: %w", err)
-	}
-	return g.journal.Backup(ctx, filepath.Join(dir, "journal"))
-}
-
-// backupEvidence copies the files that are kept; uploads on their way lie beside their folders.
-func backupEvidence(ctx context.Context, from, to string) error {
-	entries, err := os.ReadDir(from)
-	if err != nil {
-		return err
-	}
-	for _, e := range entries {
-		if !e.IsDir() {
-			continue
-		}
-		if err := copyTree(ctx, filepath.Join(from, e.Name()), filepath.Join(to, e.Name())); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
 // health names each part and what is wrong with it.
 func (g *Gateway) health(context.Context) map[string]error {
 	parts := map[string]error{"engine": nil, "credentials": g.credentials.problem(), "audit": g.audit.Fault()}
@@ -125,6 +88,9 @@ func (g *Gateway) health(context.Context) map[string]error {
 		if s := g.writer.Status(); !s.Up && s.LastError != "" {
 			parts["influxdb"] = errors.New(s.LastError)
 		}
+	}
+	if g.cfg.Backup.Dir != "" {
+		parts["backup"] = g.backups.problem()
 	}
 	g.outboxProblem(parts)
 	g.linkProblems(parts)

@@ -107,7 +107,12 @@ type Gateway struct {
 	token         string
 	closers       []func() error
 
-	secured     *secured // HTTPS; nil: none
+	secured   *secured // HTTPS; nil: none
+	backups   backups
+	standing  atomic.Pointer[standing]
+	fenced    chan error // why another copy is the gateway now
+	snapshots snapshots
+
 	credentials *credentials
 	accounts    *auth.Accounts
 	audit       *audit.Log
@@ -120,7 +125,7 @@ func New(cfg Config, log *slog.Logger) *Gateway {
 	if log == nil {
 		log = slog.New(slog.DiscardHandler)
 	}
-	return &Gateway{cfg: cfg, log: log, ready: make(chan struct{})}
+	return &Gateway{cfg: cfg, log: log, ready: make(chan struct{}), fenced: make(chan error, 1)}
 }
 
 // Ready is closed when frames are taken and the API answers.
@@ -158,6 +163,8 @@ func (g *Gateway) Run(ctx context.Context) (err error) {
 	run.start(ctx, "audit anchors", g.anchorAudit)
 	run.start(ctx, "certificates", g.runCertificates)
 	run.start(ctx, "rosters", g.tellGaps)
+	run.start(ctx, "backups", g.runBackups)
+	run.start(ctx, "standing", g.watchPeers)
 	run.start(ctx, "duty", g.runDuty)
 	if err := g.serve(ctx, run); err != nil {
 		cancel()
@@ -222,6 +229,9 @@ func (g *Gateway) open(ctx context.Context) error {
 	// What is acknowledged lies in it: its own name must outlive a power loss too.
 	if err := syncDir(filepath.Dir(c.DataDir)); err != nil {
 		return fmt.Errorf("data_dir: %w", err)
+	}
+	if err := g.openStanding(ctx); err != nil {
+		return err
 	}
 	token, err := auth.TokenFile(c.TokenPath())
 	if err != nil {
@@ -555,7 +565,7 @@ const routes = 100_000
 
 func (g *Gateway) makeAPI() error {
 	d := api.Deps{
-		Imports: g.imports, Files: g.files, Store: g.store, Engine: faces{g.engine, g}, Frames: g.journal, Workbench: g.engine, Parse: g.parseRegistry, Faces: g.faces, Pages: withPages(console.Pages(), g.caPages()), Around: g.around, Backup: g.backup, Ready: g.health,
+		Imports: g.imports, Files: g.files, Store: g.store, Engine: faces{g.engine, g}, Frames: g.journal, Workbench: g.engine, Parse: g.parseRegistry, Faces: g.faces, Pages: withPages(console.Pages(), g.caPages()), Around: g.around, Backup: g.backupInto, Standby: copies{g}, Ready: g.health,
 		Regions: regions{g}, Channels: g.channels, Filer: g.engine, Hazards: g.store, Visits: g.engine, VisitStore: g.store, Commission: g.commissioning, Links: g.links, Peers: g.peers, Credentials: g.credentials, Figures: g.board, FigureTables: figureTables{g}, Work: g.contractors, Scores: g.scoreboard, People: g.folk, AlarmRules: g.alarmRules,
 		Who:     (&auth.Keeper{Admin: g.token, Unit: g.store.UnitByToken, Accounts: g.accounts}).Who,
 		Metrics: g.metrics(), Log: g.log, Version: Version, Now: g.clock.Now, Simulation: g.simulation,

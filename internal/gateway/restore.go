@@ -11,49 +11,98 @@ import (
 	"path/filepath"
 	"strings"
 
+	"gridgate/internal/backup"
 	"gridgate/internal/grid"
+	"gridgate/internal/state"
 )
 
 // restoredMark stands in a data folder from its restore until it is first opened.
 const restoredMark = "restored"
 
-// Restore puts a backup into the data folder, which must be empty or not there: whole and
-// recounted, or not at all. The next start raises the journal's epoch, so that positions
-// handed out after the backup was taken never mean another frame.
-func (c *Config) Restore(ctx context.Context, from string, log *slog.Logger) error {
+// Restore puts a backup into the data folder, which must be empty or not there: whole, proven
+// against its manifest and recounted, or not at all. The next start raises the journal's epoch,
+// so that positions handed out after the backup was taken never mean another frame.
+func (c *Config) Restore(ctx context.Context, from string, log *slog.Logger) (Proof, error) {
+	p, err := c.restore(ctx, from, log)
+	if err != nil {
+		return p, fmt.Errorf("restore: %w", err)
+	}
+	return p, nil
+}
+
+func (c *Config) restore(ctx context.Context, from string, log *slog.Logger) (Proof, error) {
 	if old, err := os.ReadDir(c.DataDir); err == nil && len(old) > 0 {
-		return grid.Errorf(grid.Conflict, "restore: %s holds %s and more: want an empty data_dir", c.DataDir, old[0].Name())
+		return Proof{}, grid.Errorf(grid.Conflict, "%s holds %s and more: want an empty data_dir", c.DataDir, old[0].Name())
 	} else if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("restore: %w", err)
+		return Proof{}, err
+	}
+	m, err := backup.Read(from)
+	if err != nil {
+		return Proof{}, err
 	}
 	whole := *c
 	whole.DataDir = filepath.Clean(c.DataDir) + ".restoring"
 	if err := os.RemoveAll(whole.DataDir); err != nil { // of a restore that was cut short
-		return fmt.Errorf("restore: %w", err)
+		return Proof{}, err
 	}
-	if err := copyTree(ctx, from, whole.DataDir); err != nil {
-		return fmt.Errorf("restore: %w", err)
-	}
-	count, err := whole.CheckFiles(ctx, log)
+	p, err := whole.fill(ctx, m, from, log)
 	if err != nil {
-		return fmt.Errorf("restore: %s is no backup: %w", from, err)
+		return p, err
 	}
-	if len(count.Problems) > 0 {
-		return grid.Errorf(grid.Conflict, "restore: the ledger of %s does not balance: %s", from, strings.Join(count.Problems, "; "))
+	if len(p.Problems) > 0 {
+		return p, grid.Errorf(grid.Conflict, "%s is not what its manifest says: %s", from, strings.Join(p.Problems, "; "))
 	}
-	if err := os.WriteFile(filepath.Join(whole.DataDir, restoredMark), nil, 0o600); err != nil {
-		return fmt.Errorf("restore: %w", err)
-	}
-	if err := syncDir(whole.DataDir); err != nil {
-		return fmt.Errorf("restore: %w", err)
+	if err := whole.takeOver(m.Lineage, m.Term); err != nil {
+		return p, err
 	}
 	if err := os.Remove(c.DataDir); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("restore: %w", err)
+		return p, err
 	}
 	if err := os.Rename(whole.DataDir, c.DataDir); err != nil {
-		return fmt.Errorf("restore: %w", err)
+		return p, err
 	}
-	return syncDir(filepath.Dir(filepath.Clean(c.DataDir)))
+	return p, syncDir(filepath.Dir(filepath.Clean(c.DataDir)))
+}
+
+// fill copies the files of a backup and proves the copy, not the backup.
+func (c *Config) fill(ctx context.Context, m *backup.Manifest, from string, log *slog.Logger) (Proof, error) {
+	p := Proof{Folder: from, Manifest: *m, Files: len(m.Files), Problems: []string{}}
+	p.Manifest.Files = nil
+	for _, f := range m.Files {
+		if err := ctx.Err(); err != nil {
+			return p, err
+		}
+		rel := filepath.FromSlash(f.Path)
+		to := filepath.Join(c.DataDir, rel)
+		if err := os.MkdirAll(filepath.Dir(to), 0o700); err != nil {
+			return p, err
+		}
+		if err := copyFile(filepath.Join(from, rel), to); err != nil {
+			return p, err
+		}
+		p.Bytes += f.Bytes
+	}
+	problems, err := m.Check(ctx, c.DataDir)
+	if p.Problems = append(p.Problems, problems...); err != nil || len(problems) > 0 {
+		return p, err
+	}
+	return p, p.prove(ctx, m, c.DataDir, c.StatePath(), log)
+}
+
+// takeOver makes a copy the gateway: of the next term, with a new epoch at the next start.
+func (c *Config) takeOver(lineage string, term uint32) error {
+	if err := c.writeStanding(succeed(lineage, term)); err != nil {
+		return err
+	}
+	if err := os.WriteFile(filepath.Join(c.DataDir, restoredMark), nil, 0o600); err != nil {
+		return err
+	}
+	return syncTree(c.DataDir)
+}
+
+// Schema is how far the state is from what this program writes.
+func (c *Config) Schema(ctx context.Context) (state.Schema, error) {
+	return state.SchemaOf(ctx, c.StatePath())
 }
 
 // restored reports whether the data folder was restored and not opened since.
@@ -63,26 +112,6 @@ func (c *Config) restored() (bool, error) {
 		return false, nil
 	}
 	return err == nil, err
-}
-
-// copyTree copies a folder, durably.
-func copyTree(ctx context.Context, from, to string) error {
-	return filepath.WalkDir(from, func(path string, d fs.DirEntry, err error) error {
-		if err == nil {
-			err = ctx.Err()
-		}
-		if err != nil {
-			return err
-		}
-		rel, err := filepath.Rel(from, path)
-		if err != nil {
-			return err
-		}
-		if d.IsDir() {
-			return os.MkdirAll(filepath.Join(to, rel), 0o700)
-		}
-		return copyFile(path, filepath.Join(to, rel))
-	})
 }
 
 func copyFile(from, to string) (err error) {
@@ -100,6 +129,16 @@ func copyFile(from, to string) (err error) {
 		return err
 	}
 	return dst.Sync()
+}
+
+// syncTree makes the names in a folder and all below durable.
+func syncTree(dir string) error {
+	return filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
+		if err != nil || !d.IsDir() {
+			return err
+		}
+		return syncDir(path)
+	})
 }
 
 func syncDir(dir string) error {
