@@ -2,7 +2,8 @@
 // (objects, texts) and what the browser made of its program (code). Only the first may never grow: code is
 // translated when it is first run and again when it runs often, it is bounded by the length of the program.
 const program = new Set(['code'])
-const watchers = 'blink::NetworkResourcesData' // the driver of the browser has it remember each answer
+// What the browser writes down about itself, each kind up to a bound of its own: answers (for the driver), times, shifts.
+const diary = /^native (blink::NetworkResourcesData|blink::ScriptTimingInfo|blink::AnimationFrameTimingInfo|Performance|LayoutShift|TaskAttributionTiming|NavigationHistoryEntry|LargestContentfulPaint|InteractionContentfulPaint|DOMRectReadOnly)/
 
 /** counting begins to look into a desk's page. */
 export async function counting(desk) {
@@ -28,7 +29,7 @@ export async function held(cdp) {
       continue
     }
     const called = is + ' ' + nodes.names[nodes.list[i + name]].slice(0, 60)
-    if (called.includes(watchers)) continue
+    if (diary.test(called)) continue
     sum.objects += bytes / 1000
     sum.count++
     if (nodes.list[i + detached] === 2) sum.detached++

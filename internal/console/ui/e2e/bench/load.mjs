@@ -44,7 +44,7 @@ export class Judge {
   say(what, value, wanted, unit = 'ms') {
     const good = wanted === undefined || value < wanted
     if (!good) this.short.push(what)
-    if (process.env.FIGURES && wanted !== undefined) appendFileSync(process.env.FIGURES, JSON.stringify({ what, value, wanted, unit, good }) + '\n')
+    if (process.env.FIGURES && wanted !== undefined) appendFileSync(process.env.FIGURES, JSON.stringify({ bench: process.env.BENCH, what, value, wanted, unit, good }) + '\n')
     console.log(`  ${good ? ' ' : '!'} ${what}: ${Math.round(value * 10) / 10} ${unit}${wanted === undefined ? '' : `, wanted < ${wanted}`}`)
   }
 

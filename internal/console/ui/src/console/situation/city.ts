@@ -67,7 +67,11 @@ export class City {
   close(): void {
     this.gone = true
     for (const p of this.pulses.values()) p.remove()
+    // What the map stops asking for remembers where it was stopped, and with it the map and its whole screen.
+    const deep = Error.stackTraceLimit
+    Error.stackTraceLimit = 0
     this.gl.remove()
+    Error.stackTraceLimit = deep
   }
 
   view(): View {
