@@ -85,6 +85,11 @@ func (c *Client) Explain(ctx context.Context, ticket string) (Explanation, error
 	return call[Explanation](ctx, c, http.MethodGet, "/api/v1/tickets/"+url.PathEscape(ticket)+"/explain", nil, nil)
 }
 
+// WayIn reads how one gets in where a ticket is.
+func (c *Client) WayIn(ctx context.Context, ticket string) (WayIn, error) {
+	return call[WayIn](ctx, c, http.MethodGet, "/api/v1/tickets/"+url.PathEscape(ticket)+"/way-in", nil, nil)
+}
+
 // Device reads a device, where it is and how it is.
 func (c *Client) Device(ctx context.Context, id grid.Identity) (DeviceView, error) {
 	return call[DeviceView](ctx, c, http.MethodGet, "/api/v1/devices/"+url.PathEscape(string(id)), nil, nil)

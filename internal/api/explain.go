@@ -60,6 +60,9 @@ func (s *Server) explain(ctx context.Context, by grid.Actor, in *idInput) (*body
 			return nil, err
 		}
 	}
+	if by.Role == grid.RoleUnit {
+		c.narrow(by.Unit)
+	}
 	return &body[Explanation]{Explanation{t, c.timeline()}}, nil
 }
 

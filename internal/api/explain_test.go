@@ -61,4 +61,48 @@ func TestExplanationRunsFromRawBytesToClosure(t *testing.T) {
 	if strings.Join(got, "\n") != strings.Join(want, "\n") {
 		t.Errorf("got\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
 	}
+	if e, err = w.client("fire-token").Explain(t.Context(), "T-fire"); err != nil {
+		t.Fatal(err)
+	}
+	for _, s := range e.Timeline {
+		if s.What == "frame" || s.What == "decoded" {
+			t.Errorf("a unit reads %s: %s", s.What, s.Detail)
+		}
+	}
+	if len(e.Timeline) != len(want)-2 {
+		t.Errorf("a unit has %d steps: want %d", len(e.Timeline), len(want)-2)
+	}
+	if _, err = w.client("city-token").Explain(t.Context(), "T-fire"); grid.CodeOf(err) != grid.NotFound {
+		t.Errorf("another unit's ticket: %v, want that it is not there", err)
+	}
+}
+
+func TestAUnitReadsOfItsTimelineWhatIsSentToItAlone(t *testing.T) {
+	c := caseFile{
+		ticket:     ticket("T-fire", "fire-1"),
+		evidence:   []Evidence{{}},
+		deliveries: []grid.Delivery{{ID: "D1", Unit: "fire-1"}, {ID: "D2", Unit: "city-1"}},
+	}
+	c.narrow("fire-1")
+	if len(c.evidence) != 0 || len(c.deliveries) != 1 || c.deliveries[0].ID != "D1" {
+		t.Errorf("left is %+v, %+v", c.evidence, c.deliveries)
+	}
+}
+
+func TestAUnitIsToldTheWayInOfItsOwnTicketAlone(t *testing.T) {
+	w := newWorld(t)
+	tk := ticket("T-in", "fire-1")
+	tk.Point = "p-in"
+	w.commit(&state.Batch{
+		Buildings: []grid.Building{{ID: "b-3", Name: "3号楼", Entrances: []string{"北门", "车库坡道"}, KeyHolder: "物业前台", Floors: 18, Mode: grid.Live}},
+		Points:    []grid.Point{{ID: "p-in", Name: "Smoke", Kind: grid.Smoke, Building: "b-3", Mode: grid.Live}},
+		Tickets:   []grid.Ticket{tk},
+	})
+	a, err := w.client("fire-token").WayIn(t.Context(), "T-in")
+	if err != nil || a.Building != "3号楼" || len(a.Entrances) != 2 || a.Entrances[0] != "北门" || a.KeyHolder != "物业前台" {
+		t.Errorf("%+v, %v", a, err)
+	}
+	if _, err = w.client("city-token").WayIn(t.Context(), "T-in"); grid.CodeOf(err) != grid.NotFound {
+		t.Errorf("to another unit: %v, want that it is not there", err)
+	}
 }

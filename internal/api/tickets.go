@@ -20,7 +20,8 @@ func (s *Server) ticketRoutes(api huma.API) {
 		})
 	route(s, api, operators|units, answerWithin, get("/tickets/{id}/moves", "list-moves", "tickets", "The ticket's history"), s.moves)
 	route(s, api, operators|units, answerWithin, post("/tickets/{id}/moves", "move-ticket", "tickets", "Accept, arrive, resolve, return …: the unit's answer, or the operator's step"), s.move)
-	route(s, api, operators, answerWithin, get("/tickets/{id}/explain", "explain-ticket", "tickets", "One timeline from raw bytes to closure"), s.explain)
+	route(s, api, operators|units, answerWithin, get("/tickets/{id}/explain", "explain-ticket", "tickets", "One timeline from raw bytes to closure; to a unit without the bytes, and with its own messages alone"), s.explain)
+	route(s, api, operators|units, answerWithin, get("/tickets/{id}/way-in", "get-way-in", "tickets", "How one gets in where the ticket is: building, entrances, who has the keys"), s.wayIn)
 	route(s, api, viewers|units|walls, answerWithin, get("/assignments", "list-assignments", "tickets", "Who has which part of a ticket"), s.assignments)
 }
 
