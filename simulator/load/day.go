@@ -100,7 +100,9 @@ type playing struct {
 
 // Play plays it.
 func (d *Day) Play(ctx context.Context) (res DayResult, err error) {
-	rig, err := OpenRig(ctx, d.Rig)
+	slow := d.Rig
+	slow.Speed = 1 // to register takes minutes: at 60 times the speed hours, in which every device would be silent
+	rig, err := OpenRig(ctx, slow)
 	if err != nil {
 		return res, err
 	}
@@ -114,7 +116,7 @@ func (d *Day) Play(ctx context.Context) (res DayResult, err error) {
 	return res, p.play(ctx, &res)
 }
 
-// open makes the city and makes it known. The clock is read last: registering takes minutes of the city.
+// open makes the city and makes it known, and then lets the city's time run.
 func (p *playing) open(ctx context.Context, res *DayResult) error {
 	parts, err := simulator.NewMix("city", p.Devices, "")
 	if err != nil {
@@ -125,11 +127,33 @@ func (p *playing) open(ctx context.Context, res *DayResult) error {
 	if p.city, err = simulator.NewCity(cfg); err != nil {
 		return err
 	}
-	units, err := simulator.NewUnits([]grid.UnitKind{grid.FireUnit, grid.UrbanManagement, grid.MicroStation, grid.Property, grid.Maintenance, grid.Committee}, p.Seed)
-	if err != nil {
+	began := time.Now()
+	if err := p.rig.Register(ctx, p.city.Registry()); err != nil {
+		return err
+	}
+	res.Register = time.Since(began).Seconds()
+	for i := range p.city.Len() {
+		d := p.city.Device(i)
+		p.kinds[d.Identity] = d.Kind
+	}
+	if err := p.rig.Restart(ctx, p.Rig); err != nil {
 		return err
 	}
 	if p.clock, err = p.rig.Clock(ctx); err != nil {
+		return err
+	}
+	if err := p.people(ctx); err != nil {
+		return err
+	}
+	cfg.Clock = p.clock
+	p.city, err = simulator.NewCity(cfg) // the same one, at the time that it is now
+	return err
+}
+
+// people opens the units' ends and makes them known.
+func (p *playing) people(ctx context.Context) error {
+	units, err := simulator.NewUnits([]grid.UnitKind{grid.FireUnit, grid.UrbanManagement, grid.MicroStation, grid.Property, grid.Maintenance, grid.Committee}, p.Seed)
+	if err != nil {
 		return err
 	}
 	for i := range units {
@@ -145,23 +169,7 @@ func (p *playing) open(ctx context.Context, res *DayResult) error {
 	if err != nil {
 		return err
 	}
-	began := time.Now()
-	reg := p.city.Registry()
-	reg.Units = p.units.Registry()
-	if err := p.rig.Register(ctx, reg); err != nil {
-		return err
-	}
-	res.Register = time.Since(began).Seconds()
-	for i := range p.city.Len() {
-		d := p.city.Device(i)
-		p.kinds[d.Identity] = d.Kind
-	}
-	if p.clock, err = p.rig.Clock(ctx); err != nil {
-		return err
-	}
-	cfg.Clock = p.clock
-	p.city, err = simulator.NewCity(cfg) // the same one, at the time that it is now
-	return err
+	return p.rig.Register(ctx, simulator.Registry{Units: p.units.Registry()})
 }
 
 // restore is what hands can do at a point: the schedule goes on from there.

@@ -40,6 +40,7 @@ type Rig struct {
 
 	dir                        string
 	keep                       bool
+	config                     string // of the gateway, but for its clock
 	gateway, mosquitto, influx *program
 }
 
@@ -146,20 +147,11 @@ func (r *Rig) startMosquitto(ctx context.Context, said string) error {
 }
 
 func (r *Rig) startGateway(ctx context.Context, cfg RigConfig) error {
-	bin, err := simulator.FindProgram(cfg.Gridgate, "gridgate")
-	if err != nil {
-		return err
-	}
 	listen, err := freeAddr()
 	if err != nil {
 		return err
 	}
-	simulation := fmt.Sprintf("simulation: {allowed: true, speed: %g", max(cfg.Speed, 1))
-	if !cfg.Start.IsZero() {
-		simulation += fmt.Sprintf(", start: %q", cfg.Start.Format(time.RFC3339))
-	}
-	data := filepath.Join(r.dir, "data")
-	lines := []string{fmt.Sprintf("data_dir: %q", data), "http: {listen: " + listen + "}", simulation + "}",
+	lines := []string{fmt.Sprintf("data_dir: %q", filepath.Join(r.dir, "data")), "http: {listen: " + listen + "}",
 		"dispatch: {allow_cidrs: [127.0.0.0/8]}", "influx: {managed: false, url: " + r.Influx.URL + ", bucket: " + gatewayDatabase + "/autogen}"}
 	if r.mosquitto != nil {
 		lines = append(lines, "broker: {enabled: false}",
@@ -172,8 +164,30 @@ func (r *Rig) startGateway(ctx context.Context, cfg RigConfig) error {
 		r.Broker = simulator.Broker{URL: "mqtt://" + addr}
 		lines = append(lines, "broker: {listen: "+addr+", anonymous: true}")
 	}
+	r.config = strings.Join(append(lines, cfg.Settings), "\n")
+	r.Gateway = Gateway{URL: "http://" + listen}
+	return r.launch(ctx, cfg)
+}
+
+// Restart starts the gateway anew on its data and its addresses, with another speed of the city's
+// time, which goes on from where it was.
+func (r *Rig) Restart(ctx context.Context, cfg RigConfig) error {
+	r.gateway.close()
+	return r.launch(ctx, cfg)
+}
+
+// launch starts the gateway's program with its configuration and waits until it is ready.
+func (r *Rig) launch(ctx context.Context, cfg RigConfig) error {
+	bin, err := simulator.FindProgram(cfg.Gridgate, "gridgate")
+	if err != nil {
+		return err
+	}
+	simulation := fmt.Sprintf("\nsimulation: {allowed: true, speed: %g", max(cfg.Speed, 1))
+	if !cfg.Start.IsZero() {
+		simulation += fmt.Sprintf(", start: %q", cfg.Start.Format(time.RFC3339))
+	}
 	path := filepath.Join(r.dir, "gridgate.yaml")
-	if err := os.WriteFile(path, []byte(strings.Join(append(lines, cfg.Settings), "\n")), 0o600); err != nil {
+	if err := os.WriteFile(path, []byte(r.config+simulation+"}\n"), 0o600); err != nil {
 		return err
 	}
 	cmd := exec.Command(bin, "serve", "--config", path)
@@ -185,13 +199,12 @@ func (r *Rig) startGateway(ctx context.Context, cfg RigConfig) error {
 	if r.gateway, err = startProgram(r.dir, "gateway", cmd); err != nil {
 		return err
 	}
-	r.Gateway = Gateway{URL: "http://" + listen}
 	ctx, cancel := context.WithTimeout(ctx, startWithin)
 	defer cancel()
 	if err := r.ready(ctx, r.gateway); err != nil {
 		return err
 	}
-	token, err := os.ReadFile(filepath.Join(data, "token"))
+	token, err := os.ReadFile(filepath.Join(r.dir, "data", "token"))
 	r.Token = strings.TrimSpace(string(token))
 	return err
 }
