@@ -58,5 +58,8 @@ func (a *app) welcome(g *gateway.Gateway, cfg gateway.Config) {
 	}
 	if cfg.HTTP.Listen != "" {
 		fmt.Fprintf(a.out, "  %-12s %s\n", "admin token", cfg.TokenPath())
+		if first := g.FirstPassword(); first != "" { // once
+			fmt.Fprintf(a.out, "  %-12s user admin, one-time password %s (also in %s until it is changed)\n", "sign on", first, cfg.FirstPasswordPath())
+		}
 	}
 }

@@ -23,6 +23,7 @@ func (s *Server) routes(api huma.API) {
 	s.tileRoutes(api)
 	s.mapRoutes(api)
 	s.credentialRoutes(api)
+	s.keyRoutes(api)
 	s.eventRoutes(api)
 	s.filingRoutes(api)
 	s.alarmRoutes(api)

@@ -51,6 +51,9 @@ func CheckPassword(password, name, display string) error {
 			return grid.Errorf(grid.Invalid, "the password is the name and little else: want one that others cannot guess")
 		}
 	}
+	if strings.Trim(low, "0123456789 .-+()") == "" {
+		return grid.Errorf(grid.Invalid, "the password is a number: want one that others cannot guess")
+	}
 	if few(low) {
 		return grid.Errorf(grid.Invalid, "the password repeats a few characters: want one that others cannot guess")
 	}

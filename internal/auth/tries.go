@@ -2,8 +2,10 @@ package auth
 
 import (
 	"fmt"
+	"maps"
 	"math"
 	"net/netip"
+	"slices"
 	"sync"
 	"time"
 
@@ -23,7 +25,7 @@ const (
 	deskWait     = 20 * time.Second
 	sourceWait   = time.Minute
 	forgetAfter  = time.Hour
-	mostStrikes  = 8192 // remembered; the oldest goes
+	mostStrikes  = 8192 // remembered
 
 	// All strange sources together, and each that is a desk or has signed on before, may have so
 	// many passwords worked out in a second.
@@ -124,13 +126,12 @@ func (t *tries) begin(account, from string, known bool) (*hasher, error) {
 	now := t.now()
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.tidy(now)
-	pair, whole := t.of("a\x00"+account+"\x00"+source, now), t.of("s\x00"+source, now)
-	if wait := pair.next.Sub(now); wait > 0 {
+	pairKey, wholeKey := "a\x00"+account+"\x00"+source, "s\x00"+source
+	if wait := t.waitOf(pairKey, now); wait > 0 {
 		return nil, slowed(wait)
 	}
 	trusted := desk || known
-	if wait := whole.next.Sub(now); wait > 0 && !trusted {
+	if wait := t.waitOf(wholeKey, now); wait > 0 && !trusted {
 		return nil, slowed(wait)
 	}
 	if trusted {
@@ -149,8 +150,10 @@ func (t *tries) begin(account, from string, known bool) (*hasher, error) {
 	if desk {
 		most = deskWait
 	}
-	pair.strike(now, freeTries, most)
-	whole.strike(now, freeOfSource, sourceWait)
+	// Only who is let try is remembered: a flood that is turned away costs nothing.
+	t.tidy()
+	t.of(pairKey, now).strike(now, freeTries, most)
+	t.of(wholeKey, now).strike(now, freeOfSource, sourceWait)
 	if trusted {
 		return t.trusted, nil
 	}
@@ -200,23 +203,26 @@ func (t *tries) of(key string, now time.Time) *strikes {
 	return s
 }
 
-// tidy keeps the tables bounded.
-func (t *tries) tidy(now time.Time) {
+// waitOf is how long a key has to wait.
+func (t *tries) waitOf(key string, now time.Time) time.Duration {
+	if s := t.struck[key]; s != nil {
+		return s.next.Sub(now)
+	}
+	return 0
+}
+
+// tidy keeps the tables bounded: of a full one the quarter that was longest not heard of goes.
+func (t *tries) tidy() {
 	if len(t.buckets) > mostStrikes {
 		clear(t.buckets)
 	}
 	if len(t.struck) < mostStrikes {
 		return
 	}
-	oldest, at := "", now
-	for k, s := range t.struck {
-		if now.Sub(s.last) > forgetAfter {
-			delete(t.struck, k)
-		} else if !s.last.After(at) {
-			oldest, at = k, s.last
-		}
+	last := make([]time.Time, 0, len(t.struck))
+	for _, s := range t.struck {
+		last = append(last, s.last)
 	}
-	if len(t.struck) >= mostStrikes {
-		delete(t.struck, oldest)
-	}
+	slices.SortFunc(last, time.Time.Compare)
+	maps.DeleteFunc(t.struck, func(_ string, s *strikes) bool { return !s.last.After(last[len(last)/4]) })
 }

@@ -74,11 +74,12 @@ func (g *Gateway) openAccounts(ctx context.Context) error {
 		return fmt.Errorf("first password: %w", err)
 	}
 	g.log.Info("first start: sign on as admin with the one-time password in the file, which goes when it is changed", "file", path)
-	if g.cfg.FirstPassword != nil {
-		g.cfg.FirstPassword(first)
-	}
+	g.firstPassword = first
 	return nil
 }
+
+// FirstPassword is the first admin's one-time password where this start has made it, "" else.
+func (g *Gateway) FirstPassword() string { return g.firstPassword }
 
 // withAccounts gives the API the accounts.
 func (g *Gateway) withAccounts(d *api.Deps) {

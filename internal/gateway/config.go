@@ -64,9 +64,6 @@ type Config struct {
 
 	// DemoDistrict gives a gateway that has no areas the schematic district. Only a demo sets it.
 	DemoDistrict bool `yaml:"-"`
-
-	// FirstPassword is told the first admin's one-time password, to show it once. Optional.
-	FirstPassword func(string) `yaml:"-"`
 }
 
 // HTTPConfig is the API's listeners: plain HTTP, and HTTPS for who comes from elsewhere.

@@ -115,6 +115,8 @@ type Gateway struct {
 
 	credentials *credentials
 	accounts    *auth.Accounts
+
+	firstPassword string // made by this start
 	audit       *audit.Log
 	routes      *ticket.Routes
 	folk        *folk
