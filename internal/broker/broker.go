@@ -53,6 +53,7 @@ type Broker struct {
 
 	in       grid.Ingester // set by Run, as is all below
 	ctx      context.Context
+	flaps    flaps
 	addr     atomic.Pointer[string]
 	addrTLS  atomic.Pointer[string]
 	server   *mochi.Server
@@ -129,13 +130,14 @@ type Status struct {
 	Clients      int    `json:"clients"`
 	MaxClients   int    `json:"max_clients"`
 	Waiting      int    `json:"waiting_unacked"` // QoS 0 frames not yet stored
+	Slowed       uint64 `json:"slowed_logins"`   // of clients that come and go
 	TurnedAway   uint64 `json:"refused_clients"` // by wrong passwords, rights, or the limit
 	intake.Counts
 }
 
 // Status says how the broker is.
 func (b *Broker) Status() Status {
-	s := Status{Listening: b.Addr(), ListeningTLS: b.AddrTLS(), MaxClients: b.cfg.MaxClients, TurnedAway: b.refused.Load(), Counts: b.tally.Counts()}
+	s := Status{Listening: b.Addr(), ListeningTLS: b.AddrTLS(), MaxClients: b.cfg.MaxClients, TurnedAway: b.refused.Load(), Slowed: b.flaps.slowed.Load(), Counts: b.tally.Counts()}
 	if s.Listening != "" || s.ListeningTLS != "" {
 		s.Clients = int(atomic.LoadInt64(&b.server.Info.ClientsConnected))
 		s.Waiting = b.unacked.Held()

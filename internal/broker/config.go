@@ -28,7 +28,10 @@ type Config struct {
 	Window      int           `yaml:"window"`       // unacknowledged frames of one connection; default 1024
 	WindowBytes int           `yaml:"window_bytes"` // their payload; default 1 MiB
 	Unacked     int           `yaml:"unacked"`      // QoS 0 frames of all connections that wait; default 8192
+	Flapping    int           `yaml:"flapping"`     // logins of one account and client id within a minute, past which each waits; default 10
 	GiveUp      time.Duration `yaml:"give_up"`      // after this long without a durable journal a connection is closed; default 30s
+
+	FlapWait time.Duration `yaml:"-"` // how long one waits; default 2 s
 
 	Credentials Credentials `yaml:"-"` // of the registry; nil: users alone
 
@@ -77,6 +80,10 @@ func (c Config) withDefaults() Config {
 	number(&c.Window, 1024)
 	number(&c.WindowBytes, 1<<20)
 	number(&c.Unacked, 8192)
+	number(&c.Flapping, 10)
+	if c.FlapWait == 0 {
+		c.FlapWait = 2 * time.Second
+	}
 	if c.GiveUp == 0 {
 		c.GiveUp = 30 * time.Second
 	}

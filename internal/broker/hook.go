@@ -32,6 +32,7 @@ func (h *hook) Provides(what byte) bool {
 // published, so that is asked here; nor whose the session is that a client takes over by its
 // client id, with the messages that wait in it.
 func (h *hook) OnConnectAuthenticate(cl *mochi.Client, pk packets.Packet) bool {
+	h.b.calm(cl, pk.Connect.Username)
 	u, err := h.b.account(cl, pk.Connect.Username, pk.Connect.Password)
 	if err != nil {
 		h.b.refuse("login refused", fmt.Errorf("client %q from %s: %w", cl.ID, cl.Net.Remote, err))

@@ -9,6 +9,7 @@ import (
 
 	"gridgate/internal/grid"
 	"gridgate/internal/influx"
+	"gridgate/internal/registry"
 	"gridgate/internal/state"
 )
 
@@ -41,6 +42,8 @@ type batch struct {
 
 	filling bool // it fills a gap: a queue that is full ends it
 	careful bool // a timer's panic harms no other
+
+	buckets map[registry.DeviceNo]int64 // what frames took of the limits of their devices
 }
 
 // mark is a place in a batch to roll back to.
@@ -185,6 +188,7 @@ func (b *batch) commit(ctx context.Context) error {
 	e.dropRounds(b.rounds)
 	e.dropVisits(b.visits)
 	e.dropWindows(b.windows)
+	e.keepBuckets(b)
 	e.spareSeries, e.spareLedger = b.series, b.rows.Ledger
 	for _, f := range b.after {
 		f()

@@ -194,6 +194,7 @@ type Config struct {
 	SeriesLost      bool                   // part of the InfluxDB queue is gone: the points of all that the journal keeps are made anew
 	Home            grid.Scope             // of what has no place: the district
 	Guard           Guard                  // ends a roll-out that reads worse
+	Limit           Limit                  // of what one device sends; zero: none
 	Admit           func(*grid.Unit) error // what else a unit must be to be registered; nil: nothing
 	SessionSilent   time.Duration          // a technician's session that is silent for so long is gone; 0: 2 min
 	Clock           *clock.Clock           // the city's; nil is the machine's
@@ -210,6 +211,9 @@ type Engine struct {
 	profiles *versions
 	home     grid.Scope
 	log      *slog.Logger
+
+	rates   rates        // of devices that speak; the state goroutine's alone
+	limited atomic.Int64 // rates.over, for others
 
 	memory    *registry.Memory // Lane and ProfileOf may be asked by anyone
 	dec       *decoder

@@ -108,6 +108,9 @@ func (b *batch) report(no registry.DeviceNo, d *decoded, held *grid.QuarantinedF
 			v = behind
 		}
 	}
+	if held == nil && b.overRate(no, d) {
+		return grid.Discarded
+	}
 	d.behind = v == behind
 	if !d.out.DeviceTime.IsZero() && !d.behind {
 		soft.flags &^= clockOff

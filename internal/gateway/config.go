@@ -52,6 +52,8 @@ type Config struct {
 
 	Credentials CredentialsConfig `yaml:"credentials"`
 
+	Limits LimitsConfig `yaml:"limits"`
+
 	Auth AuthConfig `yaml:"auth"`
 
 	Audit AuditConfig `yaml:"audit"`
@@ -198,6 +200,8 @@ func Default() Config {
 
 		Credentials: defaultCredentials(),
 
+		Limits: defaultLimits(),
+
 		Auth: defaultAuth(),
 
 		Audit: defaultAudit(),
@@ -280,6 +284,7 @@ func (c *Config) Validate() error {
 	c.validateInflux(&v)
 	c.validateDispatch(&v)
 	c.Credentials.validate(&v)
+	c.Limits.validate(&v)
 	c.Auth.validate(&v)
 	c.Audit.validate(&v)
 	validProxies(&v, c.HTTP.TrustedProxies)

@@ -89,6 +89,9 @@ func (g *Gateway) health(context.Context) map[string]error {
 			parts["influxdb"] = errors.New(s.LastError)
 		}
 	}
+	if g.secured != nil {
+		parts["tls"] = g.secured.problem()
+	}
 	if g.cfg.Backup.Dir != "" {
 		parts["backup"] = g.backups.problem()
 	}

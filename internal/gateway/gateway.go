@@ -449,6 +449,7 @@ func (g *Gateway) makeEngine(rules *alarm.Rules, plans *ticket.Plans, version st
 		Routes: g.routes, People: people.NewBook(g.calendars),
 		Body: g.body, Digest: g.digest, Calendars: g.calendars, Committed: g.committed, Discover: g.discovered, Unwritten: g.unwritten, CredentialsChanged: g.credentials.change, Decoders: g.cfg.Engine.Decoders, CheckpointEvery: g.cfg.Engine.CheckpointEvery, SessionSilent: g.cfg.Engine.SessionSilent,
 		ConfigVersion: version, SeriesLost: g.queueLost, Clock: g.clock, Admit: g.mayRun, Log: g.log,
+		Limit: engine.Limit{Rate: g.cfg.Limits.DeviceRate, Burst: g.cfg.Limits.DeviceBurst},
 		Guard: engine.Guard{Frames: g.cfg.Rollout.MinFrames, Percent: g.cfg.Rollout.MaxWorsePercent},
 	}
 	if g.queue != nil {
@@ -539,7 +540,7 @@ func (g *Gateway) makeTransports() error {
 			}
 			b.Users = []broker.User{{Name: "gridgate", Password: password}}
 		}
-		b.Now = g.clock.Now
+		b.Now, b.Flapping = g.clock.Now, g.cfg.Limits.Logins
 		b.Listens = func(id grid.Identity) { g.outbox.Heard(id) } // made later, and before anybody connects
 		g.broker = broker.New(b, g.log)
 	}

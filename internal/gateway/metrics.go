@@ -44,6 +44,7 @@ func (p *parts) Collect(ch chan<- prometheus.Metric) {
 	}
 	e := g.engine.Stats()
 	send(count, "engine_frames_total", "Frames handled since start.", float64(e.Frames))
+	send(count, "engine_limited_frames_total", "Frames over the limit of their device, discarded.", float64(g.engine.Limited()))
 	send(count, "engine_batches_total", "Turns of the state goroutine since start.", float64(e.Batches))
 	send(count, "engine_failed_commits_total", "Commits that failed and were taken again.", float64(e.FailedCommits))
 	send(gauge, "engine_longest_batch_seconds", "Longest turn since start.", e.LongestBatch.Seconds())

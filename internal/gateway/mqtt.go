@@ -16,6 +16,7 @@ func (g *Gateway) mqttMetrics(send func(kind prometheus.ValueType, name, help st
 	if g.broker != nil {
 		s := g.broker.Status()
 		send(gauge, "broker_max_clients", "Connections that it takes.", float64(s.MaxClients))
+		send(count, "broker_slowed_logins_total", "Logins of clients that come and go too often, which waited.", float64(s.Slowed))
 		send(count, "broker_refused_total", "Logins, publishes and connections that it refused.", float64(s.TurnedAway))
 		send(count, "broker_acknowledged_frames_total", "Frames durable and acknowledged.", float64(s.Acked))
 	}
