@@ -31,6 +31,7 @@ for arch in "$@"; do
   put 644 deploy/debian/modules-load.conf /usr/lib/modules-load.d/gridgate.conf
   put 644 deploy/debian/gridgate.bash-completion /usr/share/bash-completion/completions/gridgate
   put 644 deploy/debian/copyright $doc/copyright
+  put 644 deploy/debian/lintian-overrides /usr/share/lintian/overrides/gridgate
   put 644 configs/gridgate.yaml $doc/examples/gridgate.yaml
   for f in deploy/prometheus/*.yaml deploy/grafana/*.json; do put 644 "$f" "$doc/examples/$(basename "$f")"; done
   zipped "$from/LICENCES.txt" $doc/LICENCES.txt.gz
@@ -48,7 +49,7 @@ for arch in "$@"; do
   install -m 755 deploy/debian/postinst deploy/debian/prerm deploy/debian/postrm "$root/DEBIAN/"
   chmod -R u=rwX,go=rX "$root"
   deb=$dist/gridgate_${version}_$arch.deb
-  dpkg-deb --root-owner-group -Zxz --build "$root" "$deb" >/dev/null
+  dpkg-deb --root-owner-group -Zgzip --build "$root" "$deb" >/dev/null
   rm -rf "$root"
   trap - EXIT
   printf '%-14s %11s bytes, %s\n' "$arch" "$(stat -c %s "$deb")" "$deb"
