@@ -148,6 +148,7 @@ type InfluxConfig struct {
 	URL        string `yaml:"url"`     // of one that is run elsewhere; "" with managed false: readings are not stored
 	TokenFile  string `yaml:"token_file"`
 	Org        string `yaml:"org"`
+	CA         string `yaml:"ca"`     // PEM, of https:// of our own; beside the system's
 	Bucket     string `yaml:"bucket"` // 1.8: "database/retention policy"
 	QueueBytes Bytes  `yaml:"queue_bytes"`
 }
@@ -155,6 +156,7 @@ type InfluxConfig struct {
 // DispatchConfig is how units are told.
 type DispatchConfig struct {
 	AllowCIDRs []string       `yaml:"allow_cidrs"` // private networks that webhooks may reach; none by default
+	CA         string         `yaml:"ca"`          // PEM, of units of our own; beside the system's
 	Timeout    time.Duration  `yaml:"timeout"`
 	Retry      dispatch.Retry `yaml:"retry"`
 	TestEvery  time.Duration  `yaml:"test_every"` // how often each channel is tested at least
@@ -252,6 +254,7 @@ func (c *Config) resolve(dir string) {
 		paths = append(paths, &m.PasswordFile, &m.TLS.CA, &m.TLS.Cert, &m.TLS.Key)
 	}
 	paths = append(append(paths, c.CoAP.files()...), c.HTTP.TLS.files()...)
+	paths = append(paths, &c.Influx.CA, &c.Dispatch.CA)
 	for i := range c.Profiles {
 		paths = append(paths, &c.Profiles[i])
 	}

@@ -17,6 +17,7 @@ import (
 
 	"gridgate/configs"
 	"gridgate/internal/api"
+	"gridgate/internal/cert"
 	"gridgate/internal/dispatch"
 	"gridgate/internal/grid"
 	"gridgate/internal/registry"
@@ -39,7 +40,11 @@ func (g *Gateway) makeConnectors() error {
 		}
 		reach.Allow = append(reach.Allow, p)
 	}
-	webhook := dispatch.NewWebhook(dispatch.WebhookConfig{Target: g.target, Allow: reach.Allow})
+	var err error
+	if reach.TLS, err = cert.Trusting(g.cfg.Dispatch.CA); err != nil {
+		return fmt.Errorf("dispatch.ca: %w", err)
+	}
+	webhook := dispatch.NewWebhook(dispatch.WebhookConfig{Target: g.target, Allow: reach.Allow, TLS: reach.TLS})
 	g.connectors = map[string]grid.Connector{"webhook": webhook, "inbox": dispatch.Inbox{}}
 	g.connectors["open311"], g.connectors["gbt26875"] = dispatch.NewOpen311(reach), dispatch.NewGBT26875(reach)
 	if err := g.makeMail(reach); err != nil {
@@ -68,7 +73,7 @@ func (g *Gateway) makeMail(reach dispatch.Reach) error {
 	if err != nil {
 		return fmt.Errorf("dispatch.mail.server: %w", err)
 	}
-	m := dispatch.MailConfig{Host: host, Implicit: c.ImplicitTLS, Username: c.Username, From: c.From}
+	m := dispatch.MailConfig{TLS: reach.TLS, Host: host, Implicit: c.ImplicitTLS, Username: c.Username, From: c.From}
 	if m.Port, err = strconv.Atoi(port); err != nil {
 		return fmt.Errorf("dispatch.mail.server: port is %q: want a number", port)
 	}

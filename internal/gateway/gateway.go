@@ -30,6 +30,7 @@ import (
 	"gridgate/internal/broker"
 	"gridgate/internal/bulk"
 	"gridgate/internal/calendar"
+	"gridgate/internal/cert"
 	"gridgate/internal/clock"
 	"gridgate/internal/coap"
 	"gridgate/internal/commission"
@@ -425,6 +426,9 @@ func (g *Gateway) openInflux(ctx context.Context) error {
 			return err
 		}
 		cfg.URL = g.server.URL()
+	}
+	if cfg.TLS, err = cert.Trusting(c.Influx.CA); err != nil {
+		return fmt.Errorf("influx.ca: %w", err)
 	}
 	if g.client, err = influx.NewClient(cfg); err != nil {
 		return err

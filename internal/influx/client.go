@@ -3,6 +3,7 @@ package influx
 import (
 	"cmp"
 	"context"
+	"crypto/tls"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -29,6 +30,7 @@ type Config struct {
 	Bucket  string        // 2.x: the bucket; 1.8: "db" or "db/retention-policy"
 	GZip    bool          // compress writes: for servers behind a thin line
 	Timeout time.Duration // of one call; default 20 s
+	TLS     *tls.Config   // whom to trust; nil: whom the system trusts
 }
 
 // Client talks to one InfluxDB, 1.8 or 2.x.
@@ -53,7 +55,7 @@ func NewClient(cfg Config) (*Client, error) {
 	}
 	cfg.URL = strings.TrimSuffix(cfg.URL, "/")
 	cfg.Timeout = cmp.Or(cfg.Timeout, 20*time.Second)
-	c := &Client{cfg: cfg, http: newHTTPClient()}
+	c := &Client{cfg: cfg, http: newHTTPClient(cfg.TLS)}
 	options := influxdb2.DefaultOptions().SetHTTPClient(c.http).SetUseGZip(cfg.GZip).SetApplicationName("gridgate")
 	c.influx = influxdb2.NewClientWithOptions(cfg.URL, cfg.Token, options)
 	c.write = c.influx.WriteAPIBlocking(cfg.Org, cfg.Bucket)
@@ -66,11 +68,12 @@ func (c *Client) Close() {
 	c.http.CloseIdleConnections()
 }
 
-func newHTTPClient() *http.Client {
+func newHTTPClient(trust *tls.Config) *http.Client {
 	t := &http.Transport{
 		Proxy:               http.ProxyFromEnvironment,
 		DialContext:         (&net.Dialer{Timeout: 5 * time.Second}).DialContext,
 		TLSHandshakeTimeout: 5 * time.Second,
+		TLSClientConfig:     trust,
 		MaxIdleConnsPerHost: 4,
 		IdleConnTimeout:     60 * time.Second,
 	}
