@@ -15,3 +15,9 @@ reproducible:
 
 rules-check:
 	@deploy/rules.sh
+
+image: dist
+	@deploy/image.sh dist $(TARGETS)
+
+package-check:
+	@deploy/deb.sh dist amd64 && deploy/debcheck.sh dist/gridgate_*_amd64.deb $(ROOT)
