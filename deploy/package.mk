@@ -1,6 +1,6 @@
 # Packages. Everything is made in dist/ of the commit that is checked out.
 
-.PHONY: dist deb image reproducible package-check rules-check kube-check
+.PHONY: dist deb image reproducible package-check rules-check
 
 TARGETS ?=
 dist:
@@ -19,5 +19,5 @@ rules-check:
 image: dist
 	@deploy/image.sh dist $(TARGETS)
 
-package-check:
+package-check: dist
 	@deploy/deb.sh dist amd64 && deploy/debcheck.sh dist/gridgate_*_amd64.deb $(ROOT)
