@@ -120,6 +120,9 @@ func route[I, O any](s *Server, api huma.API, who access, within time.Duration, 
 		if err != nil {
 			return nil, s.said(err, op.Path)
 		}
+		if looksOn(c.by) {
+			out = bare(out)
+		}
 		return out, nil
 	})
 }

@@ -6,13 +6,16 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"net/netip"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
 
 	"gridgate/internal/auth"
 	"gridgate/internal/grid"
+	"gridgate/internal/state"
 )
 
 const strong = "correct-horse-9-battery"
@@ -194,5 +197,88 @@ func TestACookieFromAnotherOriginChangesNothing(t *testing.T) {
 	b.want(200, "POST", "/tickets/T-fire/moves", note, "Sec-Fetch-Site", "same-origin", "Origin", e.url)
 	if res, _ := b.ask("GET", "/alarms", "", "Origin", "https://evil.example"); res.Header.Get("Access-Control-Allow-Origin") != "" {
 		t.Error("another origin may read")
+	}
+}
+
+func TestAWallAndAViewerSeeNothingOfPersons(t *testing.T) {
+	e := newEntrance(t)
+	secret := "Zhang-of-the-desk"
+	tk := ticket("T-told", "fire-1")
+	tk.Tasks = []grid.Task{{Text: secret}}
+	tk.Confirmed, tk.Evidence = secret, secret
+	e.commit(&state.Batch{
+		Tickets:    []grid.Ticket{tk},
+		Deliveries: []grid.Delivery{{ID: "D-told", Ticket: "T-told", Assignment: "T-told.1", Unit: "fire-1", State: grid.DeliveryDead, Created: t0, Mode: grid.Live, Body: json.RawMessage(`{"call":"` + secret + `"}`)}},
+		Alarms: []grid.Alarm{{ID: "A-told", Point: "p1", Type: grid.EventSmokeAlarm, Priority: 1, Mode: grid.Live, Active: true, Raised: t0,
+			AlarmDetail: grid.AlarmDetail{AckedBy: secret, Taken: &grid.Taken{Seat: "desk-1", By: secret, At: t0}}}},
+		Units: []grid.Unit{{ID: "told", Name: "Told", Kind: grid.Maintenance, Mode: grid.Live, Phone: secret}},
+	})
+	_, wall, err := e.accounts.AddToken(t.Context(), auth.APIToken{Name: "hall", Wall: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, viewer, err := e.accounts.AddToken(t.Context(), auth.APIToken{Name: "reader", Role: grid.RoleViewer})
+	if err != nil {
+		t.Fatal(err)
+	}
+	seen := map[string]int{}
+	for _, o := range e.operations() {
+		if o.method != "GET" || o.path == "/api/v1/stream" {
+			continue
+		}
+		path := strings.NewReplacer("/tickets/{id}", "/tickets/T-told", "/alarms/{id}", "/alarms/A-told", "{id}", "told").Replace(o.path)
+		for who, token := range map[string]string{"wall": wall, "viewer": viewer, "admin": admin} {
+			status, _, said := e.do(token, "GET", path, "")
+			if status == 200 && strings.Contains(string(said), secret) {
+				if seen[who]++; who != "admin" {
+					t.Errorf("%s to a %s: %s", path, who, said)
+				}
+			}
+		}
+	}
+	if seen["admin"] < 6 {
+		t.Errorf("an admin saw it in %d answers: the test looks at too little", seen["admin"])
+	}
+	for _, n := range (Change{Tickets: []grid.Ticket{tk}, Visits: []grid.Visit{{}}, Handovers: []grid.Handover{{}}, Strangers: []grid.Discovered{{}}}).notes() {
+		by := grid.Actor{Role: grid.RoleWall}
+		b, err := json.Marshal(n.forEyes(by).data)
+		if err != nil || n.visible(by, "") && strings.Contains(string(b), secret) || n.visible(by, "") != (n.name == "ticket") {
+			t.Errorf("the stream shows a wall %s %s, %v", n.name, b, err)
+		}
+	}
+	if tk.Tasks[0].Text != secret {
+		t.Error("what others hold was stripped too")
+	}
+}
+
+func TestTenThousandTriesAreTurnedAwayAndTheDeskSignsOn(t *testing.T) {
+	e := newEntrance(t)
+	e.server.Proxies = []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")} // so that each try may come from elsewhere
+	e.server.PlainSignOn = true
+	h := e.server.Handler()
+	try := func(from, name, password string) *httptest.ResponseRecorder {
+		req := httptest.NewRequestWithContext(t.Context(), "POST", "/api/v1/session", strings.NewReader(`{"name":"`+name+`","password":"`+password+`"}`))
+		req.RemoteAddr = "127.0.0.1:1"
+		req.Header.Set("X-Forwarded-For", from)
+		req.Header.Set("Content-Type", "application/json")
+		w := httptest.NewRecorder()
+		h.ServeHTTP(w, req)
+		return w
+	}
+	if got := try("192.0.2.7", "lin", strong); got.Code != 200 { // lin's desk, known from now on
+		t.Fatal(got.Code, got.Body)
+	}
+	count := map[int]int{}
+	for i := range 10_000 {
+		got := try("203.0."+strconv.Itoa(i/250%250)+"."+strconv.Itoa(i%250), []string{"lin", "root", "nobody"}[i%3], "wrong")
+		if count[got.Code]++; got.Code == 429 && got.Header().Get("Retry-After") == "" {
+			t.Fatal("429 without Retry-After")
+		}
+	}
+	if count[401] == 0 || count[401] > 16 || count[401]+count[429] != 10_000 {
+		t.Errorf("answers %v: want 16 passwords worked out at one moment at most, and 429 to the others", count)
+	}
+	if got := try("192.0.2.7", "lin", strong); got.Code != 200 {
+		t.Errorf("the desk meanwhile: %d %s", got.Code, got.Body)
 	}
 }

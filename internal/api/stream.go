@@ -102,6 +102,13 @@ func (c Change) notes() []note {
 // visible reports whether by may see n: a unit its own tickets and deliveries, a maintenance
 // contractor also the alarms that windows cover at the points in its hands.
 func (n *note) visible(by grid.Actor, hands string) bool {
+	if looksOn(by) {
+		switch n.data.(type) {
+		case grid.Event, grid.Alarm, grid.Ticket, grid.Delivery, grid.Window, grid.Posture, grid.Seat:
+			return true
+		}
+		return false
+	}
 	if by.Role != grid.RoleUnit {
 		return true
 	}
@@ -240,7 +247,7 @@ func (s *Server) feed(ctx context.Context, out *sseWriter, r *reader, after stri
 	var told []string
 	if after != "" && r.by.Role != grid.RoleUnit {
 		var err error
-		if told, err = s.replayEvents(ctx, out, after); err != nil {
+		if told, err = s.replayEvents(ctx, out, r.by, after); err != nil {
 			return err
 		}
 	}
@@ -261,16 +268,40 @@ func (s *Server) feed(ctx context.Context, out *sseWriter, r *reader, after stri
 			if n.id != "" && slices.Contains(told, n.id) {
 				continue
 			}
-			if err := out.send(n); err != nil {
+			if err := out.send(n.forEyes(r.by)); err != nil {
 				return err
 			}
 		}
 	}
 }
 
+// forEyes is n as by may see it.
+func (n note) forEyes(by grid.Actor) note {
+	if !looksOn(by) {
+		return n
+	}
+	switch v := n.data.(type) {
+	case grid.Event:
+		n.data = bare(v)
+	case grid.Alarm:
+		n.data = bare(v)
+	case grid.Ticket:
+		n.data = bare(v)
+	case grid.Delivery:
+		n.data = bare(v)
+	case grid.Window:
+		n.data = bare(v)
+	case grid.Posture:
+		n.data = bare(v)
+	case grid.Seat:
+		n.data = bare(v)
+	}
+	return n
+}
+
 // replayEvents sends the events after the given one and returns the ids of the last of
 // them: as many as can also wait in the reader's queue.
-func (s *Server) replayEvents(ctx context.Context, out *sseWriter, after string) (told []string, err error) {
+func (s *Server) replayEvents(ctx context.Context, out *sseWriter, by grid.Actor, after string) (told []string, err error) {
 	for {
 		page, cancel := context.WithTimeout(ctx, answerWithin)
 		events, err := s.Store.EventsAfter(page, after, replayPage)
@@ -282,7 +313,7 @@ func (s *Server) replayEvents(ctx context.Context, out *sseWriter, after string)
 			return told, err
 		}
 		for _, e := range events {
-			if err := out.send(note{e.ID, "event", e}); err != nil {
+			if err := out.send(note{e.ID, "event", e}.forEyes(by)); err != nil {
 				return told, err
 			}
 			told, after = append(told, e.ID), e.ID
