@@ -1,6 +1,7 @@
 // The past of a point as a person sees it: a real InfluxDB that the gateway runs, a year of a
 // device's frames, and what the chart's canvas really shows.
 import assert from 'node:assert/strict'
+import { execFileSync } from 'node:child_process'
 import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import { after, before, test } from 'node:test'
@@ -105,6 +106,33 @@ test('The past of a point is drawn from InfluxDB, from an hour to a year, and wh
   await page.locator('summary').click()
   assert.equal(await page.locator('details table tbody tr').count(), 12, 'what is drawn stands in a table too')
   await shoot(desk, 'history-hour')
+  assert.deepEqual(desk.errors, [])
+  await desk.context.close()
+})
+
+test('While InfluxDB hangs the chart says so, and draws once it answers', { skip }, async () => {
+  const desk = await openDesk(browser, { url: world.url })
+  const { page } = desk
+  await sitDown(desk, { token: world.admin })
+  await openPlace(desk, '#/points/p-level?tab=past&signal=manhole.level&range=1h')
+  await page.locator('[data-testid=past-sum]').waitFor()
+  const influx = Number(execFileSync('pgrep', ['-P', String(world.child.pid), 'influxd']).toString())
+  process.kill(influx, 'SIGSTOP')
+  try {
+    await page.getByRole('button', { name: '90 天', exact: true }).click()
+    await page.getByText('InfluxDB 尚未应答').waitFor()
+    await shoot(desk, 'history-hangs')
+    await page.getByRole('button', { name: '重试' }).waitFor()
+    await accessible(desk, 'a chart without an answer')
+    await shoot(desk, 'history-mute')
+  } finally {
+    process.kill(influx, 'SIGCONT')
+  }
+  await until('it is drawn', async () => {
+    const again = page.getByRole('button', { name: '重试' })
+    if (await again.count()) await again.click({ timeout: 1_000 }).catch(() => undefined)
+    return (await page.locator('[data-testid=past-sum]').count()) > 0
+  })
   assert.deepEqual(desk.errors, [])
   await desk.context.close()
 })

@@ -52,6 +52,34 @@ test('A dead letter is seen with its cause and sent again to the endpoint', asyn
   assert.deepEqual(desk.errors, [])
 })
 
+test('The number of a contact is read for a reason, which is kept; a refusal is said in Chinese, with the words of the server behind it', async () => {
+  const { page } = desk
+  const c = await world.api('/contacts', { method: 'POST', body: { of: 'unit:fire-1', role: 'duty_phone', channel: 'voice', number: '02155550123' } })
+  await openPlace(desk, '#/units?unit=fire-1')
+  const line = page.locator(`[data-contact="${c.id}"]`)
+  await line.getByText('值班电话 · 电话').waitFor()
+  assert.doesNotMatch(await line.textContent(), /5550123/, 'it is masked')
+  await line.getByRole('button', { name: '查看号码' }).click()
+  await line.getByRole('textbox').fill('通知演练时间')
+  await accessible(desk, 'a reason for a number')
+  await line.getByRole('textbox').press('Enter')
+  await line.getByText('02155550123').waitFor()
+  assert.match((await world.api(`/contacts/${c.id}/reads`)).items[0].why, /通知演练时间$/)
+  await shoot(desk, 'units-number')
+  await line.getByRole('button', { name: '收起' }).click()
+  await world.api(`/contacts/${c.id}`, { method: 'DELETE', body: { reason: '离职', by: { name: '林', role: 'operator' } } })
+  await line.getByRole('button', { name: '查看号码' }).click()
+  await line.getByRole('textbox').fill('再次通知')
+  await line.getByRole('textbox').press('Enter')
+  const toast = page.locator('.toast.bad')
+  await toast.getByText('未执行：联系人已删除：请新建').waitFor()
+  await toast.locator('summary').click()
+  await toast.getByText(/was erased/).waitFor()
+  await shoot(desk, 'refusal')
+  await toast.getByRole('button', { name: '关闭' }).click()
+  assert.deepEqual(desk.errors, [])
+})
+
 const places = { units: '#/units', 'units-one': '#/units?unit=fire-1', 'units-deliveries': '#/units?view=deliveries&only=all' }
 
 test('Units, one unit and deliveries are accessible in both languages and themes, and on a telephone', async () => {

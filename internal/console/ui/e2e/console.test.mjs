@@ -88,6 +88,42 @@ test('What happens is shown without a reload, and a killed server is shown as lo
   await done(d)
 })
 
+test('What happens while a page is blind is right afterwards: an alarm that was raised, one that was seen, a ticket that was moved', async () => {
+  await world.say('sn:door-1', { tamper: true, seq: 1 })
+  const alarm = async (type, point) => (await world.api(`/alarms?type=${type}&point=${point}`)).items.find((a) => a.point === point && a.active)
+  const door = await until('the door has a ticket', async () => { const a = await alarm('device.tamper', 'p-door'); return a?.ticket && a })
+  const queue = await desk({ search: '#/alarms' })
+  const tickets = await desk({ search: '#/tickets?ticket=' + door.ticket, lang: 'en', theme: 'light' })
+  const row = (id) => queue.page.locator(`[data-testid=queue] [data-alarm="${id}"]`)
+  await row(door.id).and(queue.page.locator('[data-state=UNACK]')).waitFor()
+  await tickets.page.getByTestId('moves').waitFor()
+
+  await world.kill()
+  for (const d of [queue, tickets]) {
+    await d.page.getByTestId('lost').waitFor()
+    await d.context.setOffline(true) // it stays blind while the gateway lives again
+  }
+  await world.start()
+  await world.say('sn:cover-1', { 'manhole.open': true, seq: 1 })
+  const cover = await until('the cover is open', () => alarm('manhole.open', 'p-cover'))
+  await world.api(`/alarms/${door.id}/ack`, { method: 'POST', body: { revision: door.revision, by: { name: '吴', role: 'operator' } } })
+  const before = await world.api('/tickets/' + door.ticket)
+  const part = before.assignments.find((x) => x.state === 'dispatched')
+  await world.api(`/tickets/${door.ticket}/moves`, { method: 'POST', body: { verb: 'accept', assignment: part.id, attempt: part.attempt, source: '电话', by: { name: '吴', role: 'operator' } } })
+  assert.equal(await row(cover.id).count(), 0, 'the page is blind')
+
+  for (const d of [queue, tickets]) await d.context.setOffline(false)
+  for (const d of [queue, tickets]) await isLive(d)
+  await row(cover.id).and(queue.page.locator('[data-state=UNACK]')).waitFor()
+  await row(door.id).and(queue.page.locator('[data-state=ACK]')).waitFor()
+  await tickets.page.locator('[aria-current=step]', { hasText: 'Handled' }).waitFor()
+  await tickets.page.locator('[data-verb=arrive]').waitFor() // what may be done now, and no more what could be done before
+  assert.equal(await tickets.page.locator('[data-verb=accept]').count(), 0)
+  await until('every open ticket is on the board once', async () => (await tickets.page.locator('[data-testid=board] [data-ticket]').count()) === (await world.api('/tickets?state=open&limit=200')).items.length)
+  await done(queue)
+  await done(tickets)
+})
+
 test('A server that is frozen, and whose line seems to stand, is lost too', async () => {
   const d = await desk()
   world.child.kill('SIGSTOP')
@@ -100,7 +136,7 @@ test('A server that is frozen, and whose line seems to stand, is lost too', asyn
   await done(d)
 })
 
-test('The palette finds a screen, a point and a device, by the keyboard alone', async () => {
+test('The palette finds a screen, a point, a device and a unit, by the keyboard alone', async () => {
   const d = await desk()
   const { page } = d
   await page.keyboard.press('Control+k')
@@ -115,6 +151,12 @@ test('The palette finds a screen, a point and a device, by the keyboard alone', 
   await page.getByRole('combobox', { name: '查找与跳转' }).waitFor()
   await page.keyboard.type('sn:door')
   await page.getByRole('option', { name: /sn:door-1/ }).waitFor()
+  await page.getByRole('combobox').fill('微型消防')
+  await page.getByRole('option', { name: /仙霞微型消防站/ }).waitFor()
+  await page.keyboard.press('Enter')
+  await until('the unit is the place', () => page.evaluate(() => location.hash === '#/units?unit=fire-1'))
+  await page.keyboard.press('Control+k')
+  await page.getByRole('combobox', { name: '查找与跳转' }).waitFor()
   await page.keyboard.press('Escape')
   await page.getByRole('combobox', { name: '查找与跳转' }).waitFor({ state: 'detached' })
   await page.evaluate(() => document.activeElement?.blur()) // a screen may have given its field the focus, and there g is a letter
@@ -126,6 +168,22 @@ test('The palette finds a screen, a point and a device, by the keyboard alone', 
   await accessible(d, 'help')
   await page.keyboard.press('Escape')
   await page.getByRole('heading', { name: '键盘' }).waitFor({ state: 'detached' })
+  await done(d)
+})
+
+test('On a telephone the chosen entry of the rail is in sight, and every column of a table', async () => {
+  const d = await desk({ width: 390, height: 844 })
+  const { page } = d
+  const within = (what) => page.locator(what).last().evaluate((el) => { const r = el.getBoundingClientRect(); return r.left >= 0 && r.right <= innerWidth })
+  for (const place of ['system', 'situation', 'figures']) {
+    await openPlace(d, '#/' + place)
+    await until(place + ' is in sight in the rail', () => within(`nav a[href="#/${place}"][aria-current=page]`))
+  }
+  for (const place of ['points', 'devices', 'units', 'tickets?view=list']) {
+    await openPlace(d, '#/' + place)
+    await page.getByRole('columnheader').first().waitFor()
+    await until('the last column of ' + place + ' is in sight', () => within('[role=columnheader]'))
+  }
   await done(d)
 })
 

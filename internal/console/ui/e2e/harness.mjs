@@ -72,7 +72,7 @@ export const registry = {
     { id: 'desk-1', name: '运行中心', kind: 'operator', tier: 4, district: '310105', mode: 'live', connector: 'inbox', token: 'desk-token-0123456789abcdef0123' },
   ],
   buildings: [
-    { id: 'b-3', name: '3号楼', district: '310105', street: '310105005', contractor: 'lift-1', mode: 'live' },
+    { id: 'b-3', name: '3号楼', entrances: ['北门', '车库坡道'], key_holder: '物业前台', district: '310105', street: '310105005', contractor: 'lift-1', mode: 'live' },
     { id: 'b-5', name: '5号楼', district: '310105', street: '310105005', contractor: 'lift-1', mode: 'live' },
   ],
   points: [

@@ -3,7 +3,7 @@ import { BarChart, LineChart } from 'echarts/charts'
 import { AriaComponent, GridComponent, LegendComponent, MarkLineComponent, TooltipComponent } from 'echarts/components'
 import * as echarts from 'echarts/core'
 import { CanvasRenderer } from 'echarts/renderers'
-import { say, type Plot } from './plot'
+import { rungs, say, type Plot } from './plot'
 
 echarts.use([BarChart, LineChart, GridComponent, TooltipComponent, LegendComponent, MarkLineComponent, AriaComponent, CanvasRenderer])
 
@@ -61,13 +61,6 @@ export function optionOf(p: Plot, look: Look, w: Words): echarts.EChartsCoreOpti
 function decals(look: Look) {
   const color = look.light ? 'rgba(255,255,255,.45)' : 'rgba(0,0,0,.4)'
   return [{ symbol: 'none' }, { symbol: 'line', rotation: Math.PI / 4, dashArrayX: [1, 0], dashArrayY: [3, 4], color }, { symbol: 'circle', dashArrayX: [[6, 6], [0, 6, 6, 0]], dashArrayY: [6, 0], symbolSize: 0.7, color }, { symbol: 'line', rotation: -Math.PI / 4, dashArrayX: [1, 0], dashArrayY: [2, 7], color }]
-}
-
-/** rungs are the times that a person thinks in, up to the longest that is drawn. */
-const times = [1, 10, 60, 600, 3_600, 6 * 3_600, 86_400, 7 * 86_400, 30 * 86_400]
-export function rungs(p: Plot): number[] {
-  const most = Math.max(1, ...p.series.flatMap((s) => s.values.filter((v) => v !== undefined)))
-  return times.filter((s, i) => i === 0 || times[i - 1]! < most)
 }
 
 /** longest writes seconds on an axis of times. */

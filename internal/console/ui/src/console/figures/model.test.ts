@@ -1,5 +1,6 @@
 import { expect, test } from 'vitest'
 import { texts } from '../texts/figures'
+import { rungs, type Plot } from './plot'
 import { aim, ask, changed, dayOf, groups, ready, reasonOf, rowsBehind, sorted, spark, step, streetsOf, turnOf, wishOf, written } from './model'
 
 const at = Date.parse('2026-11-22T17:30:00Z') // half past one of the 23rd in the city
@@ -84,4 +85,10 @@ test('Links lead to the rows, streets come out of the tree', () => {
   expect(rowsBehind('overdue_p1', '310105006')).toBe('#/tickets?view=list&only=over&priority=1&street=310105006')
   expect(rowsBehind('nothing')).toBeUndefined()
   expect(streetsOf([{ code: '310105', kind: 'district', below: [{ code: '310105006', kind: 'street', name: '天山路街道' }, { code: '310105001', kind: 'street' }] }])).toEqual([{ code: '310105001', name: '310105001', name_en: undefined }, { code: '310105006', name: '天山路街道', name_en: undefined }])
+})
+
+test('An axis of times is marked where a person thinks, and not beyond what is drawn', () => {
+  const plot = (longest: number): Plot => ({ kind: 'rows', log: true, labels: ['a'], series: [{ name: 'P99', values: [longest] }] })
+  expect(rungs(plot(40))).toEqual([1, 10, 60])
+  expect(rungs(plot(5_000))).toEqual([1, 10, 60, 600, 3_600, 21_600])
 })

@@ -27,3 +27,10 @@ export function tableOf(p: Plot, locale: string, none: string): string[][] {
 
 /** drawable says whether there is something to be drawn. */
 export const drawable = (p: Plot) => p.series.some((s) => s.values.some((v) => v !== undefined))
+
+/** rungs are the times that a person thinks in, up to the longest that is drawn. */
+const times = [1, 10, 60, 600, 3_600, 6 * 3_600, 86_400, 7 * 86_400, 30 * 86_400]
+export function rungs(p: Plot): number[] {
+  const most = Math.max(1, ...p.series.flatMap((s) => s.values.filter((v) => v !== undefined)))
+  return times.filter((s, i) => i === 0 || times[i - 1]! < most)
+}

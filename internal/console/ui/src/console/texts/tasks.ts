@@ -2,6 +2,10 @@ import { words } from '../../lib/words.svelte'
 
 /** What the server's codes of tasks say. A task without a code keeps the server's own words. */
 export const texts = {
+  'says.nowatch': { zh: '没有席位在值守', en: 'no seat watches' },
+  'says.nobody': { zh: '{for} 无人接手', en: 'nobody has taken it for {for}' },
+  'says.toseats': { zh: '已提醒所有席位', en: 'all seats are told' },
+  'says.tolead': { zh: '已呼叫值班长', en: 'the duty lead is called' },
   no_entry: { zh: '无人开门（{reason}），约定 {next} 再来：是否同意工单等到那时？不同意则时限照走', en: 'Nobody opened ({reason}), the next visit is on {next}: may the work wait until then? Else its clock runs on' },
   nobody_opened: { zh: '已 {times} 次无人开门（{reason}）：请{unit}安排 {next} 入户', en: 'Nobody opened {times} times ({reason}): {unit} arranges the entry for {next}' },
   nobody_answered: { zh: '{of} 已呼叫 {n} 人，无人应答：请决定派谁去', en: '{of}: {n} were called and nobody answered: decide whom to send' },

@@ -2,7 +2,7 @@ import { colon } from '../../lib/words.svelte'
 import { name } from '../texts/names'
 import { actionWord, t, toldWord, verbWord } from '../texts/tickets'
 import type { Task } from './stages'
-import { taskWords } from './taskWords'
+import { said } from './taskWords'
 import { unitName } from './units.svelte'
 
 /** One line of a ticket's timeline, as the server tells it. */
@@ -49,16 +49,6 @@ export function words(s: Step, caseNo: string, state: string, tasks: Task[] = []
       return t('says.answer', { n: d.n, how })
     }
   }
-}
-
-/** said words what the gateway gives as a reason: a task of the desk, or that nobody has an alarm. What a person wrote stays. */
-export function said(text: string | undefined, tasks: Task[]): string {
-  if (!text) return ''
-  const task = tasks.find((k) => k.text === text)
-  if (task) return taskWords(task)
-  const of = /^(?:alarm \S+: )?(?:(?<watch>no seat watches)|nobody has (?:taken it|it) for (?<lasted>\S+?))(?::? to (?<to>all seats|the duty lead))?$/.exec(text)?.groups
-  if (!of) return text
-  return [of.watch ? t('says.nowatch') : t('says.nobody', { for: of.lasted ?? '' }), of.to && t(of.to === 'all seats' ? 'says.toseats' : 'says.tolead')].filter(Boolean).join(' · ')
 }
 
 /** who did it: a person by name, the gateway by its part. */

@@ -27,3 +27,13 @@ function whose(of: string | undefined): string {
   if (kind === 'unit') return unitName(id ?? '')
   return kind === 'seat' ? t('seat.lead') : (of ?? '')
 }
+
+/** said words what the gateway gives as a reason: a task of the desk, or that nobody has an alarm. What a person wrote stays. */
+export function said(text: string | undefined, tasks: Task[]): string {
+  if (!text) return ''
+  const task = tasks.find((k) => k.text === text)
+  if (task) return taskWords(task)
+  const of = /^(?:alarm \S+: )?(?:(?<watch>no seat watches)|nobody has (?:taken it|it) for (?<lasted>\S+?))(?::? to (?<to>all seats|the duty lead))?$/.exec(text)?.groups
+  if (!of) return text
+  return [of.watch ? t('says.nowatch') : t('says.nobody', { for: of.lasted ?? '' }), of.to && t(of.to === 'all seats' ? 'says.toseats' : 'says.tolead')].filter(Boolean).join(' · ')
+}
