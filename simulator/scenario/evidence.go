@@ -158,6 +158,8 @@ func rowOf(v any) map[string]any {
 
 // tellCounts are the ledger, what was sent, and latencies.
 func (r *run) tellCounts(ctx context.Context, ev *evidence) error {
+	acked := r.framesAcked() // before the ledger is asked: what is acknowledged meanwhile is in it already
+	r.result.Sent = r.sent()
 	l, err := r.ledger(ctx)
 	if err != nil {
 		return err
@@ -166,13 +168,12 @@ func (r *run) tellCounts(ctx context.Context, ev *evidence) error {
 	row := rowOf(r.result.Ledger)
 	row["only"] = true
 	ev.rows["ledger"] = []map[string]any{row}
-	r.result.Sent = r.sent()
 	for _, w := range r.result.Sent {
 		row := rowOf(w)
 		row["only"], row["open"] = true, float64(w.Frames-min(w.Acked, w.Frames))
 		row["unheard"] = float64(0)
 		if framed(w.Wire) { // what is acknowledged on all wires is in one ledger
-			row["unheard"] = float64(max(0, int64(r.framesAcked())-r.result.Ledger.Accepted))
+			row["unheard"] = float64(max(0, int64(acked)-r.result.Ledger.Accepted))
 		}
 		ev.rows["sent"] = append(ev.rows["sent"], row)
 	}

@@ -33,6 +33,7 @@ var mutations = []struct{ scenario, old, with, red string }{
 	{"typhoon-night", `guards: "yes"`, `guards: "no"`, "no-tickets"},                                   // nobody guards
 	{"road-works", "pit-2..40", "pit-1..40", "left-open"},                                              // all are laid back
 	{"firmware-gone-wrong", `bits: "1"}`, `bits: "0"}`, "ended-by-fire"},                               // the candidate reads fire as it is
+	{"ordinary-tuesday", "life: true", "life: false", "bays"},                                          // nobody lives there
 	{"broker-restart", "set: {smoke: true}", "set: {test: true}", "alarm"},                             // a test press
 
 	{"bad-network", "name: link.loss, with: {percent: 10}", "name: link.blackhole, with: {}", "alarms"},                                       // nothing comes at all
@@ -92,6 +93,9 @@ func TestEachMutationTurnsAnExpectationRed(t *testing.T) {
 			}
 			for _, m := range mutations {
 				i := slices.IndexFunc(p.res.Expectations, func(e verdict.Expectation) bool { return e.ID == m.red })
+				if i >= 0 && p.res.Expectations[i].Outcome == verdict.NotPlayed && os.Geteuid() != 0 {
+					continue // a disk and a network of ours take root
+				}
 				if m.scenario == p.s.ID && (i < 0 || p.res.Expectations[i].Outcome != verdict.NotMet || p.res.ExitCode() != verdict.ExitNotMet) {
 					t.Errorf("%s is not red:\n%s", m.red, p.res.Summary())
 				}

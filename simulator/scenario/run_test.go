@@ -102,6 +102,9 @@ func TestEveryScenarioIsMet(t *testing.T) {
 			for _, a := range p.res.Before {
 				t.Logf("%s\n%s", a.Words().EN, a.Said)
 			}
+			if unplayed := p.res.Count(verdict.NotPlayed); p.res.ExitCode() == verdict.ExitMet && unplayed > 0 && os.Geteuid() != 0 {
+				t.Skipf("%d expectations are not played, without root: %v", unplayed, p.res.NotPlayed)
+			}
 			if p.res.ExitCode() != verdict.ExitMet || p.res.Count(verdict.NotPlayed) > 0 {
 				dir := p.dir
 				if len(p.res.Before) > 0 {
