@@ -151,7 +151,7 @@ test('The palette finds a screen, a point, a device and a unit, by the keyboard 
   await page.getByRole('combobox', { name: '查找与跳转' }).waitFor()
   await page.keyboard.type('sn:door')
   await page.getByRole('option', { name: /sn:door-1/ }).waitFor()
-  await page.getByRole('combobox').fill('微型消防')
+  await page.getByRole('combobox', { name: '查找与跳转' }).fill('微型消防')
   await page.getByRole('option', { name: /仙霞微型消防站/ }).waitFor()
   await page.keyboard.press('Enter')
   await until('the unit is the place', () => page.evaluate(() => location.hash === '#/units?unit=fire-1'))
