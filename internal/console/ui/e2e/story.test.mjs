@@ -4,6 +4,7 @@
 import assert from 'node:assert/strict'
 import { after, before, test } from 'node:test'
 import { openBrowser, openDesk, openPlace, registry, shoot, sitDown, until, World } from './console-harness.mjs'
+import { Hands } from './hands.mjs'
 import { jpeg } from './harness.mjs'
 
 const fireToken = registry.units.find((u) => u.id === 'fire-1').token
@@ -55,6 +56,7 @@ test('Two persons and a unit bring a fire from its alarm to the closed ticket, a
 
   // The operator acknowledges, by keys alone; the lead sees it.
   const keys = operator.page.keyboard
+  const hands = new Hands(operator)
   await openPlace(operator, '#/alarms')
   await operator.page.locator(row + '[data-state=UNACK]').waitFor()
   await keys.press('j')
@@ -72,10 +74,8 @@ test('Two persons and a unit bring a fire from its alarm to the closed ticket, a
   await keys.press('d')
   const form = operator.page.getByTestId('move-form')
   await until('there are units to choose', () => form.locator('select option[value=lift-1]').count())
-  await form.locator('select').first().focus()
-  for (let i = 0; i < 8 && (await form.locator('select').first().inputValue()) !== 'lift-1'; i++) await keys.press('ArrowDown')
-  await keys.press('Tab')
-  await form.locator('textarea').focus()
+  await hands.choose(form.locator('select').first(), 'lift-1')
+  await hands.to(form.locator('textarea'))
   await keys.type('查看配电间')
   await keys.press('Control+Enter')
   await until('it has its part', async () => (await world.api('/tickets/' + ticket)).assignments.some((x) => x.unit === 'lift-1'))
@@ -101,8 +101,15 @@ test('Two persons and a unit bring a fire from its alarm to the closed ticket, a
   await shoot(operator, 'story-verify')
   await shoot(unit, 'story-unit')
 
-  // Checked on the spot; then the sensor has to be quiet, and the gateway closes it by itself.
-  await world.api(`/tickets/${ticket}/moves`, { method: 'POST', token: fireToken, body: { verb: 'confirm', on_site: true, reason: '现场无烟无火' } })
+  // Checked on the spot: the station says so by telephone, and the operator writes it down, by keys alone.
+  await hands.press(operator.page.locator('[data-testid=moves] [data-verb=confirm]'))
+  await hands.write(form.locator('input:not([type])').first(), '仙霞站带队员，现场电话')
+  await hands.write(form.locator('textarea'), '现场无烟无火')
+  await keys.press('Control+Enter')
+  await form.waitFor({ state: 'detached' })
+  await until('it stands in its moves who said so', async () => (await world.api(`/tickets/${ticket}/moves`)).items.some((m) => m.verb === 'confirm' && m.source?.includes('仙霞站')))
+
+  // Then the sensor has to be quiet, and the gateway closes it by itself.
   for (let seq = 3; (await world.api('/tickets/' + ticket)).state !== 'closed' && seq < 60; seq++) {
     await world.say('sn:smoke-1', { 'smoke.alarm': false, seq }) // a sensor that says nothing is not quiet
     await new Promise((go) => setTimeout(go, 1_000))

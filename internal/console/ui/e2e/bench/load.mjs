@@ -14,8 +14,8 @@ export function busy() {
   return () => Math.round(100 * (1 - (idle() - i) / Math.max(1, total() - t)))
 }
 
-/** spent is the processor time in ms that all programs have had which we began: the browser, the gateway. */
-export function spent() {
+/** spent is the processor time in ms that all programs have had which we began, the browser and the gateway; or those alone whose command line fits. */
+export function spent(fits = /./) {
   const of = new Map()
   for (const pid of readdirSync('/proc').filter((p) => /^\d+$/.test(p))) {
     try {
@@ -29,9 +29,17 @@ export function spent() {
   for (const [pid, p] of of) {
     let up = p
     while (up && up.parent !== process.pid) up = of.get(up.parent)
-    if (up && pid !== process.pid) ticks += p.ticks
+    if (up && pid !== process.pid && fits.test(command(pid))) ticks += p.ticks
   }
   return ticks * 10
+}
+
+function command(pid) {
+  try {
+    return readFileSync(`/proc/${pid}/cmdline`, 'utf8')
+  } catch {
+    return ''
+  }
 }
 
 export const middle = (list) => list.toSorted((a, b) => a - b)[Math.floor(list.length / 2)]
@@ -52,7 +60,7 @@ export class Judge {
   tell(what, times, wanted) {
     const walls = times.map((t) => Math.round(t.wall))
     this.say(what, middle(walls), wanted)
-    console.log(`        each: ${walls.join(', ')}; processor time ${Math.round(middle(times.map((t) => t.cpu)))} ms in the middle`)
+    console.log(`        each: ${walls.join(', ')}; processor time ${Math.round(middle(times.map((t) => t.cpu)))} ms in the middle, of it ${Math.round(middle(times.map((t) => t.gpu)))} ms for drawing without a graphics card`)
   }
 
   end() {
