@@ -48,6 +48,7 @@ func TestMain(m *testing.M) {
 }
 
 var build = sync.OnceValue(func() error {
+	fmt.Fprintln(os.Stderr, "building gridgate and gridsim: minutes, where the machine is busy") // a table that does not come looks broken
 	out, err := exec.Command("go", "build", "-trimpath", "-o", bin+"/", "gridgate/cmd/...").CombinedOutput()
 	if err != nil {
 		return fmt.Errorf("go build: %w: %s", err, out)
