@@ -41,6 +41,8 @@ type Accounts interface {
 	Tokens() []auth.APIToken
 	AddToken(ctx context.Context, t auth.APIToken) (auth.APIToken, string, error)
 	RevokeToken(ctx context.Context, which string) (auth.APIToken, error)
+
+	Passkeys
 }
 
 // Names of the session's cookie. The first is taken by browsers over TLS alone, from this very
@@ -204,7 +206,8 @@ func (s *Server) sessionRoutes(api huma.API) {
 
 	route(s, api, viewers|units, answerWithin, post("/session/totp", "begin-totp", "session", "Begin with one-time codes: the secret for the app, once"), s.totpBegin)
 	route(s, api, viewers|units, answerWithin, post("/session/totp/confirm", "confirm-totp", "session", "Show that the app has it: codes are asked for from now on. The answer has recovery codes, once"), s.totpConfirm)
-	route(s, api, viewers|units, answerWithin, del("/session/totp", "end-totp", "session", "Ask for no codes any more"), s.totpEnd)
+	route(s, api, viewers|units, answerWithin, s.seen(del("/session/totp", "end-totp", "session", "Ask for no codes any more")), s.totpEnd)
+	s.passkeyRoutes(api)
 }
 
 type startSessionInput struct {
@@ -349,5 +352,6 @@ func (s *Server) totpEnd(ctx context.Context, by grid.Actor, in *totpEndInput) (
 	if err := person(by); err != nil {
 		return nil, err
 	}
-	return answer(struct{}{}, s.Accounts.TOTPEnd(ctx, by.Session, "", in.Body.Password))
+	v, _ := ctx.Value(visitorKey{}).(visitor)
+	return answer(struct{}{}, s.Accounts.TOTPEnd(ctx, by.Session, v.From, in.Body.Password))
 }

@@ -133,7 +133,7 @@ type Accounts struct {
 	sessions map[string]*sessionRow
 	tokens   map[string]*tokenRow
 	opens    map[[sha256.Size]byte]string // session or token by what opens it
-	keying   map[string]ceremony          // passkeys that are being made or shown
+	keying   map[string]time.Time         // ceremonies of passkeys that were used, until they are too old
 }
 
 // OpenAccounts opens the file, and makes it where there is none.
@@ -163,7 +163,7 @@ func OpenAccounts(ctx context.Context, path string, o Options) (*Accounts, error
 	}
 	db.SetMaxOpenConns(1)
 	a := &Accounts{o: o, db: db, tries: newTries(o.Now, o.Desks), users: map[string]*userRow{}, sessions: map[string]*sessionRow{}, tokens: map[string]*tokenRow{},
-		opens: map[[sha256.Size]byte]string{}, keying: map[string]ceremony{}}
+		opens: map[[sha256.Size]byte]string{}, keying: map[string]time.Time{}}
 	if err := a.load(ctx); err != nil {
 		return nil, errors.Join(fmt.Errorf("accounts %s: %w", path, err), db.Close())
 	}
