@@ -41,7 +41,6 @@ afterEach(() => Promise.all(browser.contexts().map((c) => c.close())))
 async function desk(name = '林', role = 'operator') {
   const d = await openDesk(browser, { url: world.url, search: '#/system' })
   await sitDown(d, { token: world.admin, name, role })
-  d.page.setDefaultTimeout(10_000)
   return { d, page: d.page, keys: d.page.keyboard, h: new Hands(d), $: (s, o) => d.page.locator(s, o) }
 }
 /** tampered is the alarm of a door that was opened by force, and its ticket. */

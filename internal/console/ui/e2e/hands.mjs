@@ -99,7 +99,7 @@ export async function table(deeds, until) {
   for (const [what, deed, holds] of deeds) {
     try {
       await deed()
-      if (holds) await until(what, holds, 10_000)
+      if (holds) await until(what, holds)
     } catch (err) {
       failed.push(`${what}: ${err.message.split('\n').slice(0, 3).join(' ')}`)
     }
