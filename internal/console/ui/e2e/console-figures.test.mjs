@@ -220,6 +220,7 @@ test('Every view is accessible in both languages and themes, and fits a telephon
   await page.locator('.tools [aria-haspopup=menu]').click()
   await page.getByRole('menuitem', { name: d.theme === 'light' ? /Dark|深色/ : /Light|浅色/ }).click()
   await until('it has other colours', async () => (await ink()) !== before)
+  d.theme = d.theme === 'light' ? 'dark' : 'light' // the look that it has now: pictures are named by it
 })
 
 test('Pictures of every view', { skip: !process.env.SHOTS && 'make web-shots makes them' }, () => pictures(d, Object.fromEntries(views.map((v) => ['figures-' + v, '#/figures?view=' + v])), read))

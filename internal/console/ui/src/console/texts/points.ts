@@ -108,6 +108,7 @@ export const texts = {
   'past.off': { zh: '没有历史数据', en: 'No past' },
   'past.off.more': { zh: '历史数值存放在 InfluxDB，现在读不到：{why}', en: 'Past values are kept in InfluxDB, which cannot be read now: {why}' },
   'past.slow': { zh: '正在读取：InfluxDB 尚未应答…', en: 'Reading: InfluxDB does not answer yet…' },
+  'past.unread': { zh: '暂时读不到历史', en: 'The past cannot be read now' },
   'past.mute': { zh: '10 秒内没有应答', en: 'no answer within 10 s' },
   'past.old': { zh: '所示不是最新：{why}', en: 'What is shown is not the newest: {why}' },
   'past.again': { zh: '重试', en: 'Try again' },
