@@ -97,6 +97,7 @@ func (a *app) checkRunning(ctx context.Context, r *report) error {
 	}
 	if cfg, err := a.loadConfig(); err == nil {
 		r.checkOpenFiles(ctx, c, &cfg)
+		r.checkInflux(ctx, &cfg)
 	}
 	if err := r.checkAreas(ctx, c); err != nil {
 		return err
