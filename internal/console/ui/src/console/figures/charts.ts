@@ -64,6 +64,6 @@ function decals(look: Look) {
 }
 
 /** longest writes seconds on an axis of times. */
-const longest = (s: number) => (s < 100 ? `${Math.round(s * 10) / 10} s` : s < 6_000 ? `${Math.round(s / 6) / 10} min` : `${Math.round(s / 360) / 10} h`)
+const longest = (s: number) => (s < 100 ? `${Math.round(s * 10) / 10} s` : s < 6_000 ? `${Math.round(s / 6) / 10} min` : s < 86_400 ? `${Math.round(s / 360) / 10} h` : `${Math.round(s / 8_640) / 10} d`)
 
 export { echarts }
