@@ -114,6 +114,11 @@ type Gateway struct {
 	fenced    chan error // why another copy is the gateway now
 	snapshots snapshots
 
+	run             *group // what runs
+	early           *early
+	lateCredentials atomic.Pointer[credentials] // g.credentials, for the broker, which may be there before
+	steps           atomic.Uint64               // of the schema: done << 32 | all
+
 	credentials *credentials
 	accounts    *auth.Accounts
 
@@ -128,7 +133,7 @@ func New(cfg Config, log *slog.Logger) *Gateway {
 	if log == nil {
 		log = slog.New(slog.DiscardHandler)
 	}
-	return &Gateway{cfg: cfg, log: log, ready: make(chan struct{}), fenced: make(chan error, 1)}
+	return &Gateway{cfg: cfg, log: log, ready: make(chan struct{}), fenced: make(chan error, 1), early: new(early)}
 }
 
 // Ready is closed when frames are taken and the API answers.
@@ -142,12 +147,16 @@ func (g *Gateway) Run(ctx context.Context) (err error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	defer func() { err = errors.Join(err, g.close()) }()
-	if err := g.open(ctx); err != nil {
-		return err
-	}
 	run := newGroup(cancel)
+	g.run = run
+	if err := g.open(ctx); err != nil {
+		cancel()
+		return errors.Join(err, run.wait())
+	}
 	run.start(ctx, "state", g.store.Run)
-	run.start(ctx, "journal", g.journal.Run)
+	if !g.early.open.Load() {
+		run.start(ctx, "journal", g.journal.Run)
+	}
 	run.start(ctx, "engine", g.engine.Run)
 	run.start(ctx, "dispatch", g.dispatcher.Run)
 	run.start(ctx, "channel tests", g.testChannels)
@@ -193,16 +202,11 @@ func (g *Gateway) serve(ctx context.Context, run *group) error {
 		return err
 	}
 	in := &intake{journal: g.journal, lane: g.laneOf, heard: g.outbox.Heard, refused: g.engine.Refused}
-	if g.broker != nil {
-		run.start(ctx, "broker", func(ctx context.Context) error { return g.broker.Run(ctx, in) })
-		select {
-		case <-g.broker.Ready():
-		case <-ctx.Done():
-			return nil
+	g.early.full.Store(in)
+	if !g.early.open.Load() {
+		if err := g.runMQTT(ctx); err != nil {
+			return err
 		}
-	}
-	for _, t := range g.mqtt {
-		run.start(ctx, "mqtt", func(ctx context.Context) error { return t.Run(ctx, in) })
 	}
 	g.replan()
 	for _, t := range g.serial {
@@ -358,8 +362,18 @@ func fileOr(path, builtIn string) (string, []byte, error) {
 func (g *Gateway) openStores(ctx context.Context) error {
 	c := &g.cfg
 	var err error
-	if g.store, err = state.Open(ctx, filepath.Join(c.DataDir, "state.db"), g.log); err != nil {
+	found, err := c.Schema(ctx)
+	if err != nil {
+		return fmt.Errorf("state: %w", err)
+	}
+	if err := g.migrate(ctx); err != nil {
 		return err
+	}
+	if g.store, err = state.Open(ctx, c.StatePath(), g.log); err != nil {
+		return err
+	}
+	if err := state.NoteProgram(ctx, c.StatePath(), state.Program{At: time.Now(), Program: Version, Found: found.Have, Schema: state.LatestVersion()}); err != nil {
+		return fmt.Errorf("state: %w", err)
 	}
 	g.tiles = newTiles(g.store.Marks)
 	g.closers = append(g.closers, g.store.Close)
@@ -369,6 +383,14 @@ func (g *Gateway) openStores(ctx context.Context) error {
 	if err := errors.Join(g.startClock(ctx), g.checkApart(ctx)); err != nil {
 		return err
 	}
+	if g.journal != nil { // it takes frames already
+		return nil
+	}
+	return g.openJournal()
+}
+
+func (g *Gateway) openJournal() error {
+	c := &g.cfg
 	restored, err := c.restored()
 	if err != nil {
 		return err
@@ -533,10 +555,21 @@ func (r results) DeliveryResult(ctx context.Context, id string, a grid.Attempt, 
 }
 
 func (g *Gateway) makeTransports() error {
+	g.lateCredentials.Store(g.credentials)
+	if !g.early.open.Load() {
+		if err := errors.Join(g.makeBroker(), g.makeMQTT()); err != nil {
+			return err
+		}
+	}
+	g.makeCoAP()
+	return g.makeSerial()
+}
+
+func (g *Gateway) makeBroker() error {
 	c := &g.cfg
 	if c.Broker.Enabled {
 		b := c.Broker.config()
-		b.Credentials = g.credentials.vault
+		b.Credentials = lateVault{g}
 		if len(b.Users) == 0 && !b.Anonymous {
 			password, err := auth.TokenFile(c.BrokerTokenPath())
 			if err != nil {
@@ -545,10 +578,14 @@ func (g *Gateway) makeTransports() error {
 			b.Users = []broker.User{{Name: "gridgate", Password: password}}
 		}
 		b.Now, b.Flapping = g.clock.Now, g.cfg.Limits.Logins
-		b.Listens = func(id grid.Identity) { g.outbox.Heard(id) } // made later, and before anybody connects
+		b.Listens = func(id grid.Identity) { g.early.full.Load().heard(id) }
 		g.broker = broker.New(b, g.log)
 	}
-	for _, m := range c.MQTT {
+	return nil
+}
+
+func (g *Gateway) makeMQTT() error {
+	for _, m := range g.cfg.MQTT {
 		router := envelope.NewRouter(routes, rules(m.Envelopes)...)
 		t := mqtt.Config{
 			Name: m.Name, URL: m.URL, ClientID: m.ClientID, Username: m.Username, Topics: withTopics(m.Topics, m.Envelopes), TLS: m.TLS, SkipQueueCheck: m.SkipQueueCheck, Now: g.clock.Now,
@@ -563,8 +600,7 @@ func (g *Gateway) makeTransports() error {
 		}
 		g.mqtt = append(g.mqtt, mqtt.New(t, g.log))
 	}
-	g.makeCoAP()
-	return g.makeSerial()
+	return nil
 }
 
 // routes is how many topics each transport remembers: a topic says who sent it.
@@ -590,6 +626,9 @@ func (g *Gateway) makeAPI() error {
 	}
 	g.api = api.New(d)
 	if g.cfg.HTTP.Listen == "" {
+		return nil
+	}
+	if g.listener != nil { // it told of the steps of the state
 		return nil
 	}
 	ln, err := net.Listen("tcp", g.cfg.HTTP.Listen)

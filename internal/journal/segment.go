@@ -36,9 +36,12 @@ import (
 // The counts are the frames of the lane accepted before this segment. First, epoch and
 // salt stand in the file name too, so that the records of a segment whose header was
 // damaged can still be read.
+// Format is the form of segments that this program writes; it reads no other.
+const Format = 1
+
 const (
 	segmentMagic   = "ggjournl"
-	segmentVersion = 1
+	segmentVersion = Format
 	headerFixed    = 44
 	maxHeader      = 16 * mib
 	segmentSuffix  = ".seg"
