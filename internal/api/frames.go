@@ -70,6 +70,7 @@ type framesInput struct {
 func (s *Server) frames(ctx context.Context, _ grid.Actor, in *framesInput) (*body[Page[Frame]], error) {
 	read := func() ([]grid.Frame, error) {
 		if in.Device != "" {
+			s.lookedAtDevice(ctx, grid.Identity(in.Device))
 			return s.Frames.ByDevice(ctx, grid.Identity(in.Device), in.Since, in.Until, in.Limit)
 		}
 		if !in.Since.IsZero() || !in.Until.IsZero() {

@@ -35,6 +35,9 @@ func (s *Server) livePoint(ctx context.Context, by grid.Actor, in *idInput) (*bo
 			return nil, err
 		}
 	}
+	if p, err := s.Store.Point(ctx, in.ID); err == nil {
+		s.lookedAt(ctx, &p)
+	}
 	values, err := s.Engine.LivePoint(ctx, in.ID)
 	if values == nil {
 		values = []grid.LiveValue{}
@@ -70,6 +73,7 @@ func (s *Server) pointHistory(ctx context.Context, by grid.Actor, in *historyInp
 	if err != nil {
 		return nil, err
 	}
+	s.lookedAt(ctx, &point)
 	if in.To.IsZero() {
 		in.To = s.Now()
 	}

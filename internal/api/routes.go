@@ -50,6 +50,7 @@ func (s *Server) routes(api huma.API) {
 	s.standbyRoutes(api)
 	s.systemRoutes(api)
 	s.auditRoutes(api)
+	s.eraseRoute(api)
 	s.fieldRoute(api)
 }
 

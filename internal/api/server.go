@@ -112,6 +112,10 @@ type Deps struct {
 	VerifyAudit func(context.Context) (audit.Report, error)
 	Proxies     []netip.Prefix
 	HideNumbers func(string) string
+	// Erase takes away what is known of a person or a home; Private says whether a look at a point's readings
+	// stands in the audit. Optional.
+	Erase   func(ctx context.Context, e Erase, by grid.Actor) (Erased, error)
+	Private func(p *grid.Point) bool
 	// Channels is how the tests of units' channels go. Optional.
 	Channels func() []grid.ChannelHealth
 	// Regions are the areas that points lie in. Optional.

@@ -34,6 +34,7 @@ import (
 	"gridgate/internal/hazard"
 	"gridgate/internal/influx"
 	"gridgate/internal/people"
+	"gridgate/internal/privacy"
 	"gridgate/internal/profile"
 	"gridgate/internal/registry"
 	"gridgate/internal/state"
@@ -168,6 +169,7 @@ type Config struct {
 	Routes      *ticket.Routes    // nil: units are found by their place alone, and nobody is called
 	Contractors *contractor.Rules // of rounds and batteries; nil: every day is a work day
 	People      *people.Book      // the calendars of contacts and rosters; nil: none
+	Privacy     *privacy.Classes  // what is kept of a place; nil: everything
 	Duty        *duty.Rules       // of seats and untaken alarms; nil: there are no seats
 	// Body makes the message that a unit gets; frozen when the delivery is made.
 	Body func(t *grid.Ticket, d *grid.Delivery, p *grid.Point, u *grid.Unit) (json.RawMessage, error)

@@ -1,11 +1,14 @@
 package engine
 
 import (
+	"fmt"
+	"hash/fnv"
 	"math"
 	"time"
 
 	"gridgate/internal/grid"
 	"gridgate/internal/influx"
+	"gridgate/internal/privacy"
 	"gridgate/internal/registry"
 )
 
@@ -28,6 +31,12 @@ func (b *batch) seriesReading(pt registry.PointNo, d *decoded, r *grid.Reading) 
 		return // the time of a retained value is not known
 	}
 	row := e.memory.PointAt(pt)
+	if row.Kind() == grid.Door {
+		if doors := e.Privacy.Of(row.Privacy()).Doors; doors != privacy.Exact {
+			b.seriesCoarse(row, doors, d, r)
+			return
+		}
+	}
 	m := grid.Signals[r.Signal].Measurement
 	if m == "" {
 		m = string(row.Kind())
@@ -44,6 +53,23 @@ func (b *batch) seriesReading(pt registry.PointNo, d *decoded, r *grid.Reading) 
 	l.line.Reset(m, at)
 	l.line.Point, l.line.Cell, l.line.Street = row.ID, e.memory.Cell(row), e.memory.Scope(row).Street
 	l.line.Signal(r.Signal, r.Value)
+}
+
+// seriesCoarse adds of a door that is kept coarse that it was opened, in which hour, and nothing
+// else of the frame. Within the hour its time is a hash of the frame's place in the journal: two
+// openings do not meet, the same one always does, and neither minute nor order can be read off.
+func (b *batch) seriesCoarse(row *registry.PointRow, doors privacy.Detail, d *decoded, r *grid.Reading) {
+	e := b.e
+	if doors != privacy.Coarse || r.Signal != grid.DoorOpen || r.Value == 0 {
+		return
+	}
+	h := fnv.New64a()
+	fmt.Fprintf(h, "%s %s", row.ID, d.frame.Pos)
+	l := &e.eventLine
+	l.Reset(influx.Dwelling, privacy.Hour(b.timeOf(d, r)).UnixNano()+int64(h.Sum64()%uint64(time.Hour)))
+	l.Point, l.Cell, l.Street = row.ID, e.memory.Cell(row), e.memory.Scope(row).Street
+	l.Float("opened", 1)
+	b.addLine(l)
 }
 
 // newLine takes the next line, whose fields keep their memory from frame to frame.
@@ -122,6 +148,9 @@ func (b *batch) seriesHealth(no registry.DeviceNo, online bool, at time.Time) {
 		return
 	}
 	soft, row := &e.soft.devs[no], e.memory.PointAt(pt)
+	if row.Kind() == grid.Door && e.Privacy.Of(row.Privacy()).Doors != privacy.Exact {
+		at = privacy.Hour(at) // when it is first heard in an hour is when the door moved
+	}
 	l := &e.eventLine
 	l.Reset(influx.DeviceHealth, influx.Stamp(at, 0))
 	l.Point, l.Cell, l.Street = row.ID, e.memory.Cell(row), e.memory.Scope(row).Street

@@ -33,7 +33,7 @@ var arrows = map[string][]string{
 	"internal/disk":  {},               // of this machine, or of a simulation
 	"internal/label": {"internal/pdf"}, // what it prints
 	"internal/engine": {
-		"internal/alarm", "internal/calendar", "internal/clock", "internal/commission", "internal/contractor", "internal/disk", "internal/duty", "internal/envelope", "internal/geo", "internal/hazard", "internal/influx", "internal/people", "internal/profile", "internal/registry", "internal/state", "internal/ticket",
+		"internal/alarm", "internal/calendar", "internal/clock", "internal/commission", "internal/contractor", "internal/disk", "internal/duty", "internal/envelope", "internal/geo", "internal/hazard", "internal/influx", "internal/people", "internal/privacy", "internal/profile", "internal/registry", "internal/state", "internal/ticket",
 	},
 	"internal/profile":  {"internal/gb26875"},
 	"internal/api":      {"internal/alarm", "internal/auth", "internal/audit", "internal/commission", "internal/record", "internal/contractor", "internal/duty", "internal/evidence", "internal/figures", "internal/geo", "internal/label", "internal/pdf", "internal/profile", "internal/state"}, // the shapes of what it reads
@@ -50,7 +50,7 @@ var arrows = map[string][]string{
 	"internal/gateway": {
 		"configs", "firmware-profiles",
 		"internal/alarm", "internal/api", "internal/audit", "internal/auth", "internal/backup", "internal/broker", "internal/bulk", "internal/calendar", "internal/cert", "internal/clock", "internal/coap", "internal/commission", "internal/console", "internal/contractor", "internal/dispatch", "internal/downlink", "internal/duty", "internal/engine", "internal/envelope", "internal/evidence", "internal/figures", "internal/geo",
-		"internal/hazard", "internal/influx", "internal/journal", "internal/label", "internal/mqtt", "internal/people", "internal/pdf", "internal/profile", "internal/record", "internal/registry", "internal/serial",
+		"internal/hazard", "internal/influx", "internal/journal", "internal/label", "internal/mqtt", "internal/people", "internal/pdf", "internal/privacy", "internal/profile", "internal/record", "internal/registry", "internal/serial",
 		"internal/state", "internal/ticket",
 	},
 	"internal/alarm":      {"internal/calendar"},
@@ -65,6 +65,7 @@ var arrows = map[string][]string{
 	"internal/console":    {},                                      // files, and nothing of what they show
 	"internal/journal":    {"internal/disk"},
 	"internal/audit":      {"internal/disk"},
+	"internal/privacy":    {},
 	"internal/influx":     {"internal/disk"},
 	"internal/gatetest":   nil, // tests of everything: may import anything
 

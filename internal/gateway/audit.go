@@ -16,6 +16,7 @@ import (
 	"gridgate/internal/audit"
 	"gridgate/internal/auth"
 	"gridgate/internal/engine"
+	"gridgate/internal/grid"
 	"gridgate/internal/people"
 	"gridgate/internal/state"
 )
@@ -134,6 +135,7 @@ func (g *Gateway) anchorAudit(ctx context.Context) error {
 // withAudit gives the API the log.
 func (g *Gateway) withAudit(d *api.Deps) {
 	d.Audit, d.VerifyAudit, d.HideNumbers, d.Proxies = g.audit, g.verifyAudit, people.HideNumbers, g.cfg.proxies()
+	d.Erase, d.Private = g.erase, func(p *grid.Point) bool { return g.privacy.Of(p.Privacy).Audited }
 }
 
 func (g *Gateway) verifyAudit(ctx context.Context) (audit.Report, error) {

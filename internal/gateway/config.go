@@ -44,6 +44,7 @@ type Config struct {
 	Routes        string         `yaml:"routes"`        // file; "" is the built-in set
 	Contractors   string         `yaml:"contractors"`   // file; "" is the built-in set
 	Duty          string         `yaml:"duty"`          // file; "" is the built-in set
+	Privacy       string         `yaml:"privacy"`       // file; "" is the built-in set
 	Profiles      []string       `yaml:"profiles"`      // folders; a later one overrides, all override the built-in
 	Registry      []string       `yaml:"registry"`      // files with points, devices, installations, units, imported at start
 	Log           LogConfig      `yaml:"log"`
@@ -247,7 +248,7 @@ func (c *Config) parse(b []byte) error {
 
 // resolve makes relative paths relative to dir.
 func (c *Config) resolve(dir string) {
-	paths := []*string{&c.DataDir, &c.Audit.KeyFile, &c.HTTP.TokenFile, &c.Credentials.KeyFile, &c.Influx.Bin, &c.Influx.TokenFile, &c.Rules, &c.Tickets, &c.Routes, &c.Dispatch.CAP, &c.Dispatch.Open311, &c.Dispatch.Mail.PasswordFile, &c.Calendars, &c.Hazards, &c.Commissioning, &c.Figures, &c.Contractors, &c.Duty, &c.Labels.File, &c.Labels.Font, &c.Broker.TLS.Cert, &c.Broker.TLS.Key, &c.Broker.TLS.ClientCA}
+	paths := []*string{&c.DataDir, &c.Audit.KeyFile, &c.HTTP.TokenFile, &c.Credentials.KeyFile, &c.Influx.Bin, &c.Influx.TokenFile, &c.Rules, &c.Tickets, &c.Routes, &c.Dispatch.CAP, &c.Dispatch.Open311, &c.Dispatch.Mail.PasswordFile, &c.Calendars, &c.Hazards, &c.Commissioning, &c.Figures, &c.Contractors, &c.Duty, &c.Privacy, &c.Labels.File, &c.Labels.Font, &c.Broker.TLS.Cert, &c.Broker.TLS.Key, &c.Broker.TLS.ClientCA}
 	paths = append(paths, &c.Backup.Dir)
 	for i := range c.MQTT {
 		m := &c.MQTT[i]

@@ -51,6 +51,7 @@ import (
 	"gridgate/internal/mqtt"
 	"gridgate/internal/pdf"
 	"gridgate/internal/people"
+	"gridgate/internal/privacy"
 	"gridgate/internal/profile"
 	"gridgate/internal/serial"
 	"gridgate/internal/state"
@@ -86,6 +87,7 @@ type Gateway struct {
 	font          *pdf.Font
 	figures       *figures.Rules
 	duty          *duty.Rules
+	privacy       *privacy.Classes
 	nightly       sync.Mutex    // held while sheets of a night are written
 	boards        chan struct{} // as many as may be worked out at a time
 	alarmRules    *alarm.Rules
@@ -123,9 +125,9 @@ type Gateway struct {
 	accounts    *auth.Accounts
 
 	firstPassword string // made by this start
-	audit       *audit.Log
-	routes      *ticket.Routes
-	folk        *folk
+	audit         *audit.Log
+	routes        *ticket.Routes
+	folk          *folk
 }
 
 // New makes a gateway of a valid configuration.
@@ -173,6 +175,7 @@ func (g *Gateway) Run(ctx context.Context) (err error) {
 	run.start(ctx, "accounts", g.keepAccounts)
 	run.start(ctx, "audit", g.audit.Run)
 	run.start(ctx, "audit anchors", g.anchorAudit)
+	run.start(ctx, "privacy", g.runPrivacy)
 	run.start(ctx, "certificates", g.runCertificates)
 	run.start(ctx, "rosters", g.tellGaps)
 	run.start(ctx, "backups", g.runBackups)
@@ -323,6 +326,9 @@ func (g *Gateway) rules() (*alarm.Rules, *ticket.Plans, string, error) {
 	if err := g.readDuty(); err != nil {
 		return nil, nil, "", err
 	}
+	if err := g.readPrivacy(); err != nil {
+		return nil, nil, "", err
+	}
 	if g.routes, err = g.readRoutes(); err != nil {
 		return nil, nil, "", err
 	}
@@ -471,7 +477,7 @@ func trimmed(b []byte) []byte {
 
 func (g *Gateway) makeEngine(rules *alarm.Rules, plans *ticket.Plans, version string) (err error) {
 	c := engine.Config{
-		Dir: g.cfg.DataDir, Journal: g.journal, Store: g.store, Profiles: g.profiles, Rules: rules, Plans: plans, Hazards: g.hazards, Commission: g.commissioning, Contractors: g.contractors, Duty: g.duty,
+		Dir: g.cfg.DataDir, Journal: g.journal, Store: g.store, Profiles: g.profiles, Rules: rules, Plans: plans, Hazards: g.hazards, Commission: g.commissioning, Contractors: g.contractors, Duty: g.duty, Privacy: g.privacy,
 		Routes: g.routes, People: people.NewBook(g.calendars),
 		Body: g.body, Digest: g.digest, Calendars: g.calendars, Committed: g.committed, Discover: g.discovered, Unwritten: g.unwritten, CredentialsChanged: g.credentials.change, Decoders: g.cfg.Engine.Decoders, CheckpointEvery: g.cfg.Engine.CheckpointEvery, SessionSilent: g.cfg.Engine.SessionSilent,
 		ConfigVersion: version, SeriesLost: g.queueLost, Clock: g.clock, Admit: g.mayRun, Log: g.log,

@@ -22,6 +22,7 @@ const (
 	GridEvent    = "grid_event"
 	Ticket       = "ticket"
 	KPI          = "kpi"
+	Dwelling     = "dwelling" // doors that are kept coarse: openings, by the hour
 )
 
 // Line is one point on its way into line protocol. It is made to be used again and

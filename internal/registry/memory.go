@@ -59,6 +59,7 @@ type PointRow struct {
 	kind   uint8
 	mode   uint8
 	state  uint8
+	space  uint8
 }
 
 type channelRow struct {
@@ -69,6 +70,7 @@ type channelRow struct {
 var (
 	kinds  = [...]grid.Kind{"", grid.Door, grid.Parking, grid.Manhole, grid.Smoke}
 	modes  = [...]grid.Mode{grid.Live, grid.Test, grid.Exercise, grid.Simulated}
+	spaces = [...]grid.Privacy{"", grid.PublicSpace, grid.SharedBuilding, grid.Dwelling}
 	lives  = [...]grid.PointState{grid.PointActive, grid.PointPlanned, grid.PointPending, grid.PointRetired}
 	states = [...]grid.DeviceState{grid.Registered, grid.Installed, grid.Barred, grid.Retired}
 )
@@ -169,6 +171,7 @@ func (m *Memory) PutPoint(p grid.Point) PointNo {
 	row.kind = number(kinds[:], p.Kind)
 	row.mode = number(modes[:], p.Mode)
 	row.state = number(lives[:], p.State)
+	row.space = number(spaces[:], p.Privacy)
 	return n
 }
 
@@ -331,6 +334,9 @@ func (m *Memory) Scope(p *PointRow) grid.Scope { return m.places[p.scope] }
 func (p *PointRow) Kind() grid.Kind  { return kinds[p.kind] }
 func (p *PointRow) Mode() grid.Mode  { return modes[p.mode] }
 func (p *PointRow) Device() DeviceNo { return p.device }
+
+// Privacy says whose space a point looks into.
+func (p *PointRow) Privacy() grid.Privacy { return spaces[p.space] }
 
 // Planned, Pending and Retired tell where a point is in its life.
 func (p *PointRow) Planned() bool { return lives[p.state] == grid.PointPlanned }
