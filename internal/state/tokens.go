@@ -7,20 +7,20 @@ import (
 	"gridgate/internal/grid"
 )
 
-// tokens remembers whose a token was found to be: units' systems ask thousands of times with
-// the same few. What is nobody's is not kept, so that it holds no more than there are units. A
-// commit that has units in it forgets all.
+// tokens remembers whose a token was found to be, and who a unit is by its id: units' systems
+// ask thousands of times with the same few. What is nobody's is not kept, so that it holds no
+// more than twice as many as there are units. A commit that has units in it forgets all.
 type tokens struct {
 	mu    sync.Mutex
 	round uint64 // how often all was forgotten
-	units map[string]grid.Unit
+	units map[string]grid.Unit // by the token's hash, and by "unit " and the id
 }
 
 // find gives a copy of the unit, nil if it is not known, and the round for keep.
-func (t *tokens) find(hash string) (*grid.Unit, uint64) {
+func (t *tokens) find(key string) (*grid.Unit, uint64) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	u, ok := t.units[hash]
+	u, ok := t.units[key]
 	if !ok {
 		return nil, t.round
 	}
@@ -29,7 +29,7 @@ func (t *tokens) find(hash string) (*grid.Unit, uint64) {
 }
 
 // keep keeps what was read since round, unless units have changed meanwhile.
-func (t *tokens) keep(hash string, u grid.Unit, round uint64) {
+func (t *tokens) keep(key string, u grid.Unit, round uint64) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if t.round != round {
@@ -38,7 +38,7 @@ func (t *tokens) keep(hash string, u grid.Unit, round uint64) {
 	if t.units == nil {
 		t.units = map[string]grid.Unit{}
 	}
-	t.units[hash] = u
+	t.units[key] = u
 }
 
 func (t *tokens) forget() {

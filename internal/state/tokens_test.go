@@ -31,6 +31,28 @@ func TestATokenThatWasFoundOnceIsTheUnitAsItIsNow(t *testing.T) {
 	find("", "")
 }
 
+func TestAUnitThatIsAskedForAloneIsAsItIsNow(t *testing.T) {
+	s := openTest(t, filepath.Join(t.TempDir(), "state.db"))
+	unit := grid.Unit{ID: "micro", Name: "one", Kind: grid.MicroStation, Tier: 2, Mode: grid.Simulated, Connector: "cap", Settings: map[string]string{"area": "north"}, Secret: "whsec_c2VjcmV0"}
+	for _, want := range []string{"one", "two"} {
+		unit.Name = want
+		commit(t, s, &Batch{Units: []grid.Unit{unit}})
+		for range 3 {
+			p, err := s.ListUnits(t.Context(), Query{ID: "micro", Limit: 1})
+			if err != nil || len(p.Items) != 1 || p.Items[0].Name != want || p.Items[0].Secret != "" || p.Items[0].Settings["area"] != "north" {
+				t.Fatalf("%+v, %v: want %s, without its secret", p.Items, err, want)
+			}
+			p.Items[0].Settings["area"] = "south" // the caller's own
+		}
+		if p, err := s.ListUnits(t.Context(), Query{ID: "micro", Kind: string(grid.FireUnit), Limit: 1}); err != nil || len(p.Items) != 0 {
+			t.Errorf("%+v, %v: want none of another kind", p.Items, err)
+		}
+	}
+	if p, err := s.ListUnits(t.Context(), Query{ID: "nobody", Limit: 1}); err != nil || len(p.Items) != 0 {
+		t.Errorf("%+v, %v: want none", p.Items, err)
+	}
+}
+
 func TestWhatWasReadBeforeUnitsChangedIsNotKept(t *testing.T) {
 	var known tokens
 	_, round := known.find("h")
