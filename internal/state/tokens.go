@@ -12,7 +12,7 @@ import (
 // more than twice as many as there are units. A commit that has units in it forgets all.
 type tokens struct {
 	mu    sync.Mutex
-	round uint64 // how often all was forgotten
+	round uint64               // how often all was forgotten
 	units map[string]grid.Unit // by the token's hash, and by "unit " and the id
 }
 
