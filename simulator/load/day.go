@@ -172,8 +172,12 @@ func (p *playing) people(ctx context.Context) error {
 	return p.rig.Register(ctx, simulator.Registry{Units: p.units.Registry()})
 }
 
-// restore is what hands can do at a point: the schedule goes on from there.
+// restore is what hands can do at a point: the schedule goes on from there. Once the day is over
+// nobody touches anything: its frames would come while they are counted.
 func (p *playing) restore(ctx context.Context, point, _ string) error {
+	if !p.timing.Load() {
+		return nil
+	}
 	i, err := p.city.Find(point)
 	if err != nil {
 		return err
@@ -287,6 +291,13 @@ const mostRows = 500_000
 
 func (p *playing) tell(ctx context.Context, before Ledger, res *DayResult) error {
 	l, err := p.rig.Ledger(ctx)
+	for range 50 { // a hand that was at a door as the day ended
+		if err != nil || l.Waiting == 0 || res.Late != "" {
+			break
+		}
+		time.Sleep(100 * time.Millisecond)
+		l, err = p.rig.Ledger(ctx)
+	}
 	if err != nil {
 		return err
 	}
