@@ -8,6 +8,7 @@
 #   make chaos                   1,000 days on a simulated disk that dies at any write; CHAOS=4711 tells one seed's story
 #   make chaos REAL=1            50,000 frames while real processes are killed and restarted (minutes)
 #   make soak                    an hour of a gateway in use with random faults; SOAK=10m, SEED=2
+#   make power                   kill -9, a power cut and a full disk in a row, as root: the ledger after each
 #   make scenarios               all scenarios, each against a gateway of its own: pages and JUnit in .demo/scenarios (two minutes)
 #   make web                     the web pages from their source (Node 20 or newer)
 #   make web-check               the committed pages are those of the source; types; unit tests
@@ -125,3 +126,7 @@ include deploy/package.mk
 
 clean:
 	rm -rf bin .demo dist
+
+.PHONY: power
+power:
+	@GRIDGATE_REQUIRE_PEERS=1 $(GO) test ./internal/gatetest -run TestAKillAPowerCut -v -count=1 -timeout 5m
