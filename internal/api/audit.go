@@ -149,7 +149,9 @@ func (t *trail) told(ctx context.Context, out any, err error) {
 	if t == nil {
 		return
 	}
-	t.entry.Outcome = audit.Done
+	if t.entry.Code == "" { // or its handler has refused it in its own way
+		t.entry.Outcome = audit.Done
+	}
 	if err != nil {
 		t.refused(grid.CodeOf(err))
 	} else if t.change && !t.silent() {

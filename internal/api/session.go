@@ -43,6 +43,7 @@ type Accounts interface {
 	RevokeToken(ctx context.Context, which string) (auth.APIToken, error)
 
 	Passkeys
+	Issuers
 }
 
 // Names of the session's cookie. The first is taken by browsers over TLS alone, from this very
@@ -208,6 +209,7 @@ func (s *Server) sessionRoutes(api huma.API) {
 	route(s, api, viewers|units, answerWithin, post("/session/totp/confirm", "confirm-totp", "session", "Show that the app has it: codes are asked for from now on. The answer has recovery codes, once"), s.totpConfirm)
 	route(s, api, viewers|units, answerWithin, s.seen(del("/session/totp", "end-totp", "session", "Ask for no codes any more")), s.totpEnd)
 	s.passkeyRoutes(api)
+	s.oidcRoutes(api)
 }
 
 type startSessionInput struct {
@@ -276,6 +278,9 @@ type OIDCWay struct {
 
 func (s *Server) ways(context.Context, visitor, *struct{}) (*body[Ways], error) {
 	out := Ways{Password: true, Passkey: s.Accounts.Ways(), OIDC: []OIDCWay{}}
+	for _, i := range s.Accounts.Issuers() {
+		out.OIDC = append(out.OIDC, OIDCWay{i.ID, i.Label})
+	}
 	return &body[Ways]{out}, nil
 }
 

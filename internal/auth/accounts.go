@@ -117,7 +117,8 @@ type Options struct {
 	Now      func() time.Time
 	Log      *slog.Logger
 
-	Desks []Network // sources with a budget of their own
+	Desks   []Network // sources with a budget of their own
+	Issuers []*Issuer // identity providers that people may sign on through
 }
 
 // Accounts are the users, their sessions, and the tokens of programs: a file of their own, so

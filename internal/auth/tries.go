@@ -226,3 +226,11 @@ func (t *tries) tidy() {
 	slices.SortFunc(last, time.Time.Compare)
 	maps.DeleteFunc(t.struck, func(_ string, s *strikes) bool { return !s.last.After(last[len(last)/4]) })
 }
+
+// ForgetTries lets all try again at once, as after a restart.
+func (a *Accounts) ForgetTries() {
+	a.tries.mu.Lock()
+	defer a.tries.mu.Unlock()
+	clear(a.tries.struck)
+	a.tries.all = bucket{}
+}

@@ -262,6 +262,9 @@ func (c *Config) resolve(dir string) {
 	for i := range c.Dispatch.Connectors {
 		paths = append(paths, &c.Dispatch.Connectors[i])
 	}
+	for i := range c.Auth.OIDC {
+		paths = append(paths, &c.Auth.OIDC[i].SecretFile)
+	}
 	for i := range c.Registry {
 		paths = append(paths, &c.Registry[i])
 	}
