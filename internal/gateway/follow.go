@@ -180,6 +180,9 @@ func (f *Follower) file(ctx context.Context, file api.CopyFile) (n int64, err er
 		return 0, err
 	}
 	if file.Whole {
+		if file.Size == 0 {
+			return 0, backup.Replace(path, nil)
+		}
 		b, err := f.From.CopyFile(ctx, file.Path, 0, file.Size)
 		if err != nil {
 			return 0, err

@@ -77,6 +77,9 @@ func (g *Gateway) openStanding(ctx context.Context) error {
 		return err
 	}
 	if s == nil {
+		if _, bad := ReadFollowed(g.cfg.DataDir); bad == nil {
+			return grid.Errorf(grid.Conflict, "data_dir %s is a standby's copy: `gridgate promote` makes it the gateway", g.cfg.DataDir)
+		}
 		s = succeed("", 0)
 		if err := g.cfg.writeStanding(s); err != nil {
 			return fmt.Errorf("data_dir: %w", err)
