@@ -73,10 +73,10 @@ export async function resume(): Promise<boolean> {
 /** mayManage says whether users, tokens and the audit are this person's to see. */
 export const mayManage = (): boolean => !!now.me && !now.me.wall && (now.me.account ? now.me.account.role === 'admin' : true)
 
-// Another window of this browser signs on as somebody else, or off: the cookie is one, so is the desk.
-addEventListener('storage', (e) => {
+/** hearOthers follows another window of this browser that signs on as somebody else, or off: the cookie is one, so is the desk. */
+export function hearOthers(e: StorageEvent): void {
   if (e.key === key && (now.me?.account || e.newValue)) now.me = read()
-})
+}
 
 /** Who acts, as every change says it: body `{…, by: by()}`. */
 export function by(): { name: string; role: Role } {

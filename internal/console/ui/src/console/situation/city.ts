@@ -68,10 +68,11 @@ export class City {
     this.gone = true
     for (const p of this.pulses.values()) p.remove()
     // What the map stops asking for remembers where it was stopped, and with it the map and its whole screen.
-    const deep = Error.stackTraceLimit
-    Error.stackTraceLimit = 0
+    const stacks = Error as { stackTraceLimit?: number } // where the browser has it
+    const deep = stacks.stackTraceLimit
+    stacks.stackTraceLimit = 0
     this.gl.remove()
-    Error.stackTraceLimit = deep
+    stacks.stackTraceLimit = deep
   }
 
   view(): View {
