@@ -1,1 +1,0 @@
-export{t as default}from"./Chart-C0a1mIwP.js";

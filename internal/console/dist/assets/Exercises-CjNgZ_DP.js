@@ -1,1 +1,0 @@
-import"./words.svelte-BSD2SRpS.js";import{t as e}from"./WindowPlace-DtRJ0l9y.js";function t(t){e(t,{family:`exercises`})}export{t as default};

@@ -1,1 +1,0 @@
-import{F as e,L as t,O as n,X as r,_t as i,it as a,rt as o,tt as s,z as c}from"./words.svelte-BSD2SRpS.js";var l=c(`<div class="fact svelte-1mruixo"><dt class="svelte-1mruixo"> </dt><dd class="svelte-1mruixo"><!></dd></div>`);function u(c,u){var d=l(),f=s(d),p=o(f,!0),m=a(f),h=s(m);n(h,()=>u.children),i(m),i(d),r(()=>e(p,u.name)),t(c,d)}export{u as t};

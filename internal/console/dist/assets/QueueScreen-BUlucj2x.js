@@ -1,0 +1,1 @@
+export{t as default}from"./QueueScreen-Duql794x.js";

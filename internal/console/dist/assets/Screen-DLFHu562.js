@@ -1,1 +1,0 @@
-import{L as e,O as t,_t as n,it as r,nt as i,tt as a,z as o}from"./words.svelte-BSD2SRpS.js";import{t as s}from"./Head-65e5jvmZ.js";var c=o(`<!> <div class="stack"><!></div>`,1);function l(o,l){var u=c(),d=i(u);s(d,{get title(){return l.title},get up(){return l.up},get aside(){return l.aside}});var f=r(d,2),p=a(f);t(p,()=>l.children),n(f),e(o,u)}export{l as t};

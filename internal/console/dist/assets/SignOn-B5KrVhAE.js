@@ -1,1 +1,0 @@
-import{mt as e,pt as t}from"./words.svelte-BSD2SRpS.js";import{t as n}from"./SignOnScreen-C1aDa3UO.js";import{s as r}from"./inbox.svelte-BP_M0bqd.js";function i(i,a){e(a,!0),n(i,{home:`#/tickets`,roles:[],entered:()=>void r()}),t()}export{i as default};

@@ -1,1 +1,0 @@
-import{at as e}from"./words.svelte-BSD2SRpS.js";import{t}from"./kept-8FH-QL5N.js";import{r as n}from"./pack-DI6HYLr5.js";var r=e({names:{}}),i=e=>r.names[e]||e;async function a(){n(()=>void o()),await o()}async function o(){let e=await t(`/buildings?limit=1000`).catch(()=>void 0);r.names=Object.fromEntries((e?.data.items??[]).map(e=>[e.id,e.name??``]))}export{a as n,i as t};

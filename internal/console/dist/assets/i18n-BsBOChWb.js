@@ -1,1 +1,0 @@
-import{n as e,s as t}from"./words.svelte-BSD2SRpS.js";import{t as n}from"./texts-DKgXdwMr.js";var r=t(n);function i(t,r={}){return{zh:e(n[t].zh,r),en:e(n[t].en,r)}}export{r as n,i as t};

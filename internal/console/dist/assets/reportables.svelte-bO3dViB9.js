@@ -1,1 +1,0 @@
-import{K as e,ot as t,st as n}from"./words.svelte-BSD2SRpS.js";import{_ as r}from"./time-DKtn6B9n.js";var i=3e5,a=n(void 0),o=0;function s(){return Date.now()-o>i&&(o=Date.now(),r(`/reportable`).then(e=>t(a,e),()=>o=Date.now()-i+1e4)),e(a)}var c=e=>s()?.hazards.find(t=>t.kind===e);export{s as n,c as t};

@@ -1,1 +1,0 @@
-import{ft as e}from"./words.svelte-BSD2SRpS.js";var[t,n]=e();export{n,t};
