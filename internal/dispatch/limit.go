@@ -24,7 +24,7 @@ func (e *fullError) Error() string {
 // limit, wherever it begins: services that take 20 a minute shut robots out for longer that
 // send 21. Some places are kept for P1.
 func (t *Template) turn(address string, p grid.Priority) error {
-	l := t.spec.Limit
+	l := t.spec.Load().Limit
 	if l == nil {
 		return nil
 	}

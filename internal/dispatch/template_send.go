@@ -15,6 +15,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"gridgate/internal/grid"
@@ -22,7 +23,7 @@ import (
 
 // Template delivers by a connector that is data.
 type Template struct {
-	spec   *TemplateSpec
+	spec   atomic.Pointer[TemplateSpec]
 	reach  Reach
 	client *http.Client
 	now    func() time.Time
@@ -40,19 +41,29 @@ type heldToken struct {
 
 // NewTemplate makes the connector of a spec. Close frees its connections.
 func NewTemplate(s *TemplateSpec, r Reach) *Template {
-	return &Template{spec: s, reach: r, client: newClient(r.Allow, r.TLS), now: time.Now, nonce: rand.Text,
+	t := &Template{reach: r, client: newClient(r.Allow, r.TLS), now: time.Now, nonce: rand.Text,
 		tokens: map[string]heldToken{}, sent: map[string]*window{}}
+	t.spec.Store(s)
+	return t
+}
+
+// Replace sends by another spec of that name from the next message on.
+func (t *Template) Replace(s *TemplateSpec) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.spec.Store(s)
+	clear(t.tokens)
 }
 
 // Close frees idle connections.
 func (t *Template) Close() { t.client.CloseIdleConnections() }
 
 // Asks reports whether units by this connector are asked for their answers.
-func (t *Template) Asks() bool { return t.spec.Poll != nil }
+func (t *Template) Asks() bool { return t.spec.Load().Poll != nil }
 
 // Check says what is wrong with a unit's entry in the registry.
 func (t *Template) Check(u grid.Unit) error {
-	s := t.spec
+	s := t.spec.Load()
 	errs := []error{onlySettings(u, slices.Concat(s.Settings.Required, s.Settings.Optional)...)}
 	for _, n := range s.Settings.Required {
 		if u.Settings[n] == "" {
@@ -83,17 +94,17 @@ func (t *Template) Deliver(ctx context.Context, d grid.Delivery) (grid.Receipt, 
 	if err := t.Check(u); err != nil {
 		return grid.Receipt{}, fmt.Errorf("%w: %w", errOurs, err)
 	}
-	if len(t.spec.Sends) > 0 && !slices.Contains(t.spec.Sends, d.Type) {
-		return grid.Receipt{}, fmt.Errorf("%w: connector %s does not send %s", ErrWithheld, t.spec.Name, d.Type)
+	if len(t.spec.Load().Sends) > 0 && !slices.Contains(t.spec.Load().Sends, d.Type) {
+		return grid.Receipt{}, fmt.Errorf("%w: connector %s does not send %s", ErrWithheld, t.spec.Load().Name, d.Type)
 	}
 	if err := t.turn(cmp.Or(u.URL, u.ID), d.Priority); err != nil { // the limit is the room's, not the name's
 		return grid.Receipt{}, fmt.Errorf("%w: unit %s: %w", errOurs, u.ID, err)
 	}
-	v, err := t.spec.values(u, d, t.now(), t.nonce())
+	v, err := t.spec.Load().values(u, d, t.now(), t.nonce())
 	if err != nil {
 		return grid.Receipt{}, err
 	}
-	r, rule, err := t.exchange(ctx, u, &t.spec.Request, v)
+	r, rule, err := t.exchange(ctx, u, &t.spec.Load().Request, v)
 	if err != nil {
 		return r.receipt311(), err
 	}
@@ -110,7 +121,7 @@ func (t *Template) exchange(ctx context.Context, u grid.Unit, q *TemplateRequest
 		if r, err = t.call(ctx, u, q, v); err != nil {
 			return r, nil, err
 		}
-		if rule = t.spec.Answer.rule(r); rule == nil || rule.Means != "token" || fresh {
+		if rule = t.spec.Load().Answer.rule(r); rule == nil || rule.Means != "token" || fresh {
 			return r, rule, nil
 		}
 	}
@@ -119,7 +130,7 @@ func (t *Template) exchange(ctx context.Context, u grid.Unit, q *TemplateRequest
 func (t *Template) call(ctx context.Context, u grid.Unit, q *TemplateRequest, v templateValues) (reply, error) {
 	out, err := q.render(v)
 	if err != nil {
-		return reply{}, fmt.Errorf("%w: connector %s: %w", errOurs, t.spec.Name, err)
+		return reply{}, fmt.Errorf("%w: connector %s: %w", errOurs, t.spec.Load().Name, err)
 	}
 	var body io.Reader
 	if len(out.body) > 0 {
@@ -127,7 +138,7 @@ func (t *Template) call(ctx context.Context, u grid.Unit, q *TemplateRequest, v 
 	}
 	req, err := http.NewRequestWithContext(ctx, out.method, out.url, body)
 	if err != nil {
-		return reply{}, fmt.Errorf("%w: connector %s: request: %w", errOurs, t.spec.Name, bare(err))
+		return reply{}, fmt.Errorf("%w: connector %s: request: %w", errOurs, t.spec.Load().Name, bare(err))
 	}
 	req.Header = out.header
 	if req.Header.Get("User-Agent") == "" {
@@ -142,7 +153,7 @@ func (t *Template) call(ctx context.Context, u grid.Unit, q *TemplateRequest, v 
 
 // token gives the unit's token, from memory while it lasts.
 func (t *Template) token(ctx context.Context, u grid.Unit, v templateValues, fresh bool) (string, error) {
-	spec := t.spec.Token
+	spec := t.spec.Load().Token
 	if spec == nil {
 		return "", nil
 	}
@@ -159,7 +170,7 @@ func (t *Template) token(ctx context.Context, u grid.Unit, v templateValues, fre
 	answer := r.fields()
 	token, _ := textAt(answer, spec.Path)
 	if r.status/100 != 2 || token == "" || !fits(answer, spec.Where) {
-		return "", fmt.Errorf("unit %s gives no token: %s %s", u.ID, r.text, t.spec.Answer.reason(answer))
+		return "", fmt.Errorf("unit %s gives no token: %s %s", u.ID, r.text, t.spec.Load().Answer.reason(answer))
 	}
 	life := spec.For
 	if s, ok := textAt(answer, spec.Expires); ok && spec.Expires != "" {
@@ -177,15 +188,15 @@ func (t *Template) token(ctx context.Context, u grid.Unit, v templateValues, fre
 func (t *Template) read(u grid.Unit, r reply, rule *TemplateRule) (grid.Receipt, error) {
 	answer := r.fields()
 	out := r.receipt()
-	why := strings.TrimSpace(r.text + " " + t.spec.Answer.reason(answer))
+	why := strings.TrimSpace(r.text + " " + t.spec.Load().Answer.reason(answer))
 	if rule == nil {
 		return out, fmt.Errorf("unit %s answers %s", u.ID, why)
 	}
 	switch rule.Means {
 	case "ok", "seen":
-		out.Carried = t.spec.Carrier
+		out.Carried = t.spec.Load().Carrier
 		out.Ref = ""
-		if ref, ok := textAt(answer, t.spec.Answer.Ref); ok {
+		if ref, ok := textAt(answer, t.spec.Load().Answer.Ref); ok {
 			out.Ref = printable(ref, 64)
 		}
 		if rule.Means == "seen" {
@@ -223,7 +234,7 @@ func (a *TemplateAnswer) reason(answer any) string {
 
 // Words asks about each delivery, the newest first, until the time is over.
 func (t *Template) Words(ctx context.Context, u grid.Unit, open []grid.Delivery) (words []Word, err error) {
-	p := t.spec.Poll
+	p := t.spec.Load().Poll
 	if p == nil {
 		return nil, nil
 	}
@@ -232,7 +243,7 @@ func (t *Template) Words(ctx context.Context, u grid.Unit, open []grid.Delivery)
 		if ctx.Err() != nil {
 			return words, errors.Join(append(errs, ctx.Err())...)
 		}
-		v, err := t.spec.values(u, d, t.now(), t.nonce())
+		v, err := t.spec.Load().values(u, d, t.now(), t.nonce())
 		if err != nil {
 			continue
 		}
@@ -243,7 +254,7 @@ func (t *Template) Words(ctx context.Context, u grid.Unit, open []grid.Delivery)
 		}
 		answer := r.fields()
 		if r.status != http.StatusOK || rule != nil && rule.Means == "token" || !fits(answer, p.Where) {
-			errs = append(errs, fmt.Errorf("unit %s: what became of %s: %s %s", u.ID, d.ID, r.text, t.spec.Answer.reason(answer)))
+			errs = append(errs, fmt.Errorf("unit %s: what became of %s: %s %s", u.ID, d.ID, r.text, t.spec.Load().Answer.reason(answer)))
 			continue
 		}
 		if w, ok := p.word(d, answer); ok {

@@ -112,7 +112,7 @@ func benchRig(b *testing.B, doors int) *rig {
 
 // ws301 are the files of the profile in another version.
 func ws301(b *testing.B, r *rig, version string) map[string]string {
-	files := must[map[string]string](b)(r.engine.profiles.files.Files(benchProfile))
+	files := must[map[string]string](b)(r.engine.profiles.files().Files(benchProfile))
 	p := must[*profile.Profile](b)(r.engine.profiles.Get(benchProfile))
 	for _, q := range []string{`"`, ""} {
 		files["profile.yaml"] = strings.Replace(files["profile.yaml"], "version: "+q+p.Version+q+"\n", "version: \""+version+"\"\n", 1)

@@ -58,7 +58,7 @@ func (e *Engine) DiffProfile(ctx context.Context, r profile.DiffRequest) (profil
 		candidate = t.candidate
 	} else {
 		var err error
-		if candidate, err = e.profiles.files.Candidate(r.Files); err != nil {
+		if candidate, err = e.profiles.files().Candidate(r.Files); err != nil {
 			return profile.Diff{}, err
 		}
 		if r.Profile != "" && candidate.ID != strings.ToLower(r.Profile) {
@@ -96,7 +96,7 @@ func (e *Engine) compare(ctx context.Context, former, candidate *profile.Profile
 		return profile.Diff{}, err
 	}
 	c.of.Store(int64(r.Last))
-	return p.compare(ctx, e.Config.Rules, former, candidate, r)
+	return p.compare(ctx, e.normal.Load(), former, candidate, r)
 }
 
 // Files are what a gateway that does not run has left.

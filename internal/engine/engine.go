@@ -292,7 +292,10 @@ type Engine struct {
 	seats   seats
 	regions regions
 	posture *grid.Posture // nil: the normal one
-	Rules   *alarm.Rules  // those in force, by the posture; Config.Rules are the normal ones
+	Rules   *alarm.Rules  // those in force, by the posture
+
+	normal atomic.Pointer[alarm.Rules] // those without a posture; changed by the state goroutine alone
+	cal    *calendar.Calendars         // of quiet hours and shifts; their zone is that of Config.Calendars
 
 	ruleCache map[ruleKey]*ruleSet
 	smokeOf   map[string][]registry.PointNo // smoke points by building; nil: to be worked out
@@ -379,10 +382,9 @@ func New(c Config) (*Engine, error) {
 		early: map[grid.Identity][]earlyAnswer{}, windows: newWindows(), visits: newVisits(), rounds: newRounds(), seats: newSeats(), Rules: c.Rules,
 	}
 	e.dec = &decoder{profiles: e.profiles, profileOf: e.memory.ProfileOf}
-	e.unreadableRule = firstFrom(c.Rules, grid.Smoke, grid.EventSafetyUnreadable)
-	e.deafRule = e.bare(grid.EventUnitUnreachable)
-	e.lastPoints, e.barredRule = map[grid.Identity]string{}, barredRule(c.Rules)
-	e.silentRule, e.lostRule, e.gapRule = e.bare(grid.EventGatewaySilent), e.bare(grid.EventProtectionLost), c.Rules.Bare(grid.EventDataGap)
+	e.lastPoints, e.cal = map[grid.Identity]string{}, c.Calendars
+	e.normal.Store(c.Rules)
+	e.fixRules()
 	return e, nil
 }
 

@@ -126,9 +126,9 @@ func (b *batch) setPosture(p *grid.Posture) {
 
 func (e *Engine) force(p *grid.Posture) {
 	e.posture, e.ruleCache = p, map[ruleKey]*ruleSet{}
-	e.Rules = e.Config.Rules
+	e.Rules = e.normal.Load()
 	if p != nil {
-		e.Rules = e.Config.Rules.In(p.Name)
+		e.Rules = e.Rules.In(p.Name)
 	}
 }
 

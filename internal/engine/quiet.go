@@ -27,18 +27,18 @@ func patient(t *grid.Ticket) bool {
 // waitsUntil says when a message of a ticket may go to a unit, and whether as a line of a
 // digest; zero: at once.
 func (e *Engine) waitsUntil(t *grid.Ticket, u *grid.Unit) (until time.Time, digest bool) {
-	if !patient(t) || e.Calendars == nil {
+	if !patient(t) || e.cal == nil {
 		return time.Time{}, false
 	}
 	now := e.Now()
 	until = now
 	if u.Digest && e.Digest != nil {
-		if end := e.Calendars.ShiftEnd(now); !end.IsZero() {
+		if end := e.cal.ShiftEnd(now); !end.IsZero() {
 			until, digest = end, true
 		}
 	}
 	if u.Quiet != "" {
-		h, err := e.Calendars.Hours(u.Quiet)
+		h, err := e.cal.Hours(u.Quiet)
 		if err != nil {
 			e.log.Error("quiet hours of a unit are not known, it has none", "unit", u.ID, "err", err)
 		} else if h.Contains(until) {

@@ -30,7 +30,7 @@ func (e *Engine) StartRollout(ctx context.Context, s profile.RolloutStart) (prof
 	if id, done, err := e.rolledAlready(ctx, s.Key); done || err != nil {
 		return e.answered(ctx, id, err)
 	}
-	candidate, err := e.profiles.files.Candidate(s.Files)
+	candidate, err := e.profiles.files().Candidate(s.Files)
 	if err != nil {
 		return profile.Rollout{}, err
 	}
@@ -101,7 +101,7 @@ func (b *batch) rollBack(id string, c profile.RolloutChange) error {
 	}
 	s := steps[len(steps)-1]
 	if !s.Kept {
-		if _, err := e.profiles.files.Get(id); err != nil {
+		if _, err := e.profiles.files().Get(id); err != nil {
 			if n := e.devicesOf(id); n > 0 {
 				return grid.Errorf(grid.Conflict, "profile %s: %d devices have it and there is no other version of it: want them registered with another profile first", id, n)
 			}
@@ -155,7 +155,7 @@ func (e *Engine) checkStart(s *grid.RolloutStep, candidate, former *profile.Prof
 	if t := now.running[s.Profile]; t != nil {
 		return grid.Errorf(grid.Conflict, "profile %s: the roll-out of version %s runs (%s): want it at all or back first", s.Profile, t.step.Version, t.step.Stage)
 	}
-	if own, err := e.profiles.files.Get(s.Profile); err == nil && own.Version == s.Version {
+	if own, err := e.profiles.files().Get(s.Profile); err == nil && own.Version == s.Version {
 		return grid.Errorf(grid.Conflict, "profile %s: version %s is that of the gateway's files: want another version", s.Profile, s.Version)
 	}
 	if former == nil {
@@ -346,7 +346,7 @@ func (e *Engine) Rollout(ctx context.Context, id string) (profile.Rollout, error
 func (v *versions) standing(id string) profile.Rollout {
 	now := v.now.Load()
 	r := profile.Rollout{Profile: id, Steps: slices.Clone(now.steps[id])}
-	if p, err := v.files.Get(id); err == nil {
+	if p, err := v.files().Get(id); err == nil {
 		r.InFiles = p.Version
 	}
 	if p, err := now.profiles.Get(id); err == nil {
@@ -355,7 +355,7 @@ func (v *versions) standing(id string) profile.Rollout {
 	if len(r.Steps) == 0 {
 		return r
 	}
-	for _, p := range v.files.List() {
+	for _, p := range v.files().List() {
 		if p.Extends == id {
 			r.Extended = append(r.Extended, p.ID)
 		}
@@ -379,7 +379,7 @@ func (v *versions) standing(id string) profile.Rollout {
 
 // isOfFiles reports whether the files of the gateway have exactly this text.
 func (v *versions) isOfFiles(id string, text map[string]string) bool {
-	own, err := v.files.Files(id)
+	own, err := v.files().Files(id)
 	return err == nil && maps.Equal(own, text)
 }
 
@@ -396,7 +396,7 @@ func (e *Engine) Profile(id string) (p *profile.Profile, files map[string]string
 	if e.profiles.standing(p.ID).Origin == profile.RolledOut {
 		files = now.files[p.ID]
 	} else {
-		files, err = e.profiles.files.Files(p.ID)
+		files, err = e.profiles.files().Files(p.ID)
 	}
 	return p, files, candidate, err
 }
@@ -413,7 +413,7 @@ func (e *Engine) Standing() ([]*profile.Profile, []profile.Rollout) {
 
 // LintFiles checks a candidate as a roll-out would, and changes nothing.
 func (e *Engine) LintFiles(files map[string]string) (id string, wrong []error) {
-	return e.profiles.files.LintFiles(files)
+	return e.profiles.files().LintFiles(files)
 }
 
 // ReplayOf processes again what waits in quarantine of a profile's devices, oldest first,

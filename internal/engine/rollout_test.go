@@ -865,7 +865,7 @@ func TestDiffLooksAtTheQuarantineForAsLongAsItMay(t *testing.T) {
 	for _, id := range ids {
 		r.say(id, `{"s":"on","b":70,"n":1}`)
 	}
-	candidate := must[*profile.Profile](t)(r.engine.profiles.files.Candidate(words("2")))
+	candidate := must[*profile.Profile](t)(r.engine.profiles.files().Candidate(words("2")))
 	p := past{store: r.store, id: bell, seen: func(int64, int64) {}}
 	if d, err := p.quarantine(t.Context(), candidate); err != nil || d.Frames != 3 || d.Mended != 3 {
 		t.Errorf("%+v, %v: want 3 of 3 mended", d, err)

@@ -16,7 +16,7 @@ import (
 //
 // The state goroutine alone changes it. What it is now may be asked by anyone.
 type versions struct {
-	files   Profiles
+	from    atomic.Pointer[Profiles]      // the gateway's files
 	steps   map[string][]grid.RolloutStep // by profile, oldest first
 	uploads map[string]*upload            // by "<id>@<version>"
 	now     atomic.Pointer[inForce]
@@ -47,7 +47,8 @@ type trial struct {
 }
 
 func newVersions(files Profiles) *versions {
-	v := &versions{files: files, steps: map[string][]grid.RolloutStep{}, uploads: map[string]*upload{}}
+	v := &versions{steps: map[string][]grid.RolloutStep{}, uploads: map[string]*upload{}}
+	v.from.Store(&files)
 	v.now.Store(&inForce{profiles: files})
 	return v
 }
@@ -63,7 +64,7 @@ func (v *versions) load(rows []grid.ProfileVersion, steps []grid.RolloutStep) {
 		v.steps[s.Profile] = append(v.steps[s.Profile], s)
 		for _, version := range []string{s.Version, s.Former} {
 			if u := v.uploads[s.Profile+"@"+version]; u != nil && u.profile == nil && u.err == nil {
-				u.profile, u.err = v.files.Compile(u.row.Files)
+				u.profile, u.err = v.files().Compile(u.row.Files)
 			}
 		}
 	}
@@ -72,7 +73,7 @@ func (v *versions) load(rows []grid.ProfileVersion, steps []grid.RolloutStep) {
 
 // build makes what holds by the steps that holds lets through; nil: all.
 func (v *versions) build(holds func(grid.RolloutStep) bool) *inForce {
-	f := &inForce{profiles: v.files, running: map[string]*trial{}, steps: maps.Clone(v.steps), files: map[string]map[string]string{}, problems: map[string]error{}}
+	f := &inForce{profiles: v.files(), running: map[string]*trial{}, steps: maps.Clone(v.steps), files: map[string]map[string]string{}, problems: map[string]error{}}
 	var instead []*profile.Profile
 	for id, steps := range v.steps {
 		n := len(steps)
@@ -103,7 +104,7 @@ func (v *versions) build(holds func(grid.RolloutStep) bool) *inForce {
 		}
 	}
 	if len(instead) > 0 {
-		f.profiles = v.files.With(instead...)
+		f.profiles = v.files().With(instead...)
 	}
 	return f
 }
@@ -178,6 +179,8 @@ func (f *inForce) choose(id string, device grid.Identity) choice {
 	}
 	return c
 }
+
+func (v *versions) files() Profiles { return *v.from.Load() }
 
 // Get and Guess make it the profiles in force.
 func (v *versions) Get(id string) (*profile.Profile, error) { return v.now.Load().profiles.Get(id) }
