@@ -46,6 +46,9 @@ func Parse(b []byte) (grid.Registration, error) { return ParseOn(b, nil) }
 // ParseOn is Parse with the borders that say which cell a position lies in; nil: none do.
 func ParseOn(b []byte, m *geo.Map) (grid.Registration, error) {
 	var f file
+	if err := bounded(b); err != nil {
+		return grid.Registration{}, grid.Errorf(grid.Invalid, "registry file: %w", err)
+	}
 	if err := yaml.NewDecoder(bytes.NewReader(b), yaml.Strict()).Decode(&f); err != nil && !errors.Is(err, io.EOF) {
 		return grid.Registration{}, grid.Errorf(grid.Invalid, "registry file: %w", err)
 	}
