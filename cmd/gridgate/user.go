@@ -8,7 +8,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"gridgate/internal/api"
-	"gridgate/internal/auth"
 	"gridgate/internal/grid"
 )
 
@@ -98,7 +97,7 @@ func limitWords(s grid.Scope, units []string) string {
 	return strings.Join(out, " ")
 }
 
-func userState(u *auth.User) string {
+func userState(u *api.User) string {
 	switch {
 	case u.Disabled:
 		return "disabled"
@@ -110,7 +109,7 @@ func userState(u *auth.User) string {
 	return "active"
 }
 
-func secondWords(u *auth.User) string {
+func secondWords(u *api.User) string {
 	var out []string
 	if u.TOTP {
 		out = append(out, "codes")

@@ -8,6 +8,9 @@ import (
 	"gridgate/internal/auth"
 )
 
+// User is a person's account.
+type User = auth.User
+
 // UserAct changes a user: what of UserAsk is there, and nothing else.
 type UserAct struct {
 	Display *string   `json:"display,omitempty"`
