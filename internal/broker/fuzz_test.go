@@ -25,7 +25,7 @@ func FuzzConnection(f *testing.F) {
 		f.Add(b, false, false)
 	}
 	var in gatetest.Inbox
-	b, _ := start(f, Config{MaxPacket: 64 << 10, Users: []User{{Name: "u", Password: "p"}, {Name: "well", Password: "p"}}, Uplinks: envelope.Topics(),
+	b, _ := start(f, Config{MaxPacket: 64 << 10, Flapping: 1 << 20, Users: []User{{Name: "u", Password: "p"}, {Name: "well", Password: "p"}}, Uplinks: envelope.Topics(),
 		Identify: envelope.NewRouter(1000).Identify, Remember: envelope.NewMemory().Remember}, &in)
 	f.Fuzz(func(t *testing.T, raw []byte, login, five bool) {
 		c, err := net.Dial("tcp", b.Addr())
