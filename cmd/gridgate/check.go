@@ -23,8 +23,9 @@ type report struct {
 	Warnings   []string          `json:"warnings,omitempty"` // well now, and not for ever
 	Ready      *api.Readiness    `json:"ready,omitempty"`    // absent: no gateway answers
 	Transports []grid.LinkHealth `json:"transports,omitempty"`
-	Ledger     *api.Ledger       `json:"ledger,omitempty"`  // as the running gateway counts
-	Recount    *gateway.Recount  `json:"recount,omitempty"` // as its files say; absent: they are not on this machine
+	Ledger     *api.Ledger       `json:"ledger,omitempty"`   // as the running gateway counts
+	Recount    *gateway.Recount  `json:"recount,omitempty"`  // as its files say; absent: they are not on this machine
+	Findings   []gateway.Finding `json:"findings,omitempty"` // of what it stands on, each with the fix; they are among problems and warnings too
 }
 
 func (r *report) wrong(format string, args ...any) {
@@ -32,19 +33,22 @@ func (r *report) wrong(format string, args ...any) {
 }
 
 func (a *app) checkCommand() *cobra.Command {
-	var offline bool
+	var offline, start bool
 	cmd := &cobra.Command{
 		Use: "check", Short: "Check that a gateway is well and that its ledger balances",
 		Long: "Show the health of each transport of the running gateway, check that every part is up, that\n" +
 			"each Modbus unit answers and that the ledger balances, and count again, independently, from\n" +
 			"the files of its data folder: what the journal accepted against what the state says became\n" +
-			"of it. --offline checks the files alone.\n\n" +
+			"of it. On the gateway's machine it also looks at what the gateway stands on: the clock, the\n" +
+			"disk and its syncs, ports and who has them, serial lines, InfluxDB, certificates, the first\n" +
+			"password, the age of backups, each with what to do. --offline checks the files alone; --start,\n" +
+			"before a start, also what a start will find, and that no gateway answers is no fault then.\n\n" +
 			"Exit codes: 0 all well, 1 something is wrong, 3 no gateway answers.",
 		Args: args(cobra.NoArgs),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			r := &report{Problems: []string{}}
 			unreachable := error(nil)
-			if !offline {
+			if !offline && !start {
 				unreachable = a.checkRunning(cmd.Context(), r)
 				if unreachable != nil && !errors.Is(unreachable, api.ErrUnreachable) {
 					return unreachable
@@ -54,6 +58,9 @@ func (a *app) checkCommand() *cobra.Command {
 				return err
 			}
 			if cfg, err := a.loadConfig(); err == nil {
+				if !offline {
+					r.preflight(cmd.Context(), &cfg, !start && unreachable == nil)
+				}
 				r.checkCertificates(cmd.Context(), &cfg)
 			}
 			r.OK = len(r.Problems) == 0 && unreachable == nil
@@ -69,6 +76,7 @@ func (a *app) checkCommand() *cobra.Command {
 			return nil
 		},
 	}
+	cmd.Flags().BoolVar(&start, "start", false, "before a start: what it will find; no gateway is asked")
 	cmd.Flags().BoolVar(&offline, "offline", false, "do not ask a gateway, check the files alone")
 	return cmd
 }

@@ -118,7 +118,7 @@ func (a *app) command() *cobra.Command {
 		a.serveCommand(), a.demoCommand(), a.checkCommand(), a.profileCommand(), a.deviceCommand(), a.codeCommand(), a.pointCommand(), a.buildingCommand(),
 		a.framesCommand(), a.replayCommand(), a.explainCommand(), a.ticketCommand(), a.eventCommand(), a.hazardCommand(), a.contactCommand(), a.rosterCommand(), a.alarmCommand(), a.connectorCommand(), a.figuresCommand(), a.downlinkCommand(), a.windowCommand(), a.visitCommand(), a.postureCommand(), a.dutyCommand(), a.gridCommand(), a.contractorCommand(), a.roundCommand(), a.taskCommand(), a.certCommand(), a.keyCommand(), a.auditCommand(), a.eraseCommand(), a.backupCommand(), a.restoreCommand(), a.userCommand(), a.tokenCommand(), a.versionCommand(), a.readyCommand(),
 	)
-	root.AddCommand(a.upgradeCommand(), a.standbyCommand(), a.promoteCommand())
+	root.AddCommand(a.upgradeCommand(), a.reloadCommand(), a.watchCommand(), a.standbyCommand(), a.promoteCommand())
 	return root
 }
 

@@ -61,7 +61,7 @@ func (s *Server) alarmQueue(ctx context.Context, by grid.Actor, in *listInput) (
 	}
 	var flood alarm.Flood
 	causes := func(grid.EventType) string { return "" }
-	if r := s.AlarmRules; r != nil {
+	if r := s.rulesNow(); r != nil {
 		flood = r.Flood()
 		causes = func(t grid.EventType) string {
 			if g := r.Group(t); g != nil {
@@ -106,8 +106,8 @@ func (s *Server) alarmHealth(ctx context.Context, by grid.Actor, in *listInput) 
 		return nil, err
 	}
 	var h alarm.Health
-	if s.AlarmRules != nil {
-		h = s.AlarmRules.Health()
+	if r := s.rulesNow(); r != nil {
+		h = r.Health()
 	}
 	all := turnsOf(turns)
 	out := AlarmHealth{Since: q.Since, Until: q.Until, Chattering: h.Chatter(all), Fleeting: h.Fleets(all), Stale: []AlarmView{}, Partial: len(turns) == healthTurns}

@@ -49,6 +49,7 @@ func (s *Server) routes(api huma.API) {
 	s.backupRoute(api)
 	s.standbyRoutes(api)
 	s.systemRoutes(api)
+	s.reloadRoute(api)
 	s.auditRoutes(api)
 	s.eraseRoute(api)
 	s.fieldRoute(api)

@@ -125,6 +125,10 @@ type Deps struct {
 	// System is how the gateway itself is, Effective its configuration in force. Optional.
 	System    func() System
 	Effective func() (map[string]any, error)
+	// Reload reads the configuration again; RulesNow are the rules in force, where AlarmRules are those of
+	// the start. Optional.
+	Reload   func(ctx context.Context) (Reload, error)
+	RulesNow func() *alarm.Rules
 	// Simulation is whether simulators may drive this gateway; nil: they may not.
 	Simulation func() Simulation
 	// Codes reads what is scanned; nil reads the standards alone. Font draws labels; nil: the reader's

@@ -3,10 +3,12 @@ package api
 import (
 	"context"
 	"errors"
+	"net/http"
 	"time"
 
 	"github.com/danielgtaylor/huma/v2"
 
+	"gridgate/internal/alarm"
 	"gridgate/internal/grid"
 )
 
@@ -104,4 +106,41 @@ func (s *Server) systemRoutes(api huma.API) {
 		c, err := s.Effective()
 		return &body[map[string]any]{c}, err
 	})
+}
+
+// Reload is what a reload of the configuration did.
+type Reload struct {
+	At      time.Time `json:"at"`
+	Changed []string  `json:"changed"` // keys that are in force now
+	Restart []string  `json:"restart"` // keys that changed and wait for a restart
+}
+
+// rulesNow are the rules in force.
+func (s *Server) rulesNow() *alarm.Rules {
+	if s.RulesNow != nil {
+		return s.RulesNow()
+	}
+	return s.AlarmRules
+}
+
+func (s *Server) reloadRoute(api huma.API) {
+	op := post("/system/reload", "reload", "admin", "Read the configuration again, without losing a frame: all of it, or nothing and the reason")
+	op.Description = "Rules, tickets, calendars, profiles, connectors that are data, limits of devices, the guard of roll-outs and the level of the log are in force at once. What else has changed is named, and waits for a restart."
+	route(s, api, admins, importWithin, op, func(ctx context.Context, _ grid.Actor, _ *struct{}) (*body[Reload], error) {
+		if s.Reload == nil {
+			return nil, grid.Errorf(grid.Unavailable, "reload: %w", errors.ErrUnsupported)
+		}
+		out, err := s.Reload(ctx)
+		return &body[Reload]{out}, err
+	})
+}
+
+// Reload has a gateway read its configuration again.
+func (c *Client) Reload(ctx context.Context) (Reload, error) {
+	return call[Reload](ctx, c, http.MethodPost, "/api/v1/system/reload", nil, nil)
+}
+
+// System asks how a gateway itself is.
+func (c *Client) System(ctx context.Context) (System, error) {
+	return call[System](ctx, c, http.MethodGet, "/api/v1/system", nil, nil)
 }

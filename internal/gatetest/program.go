@@ -148,6 +148,12 @@ func (p *Program) running() (*exec.Cmd, chan struct{}) {
 	return p.cmd, p.done
 }
 
+// Signal sends it a signal.
+func (p *Program) Signal(s os.Signal) error {
+	cmd, _ := p.running()
+	return cmd.Process.Signal(s)
+}
+
 // Kill ends it at once (kill -9). What has ended stays so.
 func (p *Program) Kill() {
 	if cmd, done := p.running(); cmd != nil {

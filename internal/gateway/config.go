@@ -49,6 +49,8 @@ type Config struct {
 	Registry      []string       `yaml:"registry"`      // files with points, devices, installations, units, imported at start
 	Log           LogConfig      `yaml:"log"`
 
+	Watchdog WatchdogConfig `yaml:"watchdog"`
+
 	Simulation SimulationConfig `yaml:"simulation"`
 
 	Credentials CredentialsConfig `yaml:"credentials"`
@@ -178,12 +180,6 @@ type MailConfig struct {
 	From         string `yaml:"from"`
 }
 
-// LogConfig is what is said on standard error.
-type LogConfig struct {
-	Level  string `yaml:"level"`  // debug, info, warn, error
-	Format string `yaml:"format"` // text, json
-}
-
 // Default is the configuration of a gateway that is given none: everything on loopback,
 // data in one folder.
 func Default() Config {
@@ -197,7 +193,9 @@ func Default() Config {
 		Rollout:  RolloutConfig{MinFrames: 20, MaxWorsePercent: 5},
 		Influx:   InfluxConfig{Managed: true, Listen: "127.0.0.1:8086", Bucket: "gridgate/autogen", QueueBytes: 2 << 30},
 		Dispatch: DispatchConfig{Timeout: 15 * time.Second, TestEvery: 2 * time.Hour, Poll: time.Minute, Retry: dispatch.StandardRetry()},
-		Log:      LogConfig{Level: "info", Format: "text"},
+		Log:      LogConfig{Level: "info", Format: "text", MaxSize: 64 << 20, Keep: 5},
+
+		Watchdog: defaultWatchdog(),
 
 		Simulation: SimulationConfig{Speed: 1},
 
@@ -249,7 +247,7 @@ func (c *Config) parse(b []byte) error {
 // resolve makes relative paths relative to dir.
 func (c *Config) resolve(dir string) {
 	paths := []*string{&c.DataDir, &c.Audit.KeyFile, &c.HTTP.TokenFile, &c.Credentials.KeyFile, &c.Influx.Bin, &c.Influx.TokenFile, &c.Rules, &c.Tickets, &c.Routes, &c.Dispatch.CAP, &c.Dispatch.Open311, &c.Dispatch.Mail.PasswordFile, &c.Calendars, &c.Hazards, &c.Commissioning, &c.Figures, &c.Contractors, &c.Duty, &c.Privacy, &c.Labels.File, &c.Labels.Font, &c.Broker.TLS.Cert, &c.Broker.TLS.Key, &c.Broker.TLS.ClientCA}
-	paths = append(paths, &c.Backup.Dir)
+	paths = append(paths, &c.Backup.Dir, &c.Log.File)
 	for i := range c.MQTT {
 		m := &c.MQTT[i]
 		paths = append(paths, &m.PasswordFile, &m.TLS.CA, &m.TLS.Cert, &m.TLS.Key)
@@ -303,8 +301,8 @@ func (c *Config) Validate() error {
 	v.want(c.Engine.Decoders >= 0 && c.Engine.Decoders <= 256, "engine.decoders is %d: want 0 (one per core) to 256", c.Engine.Decoders)
 	v.want(c.Engine.CheckpointEvery >= 100*time.Millisecond, "engine.checkpoint_every is %s: want 100ms or more", c.Engine.CheckpointEvery)
 	v.want(c.Engine.SessionSilent >= 10*time.Second && c.Engine.SessionSilent <= 10*time.Minute, "engine.session_silent is %s: want 10s to 10m", c.Engine.SessionSilent)
-	v.oneOf("log.level", c.Log.Level, "debug", "info", "warn", "error")
-	v.oneOf("log.format", c.Log.Format, "text", "json")
+	c.Log.validate(&v)
+	c.Watchdog.validate(&v)
 	if len(v) > 0 {
 		return fmt.Errorf("config: %w", errors.Join(v...))
 	}

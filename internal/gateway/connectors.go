@@ -99,8 +99,10 @@ func (g *Gateway) makeTemplates(reach dispatch.Reach) error {
 	if err != nil {
 		return fmt.Errorf("dispatch.connectors: %w", err)
 	}
+	g.reloading.templates = map[string]*dispatch.Template{}
 	for name, s := range specs {
-		g.connectors[name] = dispatch.NewTemplate(s, reach)
+		t := dispatch.NewTemplate(s, reach)
+		g.connectors[name], g.reloading.templates[name] = t, t
 	}
 	return nil
 }

@@ -34,7 +34,7 @@ func (g *Gateway) scoreboard(ctx context.Context, unit string, from, to time.Tim
 	if u.Kind != grid.Maintenance {
 		return contractor.Scoreboard{}, grid.Errorf(grid.Invalid, "unit %s is of kind %s: want one of kind %s", u.ID, u.Kind, grid.Maintenance)
 	}
-	now, zone := g.clock.Now(), g.calendars.Zone()
+	now, zone := g.clock.Now(), g.reloading.calendars.now().Zone()
 	if from.IsZero() {
 		y, m, _ := now.In(zone).Date()
 		from = time.Date(y, m, 1, 0, 0, 0, 0, zone)

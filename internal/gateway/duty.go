@@ -71,7 +71,7 @@ func (d desk) DutySheet(ctx context.Context, street, building string) (*duty.She
 
 func (g *Gateway) gather(ctx context.Context, at time.Time, note grid.HandoverLine) (grid.Handover, error) {
 	return duty.Gather(ctx, g.store, at, func(t grid.EventType) string {
-		if r := g.alarmRules.Bare(t); r != nil {
+		if r := g.reloading.rules.now().Bare(t); r != nil {
 			return r.TitleZH + " / " + r.TitleEN
 		}
 		return string(t)
@@ -111,7 +111,7 @@ func (g *Gateway) runDuty(ctx context.Context) error {
 				g.log.Error("handover sheet cannot be made", "err", err, "in", dutyRetry)
 			}
 			if try = now.Add(dutyRetry); err == nil || now.Sub(change) > dutyCatchUp {
-				change = g.calendars.ShiftEnd(now)
+				change = g.reloading.calendars.now().ShiftEnd(now)
 				try = change
 			}
 		}
@@ -139,8 +139,8 @@ func (g *Gateway) sleepUntil(ctx context.Context, at time.Time) bool {
 // missedChange is the change of shift that comes next, or the last one if its sheet is missing. A
 // gateway that has never made one has missed none.
 func (g *Gateway) missedChange(ctx context.Context, now time.Time) time.Time {
-	next := g.calendars.ShiftEnd(now)
-	turn, ok := g.calendars.OnDuty(now)
+	next := g.reloading.calendars.now().ShiftEnd(now)
+	turn, ok := g.reloading.calendars.now().OnDuty(now)
 	if !ok {
 		return next
 	}
@@ -173,10 +173,10 @@ func (g *Gateway) shiftHandover(ctx context.Context, change time.Time) error {
 		return err
 	}
 	h.Why, h.By = "shift", grid.Actor{Role: grid.RoleSystem, Name: "clock"}
-	if t, ok := g.calendars.OnDuty(change.Add(-time.Second)); ok {
+	if t, ok := g.reloading.calendars.now().OnDuty(change.Add(-time.Second)); ok {
 		h.Shift = t.Name
 	}
-	if t, ok := g.calendars.OnDuty(change); ok {
+	if t, ok := g.reloading.calendars.now().OnDuty(change); ok {
 		h.Next = t.Name
 	}
 	_, err = g.engine.PutHandover(ctx, h, "shift/"+change.UTC().Format(time.RFC3339))

@@ -22,7 +22,7 @@ import (
 // Plan is who is on duty between two times, and which shift of the desk runs.
 func (d desk) Plan(ctx context.Context, from, to time.Time) (api.DutyPlan, error) {
 	watches, err := d.Engine.Plan(ctx, from, to)
-	p := api.DutyPlan{From: from, To: to, Zone: d.g.calendars.Zone().String(), Calendars: d.g.calendars.Names(), Watches: []api.DutyWatch{}}
+	p := api.DutyPlan{From: from, To: to, Zone: d.g.reloading.calendars.now().Zone().String(), Calendars: d.g.reloading.calendars.now().Names(), Watches: []api.DutyWatch{}}
 	for _, w := range watches {
 		v := api.DutyWatch{For: w.For, Roster: w.Roster, Hours: w.Hours, Fallback: w.Fallback, Spells: []api.DutySpell{}}
 		for _, s := range w.Spells {
@@ -31,7 +31,7 @@ func (d desk) Plan(ctx context.Context, from, to time.Time) (api.DutyPlan, error
 		p.Watches = append(p.Watches, v)
 	}
 	turn := func(at time.Time) *api.DutyTurn {
-		t, ok := d.g.calendars.OnDuty(at)
+		t, ok := d.g.reloading.calendars.now().OnDuty(at)
 		if !ok {
 			return nil
 		}

@@ -75,7 +75,7 @@ func (g *Gateway) history(ctx context.Context, q api.HistoryQuery) ([]api.Sample
 
 // health names each part and what is wrong with it.
 func (g *Gateway) health(context.Context) map[string]error {
-	parts := map[string]error{"engine": nil, "credentials": g.credentials.problem(), "audit": g.audit.Fault()}
+	parts := map[string]error{"engine": g.engineProblem(), "clock": g.clockProblem(), "credentials": g.credentials.problem(), "audit": g.audit.Fault()}
 	for lane, s := range g.journal.Stats().Lanes {
 		name := "journal." + grid.Lane(lane).String()
 		switch {

@@ -116,6 +116,10 @@ type Gateway struct {
 	fenced    chan error // why another copy is the gateway now
 	snapshots snapshots
 
+	reloading reloading
+	heart     heart
+	who       func(ctx context.Context, token string) (grid.Actor, error)
+
 	run             *group // what runs
 	early           *early
 	lateCredentials atomic.Pointer[credentials] // g.credentials, for the broker, which may be there before
@@ -181,6 +185,8 @@ func (g *Gateway) Run(ctx context.Context) (err error) {
 	run.start(ctx, "backups", g.runBackups)
 	run.start(ctx, "standing", g.watchPeers)
 	run.start(ctx, "duty", g.runDuty)
+	run.start(ctx, "pulse", g.feel)
+	run.start(ctx, "watchdog", g.beat)
 	if err := g.serve(ctx, run); err != nil {
 		cancel()
 		return errors.Join(err, run.wait())
@@ -252,6 +258,8 @@ func (g *Gateway) open(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	g.reloading.began(g)
+	g.closers = append(g.closers, g.reloading.close)
 	if err := g.openStores(ctx); err != nil {
 		return err
 	}
@@ -339,7 +347,6 @@ func (g *Gateway) rules() (*alarm.Rules, *ticket.Plans, string, error) {
 	if g.profiles, err = profile.Load(dirs...); err != nil {
 		return nil, nil, "", err
 	}
-	g.closers = append(g.closers, func() error { g.profiles.Close(); return nil })
 	version := grid.NewID(time.Time{}, string(rulesFile)+string(plansFile), 0)[18:]
 	return rules, plans, version, nil
 }
@@ -613,10 +620,11 @@ func (g *Gateway) makeMQTT() error {
 const routes = 100_000
 
 func (g *Gateway) makeAPI() error {
+	g.who = (&auth.Keeper{Admin: g.token, Unit: g.store.UnitByToken, Accounts: g.accounts}).Who
 	d := api.Deps{
-		Imports: g.imports, Files: g.files, Store: g.store, Engine: faces{g.engine, g}, Frames: g.journal, Workbench: g.engine, Parse: g.parseRegistry, Faces: g.faces, Pages: withPages(console.Pages(), g.caPages()), Around: g.around, Backup: g.backupInto, Standby: copies{g}, Ready: g.health,
+		Imports: g.imports, Files: g.files, Store: g.store, Engine: faces{g.engine, g}, Frames: g.journal, Workbench: g.engine, Parse: g.parseRegistry, Faces: g.faces, Pages: withPages(withPages(console.Pages(), g.caPages()), g.profiling()), Around: g.around, Backup: g.backupInto, Standby: copies{g}, Ready: g.health,
 		Regions: regions{g}, Channels: g.channels, Filer: g.engine, Hazards: g.store, Visits: g.engine, VisitStore: g.store, Commission: g.commissioning, Links: g.links, Peers: g.peers, Credentials: g.credentials, Figures: g.board, FigureTables: figureTables{g}, Work: g.contractors, Scores: g.scoreboard, People: g.folk, AlarmRules: g.alarmRules,
-		Who:     (&auth.Keeper{Admin: g.token, Unit: g.store.UnitByToken, Accounts: g.accounts}).Who,
+		Who:     g.who,
 		Metrics: g.metrics(), Log: g.log, Version: Version, Now: g.clock.Now, Simulation: g.simulation,
 	}
 	if g.client != nil {
@@ -626,7 +634,7 @@ func (g *Gateway) makeAPI() error {
 	g.withAccounts(&d)
 	d.Duty, d.DutyRules = desk{g.engine, g}, g.duty
 	d.Codes, d.Font, d.GuessLabel = g.codes, g.font, g.guessLabel
-	d.Tiles, d.System, d.Effective = g.tiles, g.system, g.effective
+	d.Tiles, d.System, d.Effective, d.Reload, d.RulesNow = g.tiles, g.system, g.effective, g.Reload, g.reloading.rules.now
 	if err := g.openTLS(); err != nil {
 		return err
 	}

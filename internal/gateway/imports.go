@@ -13,7 +13,7 @@ func (g *Gateway) makeImports() (err error) {
 	g.imports, err = bulk.Open(bulk.Config{
 		Dir: filepath.Join(g.cfg.DataDir, "imports"), Store: g.store, Engine: g.engine, Now: g.clock.Now, Log: g.log,
 		Profile: func(id string) (string, error) {
-			p, err := g.profiles.Get(id)
+			p, err := g.reloading.profiles.now().Get(id)
 			if err != nil {
 				return "", err
 			}

@@ -33,7 +33,7 @@ func (g *Gateway) readLabels() error {
 // guessLabel says which profiles may fit a device of which only the label is known.
 func (g *Gateway) guessLabel(id grid.Identity, model string) []grid.ProfileGuess {
 	var out []grid.ProfileGuess
-	for _, p := range g.profiles.GuessLabel(id, model) {
+	for _, p := range g.reloading.profiles.now().GuessLabel(id, model) {
 		out = append(out, grid.ProfileGuess{Profile: p.Profile, Score: p.Score, Reason: p.Reason, Smoke: p.Smoke})
 	}
 	return out

@@ -32,6 +32,7 @@ func (p *parts) Collect(ch chan<- prometheus.Metric) {
 	g := p.g
 	g.credentialMetrics(send)
 	g.certificateMetrics(send)
+	g.heartMetrics(send)
 	for lane, s := range g.journal.Stats().Lanes {
 		l := grid.Lane(lane).String()
 		send(count, "journal_frames_total", "Frames made durable since start.", float64(s.Frames), "lane", l)

@@ -23,13 +23,13 @@ func (g *Gateway) checkQuiet(u grid.Unit) error {
 	if u.Digest && slices.Contains(byTicket, u.Connector) {
 		return fmt.Errorf("unit %s: digest is true with connector %s: want it with none of %s", u.ID, u.Connector, strings.Join(byTicket, ", "))
 	}
-	if u.Digest && len(g.calendars.Shifts()) == 0 {
+	if u.Digest && len(g.reloading.calendars.now().Shifts()) == 0 {
 		return fmt.Errorf("unit %s: digest is true, and the calendars have no shifts: want some", u.ID)
 	}
 	if u.Quiet == "" {
 		return nil
 	}
-	h, err := g.calendars.Hours(u.Quiet)
+	h, err := g.reloading.calendars.now().Hours(u.Quiet)
 	if err != nil {
 		return fmt.Errorf("unit %s: quiet: %w", u.ID, err)
 	}

@@ -46,7 +46,7 @@ func ms(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }
 // left out; the names of files that hold secrets are not.
 func (g *Gateway) effective() (map[string]any, error) {
 	var text bytes.Buffer
-	if err := yaml.NewEncoder(&text).Encode(g.cfg); err != nil {
+	if err := yaml.NewEncoder(&text).Encode(*g.inForce()); err != nil {
 		return nil, grid.Errorf(grid.Internal, "configuration: %w", err)
 	}
 	var out map[string]any
@@ -55,6 +55,14 @@ func (g *Gateway) effective() (map[string]any, error) {
 	}
 	redact(out)
 	return out, nil
+}
+
+// inForce is the configuration, with what a reload has changed.
+func (g *Gateway) inForce() *Config {
+	if c := g.reloading.cfg.now(); c != nil {
+		return c
+	}
+	return &g.cfg
 }
 
 // notShown stands for a value that is secret.
