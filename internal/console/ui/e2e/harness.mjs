@@ -101,10 +101,13 @@ function point(id, name, kind, more) {
   }
 }
 
+/** ours is the environment without what a person has set for their own gateway. */
+const ours = () => Object.fromEntries(Object.entries(process.env).filter(([name]) => !name.startsWith('GRIDGATE_')))
+
 /** World is one gateway with its data; it may be killed and started again on the same ports. */
 export class World {
-  /** config is added to gridgate.yaml; files, by name, lie beside it. */
-  static async open({ seed = registry, config = {}, files = {} } = {}) {
+  /** config is added to gridgate.yaml; files, by name, lie beside it; prepare may run commands before the start. */
+  static async open({ seed = registry, config = {}, files = {}, prepare } = {}) {
     const w = new World()
     w.dir = mkdtempSync(join(tmpdir(), 'gridgate-e2e-'))
     w.http = await freePort()
@@ -117,18 +120,22 @@ export class World {
       join(w.dir, 'gridgate.yaml'),
       JSON.stringify({
         data_dir: 'data', http: { listen: `127.0.0.1:${w.http}` }, broker: { listen: `127.0.0.1:${w.mqtt}`, anonymous: true },
-        influx: { managed: false, url: '' }, registry: ['seed.yaml'], ...config,
+        influx: { managed: false, url: '' }, registry: ['seed.yaml'], ...(typeof config === 'function' ? config(w) : config),
       }),
     )
+    await prepare?.(w)
     await w.start()
     return w
   }
 
+  /** gridgate runs a command of the command line in the gateway's folder. */
+  gridgate(...args) {
+    return execFileSync(gatewayBin(), ['--config', join(this.dir, 'gridgate.yaml'), ...args], { cwd: this.dir, env: ours(), encoding: 'utf8' })
+  }
+
   async start() {
     const log = openSync(join(this.dir, 'log'), 'a')
-    // What a person has set for their own gateway must not reach ours.
-    const env = Object.fromEntries(Object.entries(process.env).filter(([name]) => !name.startsWith('GRIDGATE_')))
-    this.child = spawn(gatewayBin(), ['serve', '--config', join(this.dir, 'gridgate.yaml')], { stdio: ['ignore', log, log], cwd: this.dir, env })
+    this.child = spawn(gatewayBin(), ['serve', '--config', join(this.dir, 'gridgate.yaml')], { stdio: ['ignore', log, log], cwd: this.dir, env: ours() })
     this.ended = new Promise((say) => this.child.once('exit', say))
     await until('the gateway is ready', async () => {
       if (this.child.exitCode !== null) throw new Over('it ended:\n' + this.log())
@@ -222,10 +229,10 @@ const flags = [
   '--no-sandbox', '--disable-dev-shm-usage', '--use-gl=angle', '--use-angle=swiftshader', '--enable-unsafe-swiftshader', '--disable-gpu-compositing', '--disable-background-networking',
 ]
 
-/** browser opens Chromium; video is a picture's path that its fake camera shows. */
-export function openBrowser({ video } = {}) {
+/** browser opens Chromium; video is a picture's path that its fake camera shows; more are flags of its own. */
+export function openBrowser({ video, more = [] } = {}) {
   const camera = video ? ['--use-fake-ui-for-media-stream', '--use-fake-device-for-media-stream', '--use-file-for-fake-video-capture=' + video] : []
-  return chromium.launch({ executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium', args: [...flags, ...camera] })
+  return chromium.launch({ executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium', args: [...flags, ...camera, ...more] })
 }
 
 /** openPhone is a phone with its own storage. What its page throws fails the test at the end (phone.errors). */
