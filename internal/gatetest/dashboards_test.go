@@ -113,7 +113,7 @@ func queriesAreAnswered(t *testing.T, server string) {
 		}
 		return nil
 	})
-	fields["kpi"] = []string{"on_time_handling_n", "on_time_handling_d"} // once a day: docs/figures.md
+	fields["kpi"] = []string{"on_time_handling_n", "on_time_handling_d"}                     // once a day: docs/figures.md
 	fields["device_health"] = append(fields["device_health"], "battery_pct", "battery_days") // of the hour before
 	tags := []string{"point", "cell", "street", "type", "priority", "district"}
 	variables := strings.NewReplacer("$timeFilter", "time > now() - 1h", "$__interval", "1m", "$street", ".*", `\"`, `"`)
