@@ -16,7 +16,8 @@
 #   make web-bench              the console's figures: 200,000 points, a flood of alarms, hours of messages (minutes)
 #   make web-shots               pictures of every page in every size and look, in internal/console/ui/shots (ARGS=console-duty: of those only)
 #   make dist                    static programs for linux amd64, arm64 and armv7 in dist/, with licences and the list of their parts (TARGETS=linux/amd64: that alone)
-#   make deb                     Debian packages of them (ARCHES=amd64); make package-check TARGETS=linux/amd64 plays a package's life in a Debian of its own, as root
+#   make deb                     Debian packages of them (ARCHES=amd64); make package-check TARGETS=linux/amd64 looks into one
+#   make package-life TARGETS=linux/amd64   a package's life in a Debian of its own, as root
 #   make image                   the container image, with docker, podman or buildah
 #   make reproducible            builds the commit twice in different folders and compares byte by byte
 #   make rules-check             the alert rules for Prometheus, each played

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# debcheck.sh DEB [ROOT.tar]: what is in a package, and, as root and with a Debian in a tar
-# (mmdebstrap --variant=minbase --include=systemd,adduser bookworm root.tar) or mmdebstrap to
-# make one, the whole life of it in a folder of its own: installed by apt, run, installed
+# debcheck.sh DEB [ROOT.tar]: what is in a package. With LIFE=1, as root and with a Debian in a
+# tar (mmdebstrap --variant=minbase --include=systemd,adduser bookworm root.tar) or mmdebstrap to
+# make one, also the whole life of it in a folder of its own: installed by apt, run, installed
 # again, removed, purged. Nothing touches this machine's own system.
 set -euo pipefail
 deb=$(realpath "$1")
@@ -43,6 +43,7 @@ else
 fi
 echo "contents as they should be: $(wc -l <"$work/list") files and folders"
 
+[ -n "${LIFE:-}" ] || exit 0
 if [ "$(id -u)" -ne 0 ] || { [ -z "$tar" ] && ! command -v mmdebstrap >/dev/null; }; then
   echo "not installed: wants root, and mmdebstrap or the tar of a Debian"
   exit 0
