@@ -23,6 +23,11 @@ func fill(v reflect.Value, n *int) {
 		return
 	case *grid.Uplink: // not stored: read again from Raw
 		return
+	case *grid.Actor: // what else it has is of a request
+		for _, word := range []reflect.Value{v.FieldByName("Role"), v.FieldByName("Name"), v.FieldByName("Unit")} {
+			fill(word, n)
+		}
+		return
 	}
 	switch v.Kind() {
 	case reflect.Struct:
