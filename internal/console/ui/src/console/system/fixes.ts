@@ -43,6 +43,20 @@ const rules: { part: RegExp; said?: RegExp; fix: Fix }[] = [
     },
   },
   {
+    part: /^clock$/,
+    fix: {
+      what: { zh: '本机时钟刚被调整过。', en: "The machine's clock was set." },
+      fix: { zh: '检查校时服务（timedatectl、chronyc tracking）。告警与工单照常，此提示 10 分钟后消失。', en: 'Look at the time service (timedatectl, chronyc tracking). Alarms and tickets go on; this goes after 10 minutes.' },
+    },
+  },
+  {
+    part: /^engine$/,
+    fix: {
+      what: { zh: '处理引擎停住了。报文仍在收，但不出告警与工单。', en: 'The engine stands still. Frames are taken; there are no alarms and tickets.' },
+      fix: { zh: '立即电话通知值班，改用人工值守；查看数据盘与日志，重启网关。', en: 'Tell the duty lead by telephone now, and watch by hand. Look at the data disk and the log; restart the gateway.' },
+    },
+  },
+  {
     part: /^credentials$/,
     fix: {
       what: { zh: '部分设备凭据读不出，这些设备进不来。', en: 'Credentials of some devices cannot be read: these devices do not come in.' },
@@ -129,7 +143,7 @@ export function partWords(part: string): Both {
   const [head = '', ...rest] = part.split('.')
   const tail = rest.join('.')
   const known: Record<string, Both> = {
-    engine: { zh: '处理引擎', en: 'Engine' }, credentials: { zh: '设备凭据', en: 'Credentials' }, influxdb: { zh: 'InfluxDB', en: 'InfluxDB' }, broker: { zh: '内置消息服务器', en: 'Embedded broker' },
+    engine: { zh: '处理引擎', en: 'Engine' }, clock: { zh: '时钟', en: 'Clock' }, credentials: { zh: '设备凭据', en: 'Credentials' }, influxdb: { zh: 'InfluxDB', en: 'InfluxDB' }, broker: { zh: '内置消息服务器', en: 'Embedded broker' },
     downlinks: { zh: '下行指令', en: 'Downlinks' }, 'journal.safety': { zh: '报文日志 · 安全通道', en: 'Journal · safety lane' }, 'journal.bulk': { zh: '报文日志 · 普通通道', en: 'Journal · bulk lane' },
     mqtt: { zh: `MQTT · ${tail}`, en: `MQTT · ${tail}` }, serial: { zh: `串口 · ${tail}`, en: `Serial · ${tail}` }, coap: { zh: `CoAP · ${tail}`, en: `CoAP · ${tail}` },
   }
