@@ -70,6 +70,9 @@ func operations(t *testing.T, g *gateway) (out []operation) {
 	must(t, json.Unmarshal(raw, &doc))
 	for path, methods := range doc.Paths {
 		for method, op := range methods {
+			if op.Access == "anyone" { // the door itself: behind it is nobody's work
+				continue
+			}
 			o := operation{method: strings.ToUpper(method), path: path, access: op.Access}
 			if c, ok := op.RequestBody.Content["application/json"]; ok {
 				o.body = example(doc.Components.Schemas, c.Schema, "", 0)
