@@ -188,7 +188,7 @@ func New(d Deps) *Server {
 	if d.Metrics != nil {
 		mux.Handle("GET /metrics", promhttp.HandlerFor(d.Metrics, promhttp.HandlerOpts{}))
 	}
-	s.handler = s.recovered(http.NewCrossOriginProtection().Handler(mux))
+	s.handler = s.recovered(plainly(http.NewCrossOriginProtection().Handler(mux)))
 	if d.Around != nil {
 		s.handler = d.Around(s.handler)
 	}

@@ -201,7 +201,9 @@ func sharedIn(e *zip.File) (out []string, err error) {
 			return nil, err
 		}
 		if reading {
-			text.WriteString(words)
+			if text.WriteString(words); text.Len() > maxText {
+				return nil, errDamaged
+			}
 		}
 		switch tag.name {
 		case "si":
@@ -228,7 +230,9 @@ func (s *xlsxSheet) next() (row int, cells []string, dates []bool, err error) {
 			return 0, nil, nil, err
 		}
 		if in != "" {
-			c.text += words
+			if c.text += words; len(c.text) > maxText { // of many runs, each of them short
+				return 0, nil, nil, errDamaged
+			}
 		}
 		switch {
 		case tag.name == "row" && !tag.ends:

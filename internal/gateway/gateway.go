@@ -225,7 +225,7 @@ func (g *Gateway) serve(ctx context.Context, run *group) error {
 	run.start(ctx, "downlinks", g.outbox.Run)
 	run.start(ctx, "imports", g.imports.Run)
 	if g.listener != nil {
-		run.start(ctx, "api", func(ctx context.Context) error { return g.api.Run(ctx, g.listener) })
+		run.start(ctx, "api", func(ctx context.Context) error { return g.api.Run(ctx, api.Crowd(g.listener, g.cfg.proxies())) })
 	}
 	if g.secured != nil {
 		run.start(ctx, "api over tls", func(ctx context.Context) error { return g.api.Run(ctx, g.secured.listener) })

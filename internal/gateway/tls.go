@@ -22,6 +22,7 @@ import (
 	"golang.org/x/crypto/acme"
 	"golang.org/x/crypto/acme/autocert"
 
+	"gridgate/internal/api"
 	"gridgate/internal/auth"
 	"gridgate/internal/cert"
 )
@@ -204,7 +205,7 @@ func (g *Gateway) openTLS() error {
 	if err != nil {
 		return fmt.Errorf("http.tls.listen: %w", err)
 	}
-	s.listener = tls.NewListener(ln, config)
+	s.listener = tls.NewListener(api.Crowd(ln, g.cfg.proxies()), config)
 	g.secured = s
 	g.closers = append(g.closers, func() error {
 		if err := ln.Close(); err != nil && !errors.Is(err, net.ErrClosed) {
