@@ -9,6 +9,7 @@
 #   make chaos REAL=1            50,000 frames while real processes are killed and restarted (minutes)
 #   make soak                    an hour of a gateway in use with random faults; SOAK=10m, SEED=2
 #   make power                   kill -9, a power cut and a full disk in a row, as root: the ledger after each
+#   make upgrade-test            builds an older gridgate, upgrades it with live intake, and goes back (minutes); FROM_COMMIT=… another one
 #   make scenarios               all scenarios, each against a gateway of its own: pages and JUnit in .demo/scenarios (two minutes)
 #   make web                     the web pages from their source (Node 20 or newer)
 #   make web-check               the committed pages are those of the source; types; unit tests
@@ -131,3 +132,7 @@ clean:
 .PHONY: power
 power:
 	@GRIDGATE_REQUIRE_PEERS=1 $(GO) test ./internal/gatetest -run TestAKillAPowerCut -v -count=1 -timeout 5m
+
+.PHONY: upgrade-test
+upgrade-test:
+	@GRIDGATE_TEST_UPGRADE_FROM=$(or $(FROM_COMMIT),before) $(GO) test ./internal/gatetest -run TestAnUpgrade -v -count=1 -timeout 15m

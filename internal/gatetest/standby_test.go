@@ -39,7 +39,7 @@ func followed(t *testing.T, dir string, after time.Time) {
 // term and does not take a frame.
 func TestAStandbyIsPromotedAndTheOldGatewayStaysOut(t *testing.T) {
 	other := newGateway(t)
-	g := newGateway(t, "standby: {peers: ["+other.api.URL+"], every: 100ms}")
+	g := newGateway(t, "standby: {peers: [\""+other.api.URL+"\"], every: 100ms}")
 	g.start(t)
 	g.put(t, smokeRegistry)
 	wire := connect(t, g.broker)

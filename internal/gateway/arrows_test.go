@@ -14,7 +14,7 @@ import (
 // not named here may import nothing but grid. Thick packages have short lists: an arrow is
 // added by a person who has thought about it, not by the editor.
 var arrows = map[string][]string{
-	"cmd/gridgate": {"configs", "firmware-profiles", "internal/api", "internal/audit", "internal/cert", "internal/dispatch", "internal/envelope", "internal/gateway", "internal/geo", "internal/profile"},
+	"cmd/gridgate": {"configs", "firmware-profiles", "internal/api", "internal/audit", "internal/cert", "internal/dispatch", "internal/envelope", "internal/gateway", "internal/geo", "internal/profile", "internal/registry"},
 	"cmd/gridsim":  {"simulator", "simulator/drive", "simulator/load", "simulator/scenario", "simulator/verdict"},
 
 	// The simulator shares no code with what it tests, or the same bug on both ends cancels out.
@@ -49,7 +49,7 @@ var arrows = map[string][]string{
 	"internal/cert":     {}, // and nothing of who shows them
 	"internal/gateway": {
 		"configs", "firmware-profiles",
-		"internal/alarm", "internal/api", "internal/audit", "internal/auth", "internal/backup", "internal/broker", "internal/bulk", "internal/calendar", "internal/cert", "internal/clock", "internal/coap", "internal/commission", "internal/console", "internal/contractor", "internal/dispatch", "internal/downlink", "internal/duty", "internal/engine", "internal/envelope", "internal/evidence", "internal/figures", "internal/geo",
+		"internal/alarm", "internal/api", "internal/audit", "internal/auth", "internal/backup", "internal/broker", "internal/bulk", "internal/calendar", "internal/cert", "internal/clock", "internal/coap", "internal/commission", "internal/console", "internal/contractor", "internal/disk", "internal/dispatch", "internal/downlink", "internal/duty", "internal/engine", "internal/envelope", "internal/evidence", "internal/figures", "internal/geo",
 		"internal/hazard", "internal/influx", "internal/journal", "internal/label", "internal/mqtt", "internal/people", "internal/pdf", "internal/privacy", "internal/profile", "internal/record", "internal/registry", "internal/serial",
 		"internal/state", "internal/ticket",
 	},
