@@ -16,6 +16,7 @@ import (
 
 	"gridgate/internal/auth"
 	"gridgate/internal/grid"
+	"gridgate/internal/pdf"
 )
 
 // Accounts are the users, their sessions, and the tokens of programs.
@@ -317,7 +318,9 @@ func person(by grid.Actor) error {
 // TOTPSecret is shown once.
 type TOTPSecret struct {
 	Secret string `json:"secret" doc:"To be typed."`
-	URI    string `json:"uri" doc:"To be shown as a QR code."`
+	URI    string `json:"uri"`
+	// QR is the code of the URI, row by row.
+	QR []string `json:"qr" doc:"QR code of the uri: a row of squares each, 1 is dark."`
 }
 
 func (s *Server) totpBegin(ctx context.Context, by grid.Actor, _ *struct{}) (*secretAnswer[TOTPSecret], error) {
@@ -325,7 +328,24 @@ func (s *Server) totpBegin(ctx context.Context, by grid.Actor, _ *struct{}) (*se
 		return nil, err
 	}
 	secret, uri, err := s.Accounts.TOTPBegin(ctx, by.Session, "gridgate")
-	return &secretAnswer[TOTPSecret]{"no-store", TOTPSecret{secret, uri}}, err
+	if err != nil {
+		return nil, err
+	}
+	dark, err := pdf.Squares(uri)
+	if err != nil {
+		return nil, err
+	}
+	rows := make([]string, len(dark))
+	for i, line := range dark {
+		for _, is := range line {
+			if is {
+				rows[i] += "1"
+			} else {
+				rows[i] += "0"
+			}
+		}
+	}
+	return &secretAnswer[TOTPSecret]{"no-store", TOTPSecret{secret, uri, rows}}, nil
 }
 
 type totpConfirmInput struct {

@@ -105,6 +105,7 @@ type tokenRow struct {
 	APIToken
 	Hash []byte `json:"hash"`
 
+	ended chan struct{} // closed when it is revoked
 	saved time.Time
 }
 
@@ -197,7 +198,7 @@ func (a *Accounts) load(ctx context.Context) error {
 			a.sessions[s.ID], a.opens[[sha256.Size]byte(s.Hash)] = s, s.ID
 		}),
 		rows(ctx, a.db, "SELECT doc FROM tokens", func(t *tokenRow) {
-			t.saved = t.Used
+			t.ended, t.saved = make(chan struct{}), t.Used
 			a.tokens[t.ID], a.opens[[sha256.Size]byte(t.Hash)] = t, t.ID
 		}))
 	return err
@@ -597,7 +598,7 @@ func (a *Accounts) AddToken(ctx context.Context, t APIToken) (APIToken, string, 
 	}
 	secret, hash := newSecret("gt_")
 	t.ID, t.Created, t.Used = newID("t_"), now.Truncate(time.Second), time.Time{}
-	row := &tokenRow{APIToken: t, Hash: hash[:]}
+	row := &tokenRow{APIToken: t, Hash: hash[:], ended: make(chan struct{})}
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	for _, other := range a.tokens {
@@ -642,6 +643,7 @@ func (a *Accounts) RevokeToken(ctx context.Context, which string) (APIToken, err
 	}
 	delete(a.tokens, t.ID)
 	delete(a.opens, [sha256.Size]byte(t.Hash))
+	close(t.ended)
 	return t.APIToken, nil
 }
 

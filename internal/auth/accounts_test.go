@@ -243,6 +243,27 @@ func TestATokenEndsAtItsTimeAndWhenItIsRevoked(t *testing.T) {
 	}
 }
 
+func TestTheStreamsOfATokenEndWhenItIsRevoked(t *testing.T) {
+	b := newBook(t)
+	_, secret, err := b.AddToken(t.Context(), APIToken{Name: "wall", Role: grid.RoleViewer, Wall: true, Expires: b.clock().Add(24 * time.Hour)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	by, _, err := b.Who(secret)
+	if err != nil {
+		t.Fatal(err)
+	}
+	stream, release := b.Hold(t.Context(), by)
+	defer release()
+	if stream.Err() != nil {
+		t.Fatal("ended before it was revoked")
+	}
+	if _, err := b.RevokeToken(t.Context(), "wall"); err != nil {
+		t.Fatal(err)
+	}
+	<-stream.Done()
+}
+
 func TestWeakPasswordsAreRefused(t *testing.T) {
 	for _, weak := range []string{"", "elevenchars", "password1234", "Passw0rd!!!!", "123456789012", "qwertyqwerty", "admin2026!!!", "changning2026", "zhangweizhangwei", "aaaaaaaaaaab", strings.Repeat("ab1!Z", 60)} {
 		if CheckPassword(weak, "zhangwei", "") == nil {

@@ -240,35 +240,45 @@ func acting(r grid.Role, name, unit string) grid.Actor {
 }
 
 // Hold keeps a session from ending by idleness while a stream is open, and ends the context with
-// the session. For an actor without a session or a token it is the context itself.
+// the session, or with the token. For an actor without either it is the context itself.
 func (a *Accounts) Hold(ctx context.Context, by grid.Actor) (context.Context, context.CancelFunc) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if t := a.tokens[by.Token]; t != nil && !t.Expires.IsZero() {
-		return context.WithTimeout(ctx, t.Expires.Sub(a.o.Now()))
+	if t := a.tokens[by.Token]; t != nil {
+		return a.endWith(ctx, t.ended, t.Expires)
 	}
 	s := a.sessions[by.Session]
 	if s == nil {
 		return ctx, func() {}
 	}
 	s.held++
-	ctx, cancel := context.WithTimeout(ctx, s.Expires.Sub(a.o.Now()))
-	stop := make(chan struct{})
-	go func() { // ends with release, which every holder calls
-		select {
-		case <-s.ended:
-			cancel()
-		case <-stop:
-		}
-	}()
+	ctx, release := a.endWith(ctx, s.ended, s.Expires)
 	return ctx, func() {
-		close(stop)
-		cancel()
+		release()
 		a.mu.Lock()
 		defer a.mu.Unlock()
 		s.held--
 		s.Used = a.o.Now().UTC()
 	}
+}
+
+// endWith ends a context when ended is closed, and at expires, if that is set.
+func (a *Accounts) endWith(ctx context.Context, ended <-chan struct{}, expires time.Time) (context.Context, context.CancelFunc) {
+	ctx, cancel := context.WithCancel(ctx)
+	if !expires.IsZero() {
+		timed, release := context.WithTimeout(ctx, expires.Sub(a.o.Now()))
+		outer := cancel
+		ctx, cancel = timed, func() { release(); outer() }
+	}
+	stop := make(chan struct{})
+	go func() { // ends with release, which every holder calls
+		select {
+		case <-ended:
+			cancel()
+		case <-stop:
+		}
+	}()
+	return ctx, func() { close(stop); cancel() }
 }
 
 // UserOf is whose session it is.
