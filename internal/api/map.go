@@ -88,7 +88,7 @@ type AlarmSpot struct {
 
 func (s *Server) mapNow(ctx context.Context, by grid.Actor, in *listInput) (*body[MapNow], error) {
 	q := in.query(by)
-	q.Limit, q.Cursor = 0, ""
+	q.Limit, q.Cursor, q.Joined = 0, "", false // a ticket is counted where it is
 	now := s.Now()
 	out := MapNow{At: now.UTC(), Cells: []CellNow{}, Alarms: []AlarmSpot{}}
 	queue, err := s.Store.AlarmQueue(ctx, q, now)

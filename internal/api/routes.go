@@ -70,6 +70,7 @@ func post(path, id, tag, summary string) huma.Operation {
 type caller struct {
 	by  grid.Actor
 	ctl *http.ResponseController
+	id  string // of the path
 }
 
 type callerKey struct{}
@@ -79,6 +80,7 @@ type callerKey struct{}
 func route[I, O any](s *Server, api huma.API, who access, within time.Duration, op huma.Operation, fn func(ctx context.Context, by grid.Actor, in *I) (*O, error)) {
 	op.Security = []map[string][]string{{"token": {}}}
 	op.Extensions = marked(&op, who)
+	op.Extensions["x-scope"] = narrowings[op.OperationID].String()
 	op.Errors = []int{401, 403, 404, 422, 500, 503}
 	if op.Method != http.MethodGet {
 		op.Errors = append(op.Errors, 409, 413)
@@ -94,7 +96,7 @@ func route[I, O any](s *Server, api huma.API, who access, within time.Duration, 
 			return
 		}
 		_, w := humago.Unwrap(hc)
-		ctx := context.WithValue(hc.Context(), callerKey{}, caller{by, http.NewResponseController(w)})
+		ctx := context.WithValue(hc.Context(), callerKey{}, caller{by, http.NewResponseController(w), hc.Param("id") + hc.Param("identity")})
 		if within > 0 {
 			var cancel context.CancelFunc
 			ctx, cancel = context.WithTimeout(ctx, within)
@@ -117,7 +119,12 @@ func route[I, O any](s *Server, api huma.API, who access, within time.Duration, 
 		}
 		trail := trailOf(ctx)
 		trail.asked(ctx, in)
-		out, err := fn(ctx, c.by, in)
+		out, err := (*O)(nil), s.keepInside(ctx, c.by, op.OperationID, c.id, in)
+		if err == nil {
+			if out, err = fn(ctx, c.by, in); err == nil {
+				out, err = leaveOutside(ctx, s, c.by, out)
+			}
+		}
 		trail.told(ctx, out, err)
 		if err != nil {
 			return nil, s.said(err, op.Path)
@@ -156,11 +163,11 @@ func (s *Server) authenticate(hc huma.Context, who access) (grid.Actor, error) {
 	return by, s.allow(hc.Context(), by, who)
 }
 
-// reach is what of the registry by may see and change: everything (a zero scope), or for a
-// maintenance contractor the points that are in its hands.
+// reach is what of the registry by may see and change: everything (a zero scope), the part of the
+// city that the account is limited to, or for a maintenance contractor the points that are in its hands.
 func (s *Server) reach(ctx context.Context, by grid.Actor) (grid.Scope, error) {
 	if by.Role != grid.RoleUnit {
-		return grid.Scope{}, nil
+		return partOf(by), nil
 	}
 	u, ok, err := s.unitOf(ctx, by)
 	if err != nil {
@@ -170,7 +177,7 @@ func (s *Server) reach(ctx context.Context, by grid.Actor) (grid.Scope, error) {
 		return grid.Scope{}, grid.Errorf(grid.Forbidden, "unit %s does no maintenance: its token reaches its own tickets and deliveries alone", by.Unit)
 	}
 	u.Contractor = u.InHands()
-	return u.Scope, nil
+	return both(u.Scope, partOf(by))
 }
 
 // within narrows a query to by's reach. Asking for another's place is refused, so that an
@@ -180,7 +187,9 @@ func (s *Server) within(ctx context.Context, by grid.Actor, q *Query) error {
 	if err != nil || reach == (grid.Scope{}) {
 		return err
 	}
-	q.Unit = ""
+	if by.Role == grid.RoleUnit {
+		q.Unit = ""
+	}
 	for _, c := range []struct {
 		name       string
 		asked, own *string
@@ -216,13 +225,16 @@ type listInput struct {
 	Text      string    `query:"q" doc:"Words to look for."`
 	Since     time.Time `query:"since"`
 	Until     time.Time `query:"until"`
+
+	contractor string // of who is limited to its points
+	joined     bool
 }
 
 // query is the store's form of it, narrowed to what by may see.
 func (in *listInput) query(by grid.Actor) Query {
 	q := Query{
-		Scope: grid.Scope{District: in.District, Street: in.Street, Community: in.Community, Compound: in.Compound},
-		Unit:  in.Unit, Cell: in.Cell, Kind: in.Kind, State: in.State, Type: in.Type,
+		Scope: grid.Scope{District: in.District, Street: in.Street, Community: in.Community, Compound: in.Compound, Contractor: in.contractor}, Joined: in.joined,
+		Unit: in.Unit, Cell: in.Cell, Kind: in.Kind, State: in.State, Type: in.Type,
 		Point: in.Point, Device: in.Device, Ticket: in.Ticket, Text: in.Text, Profile: in.Profile,
 		Since: in.Since, Until: in.Until, Limit: in.Limit, Cursor: in.Cursor,
 	}

@@ -137,8 +137,17 @@ type hub struct {
 // reader is one open stream. notes is closed when it is cut.
 type reader struct {
 	by    grid.Actor
-	hands string // the contractor in whose name by works, "" for none
+	hands string     // the contractor in whose name by works, "" for none
+	part  grid.Scope // that by is limited to; zero: the whole district
 	notes chan note
+}
+
+func (r *reader) limited() bool { return r.part != grid.Scope{} }
+
+// outside reports whether a message lies outside of a part for sure.
+func (n *note) outside(part *grid.Scope) bool {
+	in, sure := n.liesIn(part)
+	return sure && !in
 }
 
 func newHub() *hub { return &hub{readers: map[*reader]struct{}{}} }
@@ -151,7 +160,7 @@ func (h *hub) publish(c Change) {
 	}
 	for _, n := range c.notes() {
 		for r := range h.readers {
-			if !n.visible(r.by, r.hands) {
+			if !n.visible(r.by, r.hands) || r.limited() && n.outside(&r.part) {
 				continue
 			}
 			select {
@@ -169,7 +178,7 @@ func (h *hub) subscribe(by grid.Actor, hands string) (*reader, error) {
 	if h.closed {
 		return nil, grid.Errorf(grid.Unavailable, "the gateway is stopping")
 	}
-	r := &reader{by: by, hands: hands, notes: make(chan note, queueLength)}
+	r := &reader{by: by, hands: hands, part: partOf(by), notes: make(chan note, queueLength)}
 	h.readers[r] = struct{}{}
 	return r, nil
 }
@@ -268,6 +277,12 @@ func (s *Server) feed(ctx context.Context, out *sseWriter, r *reader, after stri
 			if n.id != "" && slices.Contains(told, n.id) {
 				continue
 			}
+			if r.limited() {
+				var in bool
+				if n, in = s.forPart(ctx, n, r.part); !in {
+					continue
+				}
+			}
 			if err := out.send(n.forEyes(r.by)); err != nil {
 				return err
 			}
@@ -312,11 +327,16 @@ func (s *Server) replayEvents(ctx context.Context, out *sseWriter, by grid.Actor
 		if err != nil {
 			return told, err
 		}
+		part := partOf(by)
 		for _, e := range events {
+			after = e.ID
+			if !agrees(&e.Scope, &part) {
+				continue
+			}
 			if err := out.send(note{e.ID, "event", e}.forEyes(by)); err != nil {
 				return told, err
 			}
-			told, after = append(told, e.ID), e.ID
+			told = append(told, e.ID)
 		}
 		if extra := len(told) - queueLength; extra > 0 {
 			told = slices.Delete(told, 0, extra)

@@ -41,7 +41,7 @@ var incidentTable = table[grid.Incident]{
 var incidentList = list{
 	order: []string{"opened", "id"}, newest: true,
 	time: "opened",
-	unit: "ticket IN (" + ownTickets + ")",
+	unit: "ticket IN (" + ownTickets + ")", joined: "id IN (SELECT incident FROM alarms WHERE %s)",
 	text: []string{"id", "place", "building"},
 	filters: map[string]string{
 		"id": "id = ?", "cell": "cell = ?", "type": "type = ?", "kind": "cause = ?", "ticket": "ticket = ?",

@@ -19,6 +19,8 @@ import (
 type Query struct {
 	Scope grid.Scope // only rows that agree with every code that is set
 	Unit  string     // only what this unit may see: tickets with an assignment of its own, and what hangs on them
+	// Joined takes a ticket or an incident too if an episode that belongs to it lies in Scope.
+	Joined bool
 
 	ID       string // only this row
 	Cell     string
@@ -59,6 +61,7 @@ type list struct {
 	newest  bool              // descending
 	time    string            // column of Since and Until; "": has none
 	unit    string            // condition on rows that a unit may see; "": none of them
+	joined  string            // condition with %s for that on the scope of episodes that belong to a row; "": none do
 	filters map[string]string // "field" → condition with one ?; "field=value" → one without, for that value
 	text    []string          // columns that Text looks into
 }
@@ -129,7 +132,7 @@ var (
 	ticketList = list{
 		order: []string{"opened", "id"}, newest: true,
 		time: "opened",
-		unit: "id IN (" + ownTickets + ")",
+		unit: "id IN (" + ownTickets + ")", joined: "id IN (SELECT ticket FROM alarms WHERE %s)",
 		text: []string{"id", "case_no", "title", "place"},
 		filters: map[string]string{
 			"id": "id = ?", "ticket": "id = ?", "cell": "cell = ?", "kind": pointOfKind, "type": "type = ?",
@@ -288,13 +291,22 @@ func (w *where) sql() string {
 // those who may not see them: every list and stream goes through it.
 func (q Query) where(l *list) (where, error) {
 	var w where
+	var cols []string
+	var codes []driver.Value
 	for _, c := range []struct{ col, code string }{
 		{"district", q.Scope.District}, {"street", q.Scope.Street}, {"community", q.Scope.Community},
 		{"compound", q.Scope.Compound}, {"contractor", q.Scope.Contractor},
 	} {
 		if c.code != "" {
-			w.and(c.col+" = ?", c.code)
+			cols, codes = append(cols, c.col+" = ?"), append(codes, c.code)
 		}
+	}
+	if lies := strings.Join(cols, " AND "); lies != "" && q.Joined && l.joined != "" {
+		w.and("(" + lies + " OR " + fmt.Sprintf(l.joined, lies) + ")")
+		w.vals = append(append(w.vals, codes...), codes...)
+	} else if lies != "" {
+		w.and(lies)
+		w.vals = append(w.vals, codes...)
 	}
 	switch {
 	case q.Unit == "":
