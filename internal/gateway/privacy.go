@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -100,8 +101,11 @@ func hourOrZero(t time.Time) time.Time {
 	return privacy.Hour(t)
 }
 
-// forgetEvery is how often what has had its time is forgotten.
-const forgetEvery = 6 * time.Hour
+// How often what has had its time is forgotten, and when it is tried again.
+const (
+	forgetEvery = 6 * time.Hour
+	forgetAgain = time.Minute
+)
 
 // runPrivacy forgets what has had its time.
 func (g *Gateway) runPrivacy(ctx context.Context) error {
@@ -110,28 +114,34 @@ func (g *Gateway) runPrivacy(ctx context.Context) error {
 	case <-ctx.Done():
 		return nil
 	}
-	tick := time.NewTicker(forgetEvery)
-	defer tick.Stop()
+	next := time.NewTimer(0)
+	defer next.Stop()
 	for {
-		if err := g.forget(ctx); err != nil && ctx.Err() == nil {
-			g.log.Error("what has had its time is not forgotten yet", "err", err)
-		}
 		select {
 		case <-ctx.Done():
 			return nil
-		case <-tick.C:
+		case <-next.C:
+		}
+		next.Reset(forgetEvery)
+		if err := g.forget(ctx); err != nil && ctx.Err() == nil {
+			g.log.Error("what has had its time is not forgotten yet", "err", err)
+			next.Reset(forgetAgain)
 		}
 	}
 }
 
-// forget deletes coarse readings past their days, and erases contacts of points that are long gone.
+// forget deletes coarse readings past their days, and erases contacts of points that are long gone,
+// also where InfluxDB does not answer.
 func (g *Gateway) forget(ctx context.Context) error {
 	now := g.clock.Now()
+	err := g.forgetContacts(ctx, now)
 	if days := g.privacy.ReadingsDays(); days > 0 && g.client != nil {
-		if err := g.client.Forget(ctx, influx.Dwelling, now.AddDate(0, 0, -days)); err != nil {
-			return err
-		}
+		err = errors.Join(err, g.client.Forget(ctx, influx.Dwelling, now.AddDate(0, 0, -days)))
 	}
+	return err
+}
+
+func (g *Gateway) forgetContacts(ctx context.Context, now time.Time) error {
 	q := state.Query{State: "known", Limit: 1000}
 	for {
 		page, err := g.store.ListContacts(ctx, q)
