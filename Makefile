@@ -14,6 +14,7 @@
 #   make web                     the web pages from their source (Node 20 or newer)
 #   make web-check               the committed pages are those of the source; types; unit tests
 #   make web-test                the web app in a real browser against a real gateway
+#   make web-long                the desk by keys alone, and for long: what make web-test leaves out (minutes)
 #   make web-bench              the console's figures: 200,000 points, a flood of alarms, hours of messages (minutes)
 #   make web-shots               pictures of every page in every size and look, in internal/console/ui/shots (ARGS=console-duty: of those only)
 #   make dist                    static programs for linux amd64, arm64 and armv7 in dist/, with licences and the list of their parts (TARGETS=linux/amd64: that alone)
@@ -33,7 +34,7 @@ TESTFLAGS ?= -shuffle=on -timeout 15m
 TOOLS     := $(CURDIR)/.tools/bin
 INFLUXD   := $(TOOLS)/influxd
 
-.PHONY: demo test check lint race bench chaos soak build influxd clean help web web-check web-test web-bench web-shots
+.PHONY: demo test check lint race bench chaos soak build influxd clean help web web-check web-test web-long web-bench web-shots
 
 help:
 	@sed -n '/^#   make/s/^#  //p' Makefile
@@ -117,6 +118,9 @@ web-check: $(UI)/node_modules/.package-lock.json
 
 web-test: $(UI)/node_modules/.package-lock.json
 	@cd $(UI) && npm run --silent e2e
+
+web-long: $(UI)/node_modules/.package-lock.json
+	@cd $(UI) && npm run --silent e2e -- long
 
 web-bench: $(UI)/node_modules/.package-lock.json
 	@cd $(UI) && node e2e/bench/run.mjs $(ARGS)
