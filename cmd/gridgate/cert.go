@@ -387,4 +387,3 @@ func (a *app) keyRotate() *cobra.Command {
 		},
 	}
 }
-

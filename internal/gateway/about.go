@@ -74,4 +74,3 @@ func (c *Config) features() []string {
 	add(c.Simulation.Allowed, "simulation")
 	return out
 }
-
