@@ -9,7 +9,6 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
-	"runtime"
 	"slices"
 	"strings"
 )
@@ -45,7 +44,11 @@ func read(program, web string) (contents, error) {
 		return c, err
 	}
 	std := part{kind: "golang", name: "std", version: strings.TrimPrefix(info.GoVersion, "go")}
-	if std.texts, err = licences(filepath.Join(runtime.GOROOT(), ".")); err != nil {
+	root, err := exec.Command("go", "env", "GOROOT").Output()
+	if err != nil {
+		return c, fmt.Errorf("go env GOROOT: %w", err)
+	}
+	if std.texts, err = licences(strings.TrimSpace(string(root))); err != nil {
 		return c, err
 	}
 	c.parts = append(c.parts, std)

@@ -25,7 +25,6 @@ type copies struct{ g *Gateway }
 // snapshots are made one at a time, and the last is kept to be read.
 type snapshots struct {
 	sync.Mutex
-	taken time.Time
 }
 
 // snapshotBlock is what of a database is sent at least, where anything in it has changed.
