@@ -17,6 +17,7 @@ export const texts = {
   'on.none': { zh: '联系不上服务器，请检查网络。', en: 'The server gives no answer. Look at the network.' },
   'on.need': { zh: '请填写', en: 'Please fill in' },
   'on.unit': { zh: '这是处置单位或技术员的用户，请使用其应用。', en: 'This user is of a unit or a technician: use their app.' },
+  'on.refused': { zh: '统一身份登录未获准（{code}）。请联系管理员。', en: 'Your house’s sign-on was not let in ({code}). Ask the administrator.' },
   'on.other': { zh: '登录未成功：{detail}', en: 'Not signed on: {detail}' },
 
   'new.title': { zh: '请设置自己的密码', en: 'Choose a password of your own' },
