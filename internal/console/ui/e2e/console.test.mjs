@@ -36,6 +36,8 @@ test('A wrong token is refused in words, that of a unit is not for the desk, and
   const d = await openDesk(browser, { url: world.url, search: '#/system' })
   const { page } = d
   await accessible(d, 'sign-on')
+  await page.locator('[data-do=way]').click()
+  await accessible(d, 'sign-on with a token')
   await page.locator('#name').fill('林')
   await page.locator('#token').fill('wrong')
   await page.locator('form button.primary').click()
@@ -49,7 +51,7 @@ test('A wrong token is refused in words, that of a unit is not for the desk, and
   await isLive(d) // it is kept for this tab
   await page.locator('.tools [aria-haspopup=menu]').click()
   await page.getByRole('menuitem', { name: '退出登录' }).click()
-  await page.locator('#token').waitFor()
+  await page.locator('#user').waitFor()
   assert.equal(await page.evaluate(() => sessionStorage.length + (localStorage['gridgate.console'] ? 1 : 0)), 0)
   await done(d)
 })

@@ -134,7 +134,7 @@ test('An alarm comes onto the map by itself; selecting goes both ways and stands
 
   // Its details have live values and links.
   await page.getByTestId('details').click()
-  await page.getByTestId('values').getByText('smoke.alarm').waitFor()
+  await page.getByTestId('values').getByText('烟雾报警').waitFor()
   await accessible(desk, 'situation with a point open')
   await shoot(desk, 'situation-point')
   assert.deepEqual(desk.errors, [])
