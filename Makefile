@@ -55,8 +55,9 @@ $(INFLUXD):
 	  github.com/influxdata/influxdb/cmd/influxd@v1.8.10
 
 # Each skipped test says in one line what it needs; GRIDGATE_REQUIRE_PEERS=1 turns skips into failures.
+# Packages mostly wait for servers and clocks of their own: four at a time also on two cores.
 test:
-	@./deploy/gotest.sh $(GO) test $(TESTFLAGS) $(PKG)
+	@n=$$(nproc); ./deploy/gotest.sh $(GO) test -p $$((n > 4 ? n : 4)) $(TESTFLAGS) $(PKG)
 
 check: lint race
 
