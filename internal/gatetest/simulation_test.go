@@ -34,8 +34,11 @@ const newYearsEve = "2031-12-31T20:00:00+08:00"
 // cityTime is what the gateway says of it, to anyone.
 func cityTime(t *testing.T, g *gateway) api.Simulation {
 	t.Helper()
-	r, err := getJSON[api.Readiness](t.Context(), g.api.URL+"/readyz", "")
-	must(t, err)
+	var r api.Readiness
+	eventually(t, 30*time.Second, "the gateway is ready, InfluxDB included", func() (err error) {
+		r, err = getJSON[api.Readiness](t.Context(), g.api.URL+"/readyz", "")
+		return err
+	})
 	return r.Simulation
 }
 
