@@ -155,6 +155,7 @@ func TestASleepingDeviceAtAnotherBrokerIsToldThroughItInOrder(t *testing.T) {
 	g := newGateway(t, "mqtt: [{name: city, url: mqtt://"+m.addr+", client_id: g, topics: [gridgate/up/#]}]")
 	g.knows(t, brokersRegistry)
 	g.start(t)
+	g.subscribed(t, "city")
 	early := g.tell(t, "sn:door", payloadOrder("aa"))
 	eventually(t, 20*time.Second, "the reason why it waits", func() error {
 		if d, err := g.api.Downlink(t.Context(), early.ID); err != nil || d.Error == "" {

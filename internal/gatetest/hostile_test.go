@@ -154,6 +154,7 @@ func TestHostileInputEndsInAClearPlaceOverMosquitto(t *testing.T) {
 	}
 	write(t, g.config, string(conf)+"registry: [registry.yaml]\n") // known before the first message comes
 	g.start(t)
+	g.subscribed(t, "city")
 	h := newHealthy(t, g, m.addr)
 	t.Run("retained smoke alarm", func(t *testing.T) {
 		event(grid.EventSmokeLate, "ceiling-2", 1)(t, g)

@@ -35,6 +35,13 @@ func (g *gateway) link(t *testing.T, name, what string, is func(grid.LinkHealth)
 	return got
 }
 
+// subscribed waits until the gateway listens at a broker elsewhere. It is ready before that
+// (a broker may be down for days), and what is published to nobody is gone.
+func (g *gateway) subscribed(t *testing.T, broker string) {
+	t.Helper()
+	g.link(t, "mqtt."+broker, "up", func(l grid.LinkHealth) bool { return l.Up })
+}
+
 // deafBus is a serial server behind which nobody answers.
 func deafBus(t *testing.T, addr string) (hangUp func()) {
 	t.Helper()

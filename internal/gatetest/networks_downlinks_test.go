@@ -153,6 +153,7 @@ func TestADownlinkGoesByTheNetworkServerOfItsDeviceAndIsAcknowledgedThere(t *tes
 	g := newGateway(t, "mqtt: [{name: city, url: mqtt://"+m.addr+", client_id: g, topics: [v3/+/devices/+/up, v3/+/devices/+/down/queued, v3/+/devices/+/down/sent, v3/+/devices/+/down/ack, v3/+/devices/+/down/nack, v3/+/devices/+/down/failed]}]")
 	g.knows(t, networksRegistry)
 	g.start(t)
+	g.subscribed(t, "city")
 	cs, tts := newNetwork(t, g.broker, "application/+/device/+/command/down"), newNetwork(t, m.addr, "v3/+/devices/+/down/push")
 	cs.report(t, byChirpStack, 1)
 	tts.report(t, byTheThings, 1)
@@ -212,6 +213,7 @@ func TestADownlinkOutlivesTheRestartOfItsBrokerAndOfTheGateway(t *testing.T) {
 	g := newGateway(t, "mqtt: [{name: city, url: mqtt://"+m.addr+", client_id: g, topics: [\"v3/#\"]}]")
 	g.knows(t, networksRegistry)
 	g.start(t)
+	g.subscribed(t, "city")
 	tts := newNetwork(t, m.addr, "v3/+/devices/+/down/push")
 	tts.report(t, byTheThings, 1)
 	eventually(t, 30*time.Second, "the device to be heard", func() error {
