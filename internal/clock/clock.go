@@ -6,6 +6,7 @@ package clock
 
 import (
 	"strings"
+	"sync/atomic"
 	"time"
 )
 
@@ -14,6 +15,7 @@ type Clock struct {
 	speed float64
 	base  time.Time // city time when began
 	began time.Time // by the monotonic clock: nobody sets it
+	ahead atomic.Int64
 }
 
 // Simulated makes a clock that shows from now and runs speed times as fast as the machine's.
@@ -32,12 +34,33 @@ func (c *Clock) Speed() float64 {
 	return c.speed
 }
 
-// Now is the city's time. It never goes backwards while a simulated clock runs.
+// Now is the city's time. A simulated clock never goes backwards, unless it is set.
 func (c *Clock) Now() time.Time {
 	if c == nil {
 		return time.Now()
 	}
-	return c.base.Add(c.City(time.Since(c.began)))
+	return c.at(time.Now())
+}
+
+func (c *Clock) at(machine time.Time) time.Time {
+	return c.base.Add(time.Duration(c.ahead.Load()) + c.City(machine.Sub(c.began)))
+}
+
+// Jump sets a simulated clock forward or back, as a time service does the machine's.
+func (c *Clock) Jump(by time.Duration) { c.ahead.Add(int64(by)) }
+
+// Watch makes a watch that nobody sets: in one look it tells the city's time, and how much of it
+// has passed since the watch was made. Where the two differ, the clock was set.
+func (c *Clock) Watch() func() (now time.Time, passed time.Duration) {
+	began := time.Now()
+	return func() (time.Time, time.Duration) {
+		now := time.Now()
+		passed := c.City(now.Sub(began))
+		if c == nil {
+			return now, passed
+		}
+		return c.at(now), passed
+	}
 }
 
 // City is how much of the city's time passes while d of the machine's does.

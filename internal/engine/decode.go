@@ -96,7 +96,7 @@ func (p *lanePipe) decode(ctx context.Context, d *decoder) {
 			return
 		}
 		for i := range c.frames {
-			d.decode(&c.frames[i])
+			d.decodeTold(&c.frames[i])
 		}
 		close(c.done)
 	}
@@ -122,6 +122,7 @@ func (p *lanePipe) forward(ctx context.Context) {
 type decoder struct {
 	profiles  *versions
 	profileOf func(grid.Identity) (string, bool)
+	traces    Traces // nil: nobody is told
 }
 
 // decode fills d from its frame. It never panics: a codec's panic is kept as a finding.

@@ -63,6 +63,7 @@ type Store interface {
 	PointsAmong(ctx context.Context, ids []string) ([]grid.Point, error)
 	DevicesAmong(ctx context.Context, ids []string) ([]grid.Device, error)
 	UnitsAmong(ctx context.Context, ids []string) ([]grid.Unit, error)
+	Unit(ctx context.Context, id string) (grid.Unit, error)
 	SitesAmong(ctx context.Context, ids []string) ([]grid.Site, error)
 	BuildingsAmong(ctx context.Context, ids []string) ([]grid.Building, error)
 	InstallationsOf(ctx context.Context, devices []grid.Identity) ([]grid.Installation, error)
@@ -199,9 +200,12 @@ type Config struct {
 	Limit           Limit                  // of what one device sends; zero: none
 	Admit           func(*grid.Unit) error // what else a unit must be to be registered; nil: nothing
 	SessionSilent   time.Duration          // a technician's session that is silent for so long is gone; 0: 2 min
+	Traces          Traces                 // nil: nobody is told
 	Clock           *clock.Clock           // the city's; nil is the machine's
-	Now             func() time.Time       // nil: Clock's
-	Log             *slog.Logger
+	// Watch tells Now, and what has passed by a clock that nobody sets; nil: Clock's, or none where Now is given.
+	Watch func() (now time.Time, passed time.Duration)
+	Now   func() time.Time // nil: Clock's
+	Log   *slog.Logger
 }
 
 // Engine is the state goroutine and what feeds it.
@@ -317,6 +321,7 @@ type Engine struct {
 	lastAlive   time.Time
 	committing  time.Duration // that the last commit took, really
 	lastForgot  time.Time
+	lastLook    glance
 
 	stats Stats
 	mu    sync.Mutex // guards stats
@@ -340,6 +345,9 @@ func New(c Config) (*Engine, error) {
 	}
 	if c.Now == nil {
 		c.Now = c.Clock.Now
+		if c.Watch == nil {
+			c.Watch = c.Clock.Watch()
+		}
 	}
 	c.Disk = disk.Or(c.Disk)
 	if c.Decoders <= 0 {
@@ -381,7 +389,7 @@ func New(c Config) (*Engine, error) {
 		downlinks: map[string]*grid.Downlink{}, downlinksOf: map[grid.Identity][]string{}, expiries: newDeadlines(), failovers: newDeadlines(),
 		early: map[grid.Identity][]earlyAnswer{}, windows: newWindows(), visits: newVisits(), rounds: newRounds(), seats: newSeats(), Rules: c.Rules,
 	}
-	e.dec = &decoder{profiles: e.profiles, profileOf: e.memory.ProfileOf}
+	e.dec = &decoder{profiles: e.profiles, profileOf: e.memory.ProfileOf, traces: c.Traces}
 	e.lastPoints, e.cal = map[grid.Identity]string{}, c.Calendars
 	e.normal.Store(c.Rules)
 	e.fixRules()

@@ -51,7 +51,7 @@ func (e *Engine) loop(ctx context.Context) error {
 		if err := e.gather(ctx, t, wake); err != nil {
 			return nil // ctx is done: what is not committed is taken again at the next start
 		}
-		if err := e.take(ctx, t); err != nil {
+		if err := e.minded(ctx, t); err != nil {
 			t.refuse()
 			if ctx.Err() != nil {
 				return nil
@@ -179,16 +179,17 @@ func (e *Engine) take(ctx context.Context, t *turn) error {
 	t.remember()
 	pause := 50 * time.Millisecond
 	for {
-		began := e.Now()
+		began, told := e.Now(), e.traced()
 		b := e.begin(began)
 		if culprit := b.safely(func() { b.inputs(t) }); culprit != "" {
 			b.rollback(mark{cursors: e.cursors, time: e.engineTime})
 			e.log.Error("engine failed on a batch, its frames are taken one by one", "err", culprit)
 			return e.takeSingly(ctx, t)
 		}
-		decided := e.Now()
+		decided, toldDecided := e.Now(), e.traced()
 		err := e.finish(ctx, b)
 		if err == nil {
+			e.tellTurn(t, b, told, toldDecided)
 			e.committing = e.Clock.Real(e.Now().Sub(decided))
 			e.note(t, e.Clock.Real(e.Now().Sub(began)))
 			return nil
@@ -330,7 +331,7 @@ func (t *turn) rewind(e *Engine) {
 // moreBulk takes another bulk chunk into the turn if one waits and there is time.
 func (b *batch) moreBulk(t *turn, until time.Time) {
 	e := b.e
-	if now := e.Now(); !now.Before(until) || b.heavy(now) {
+	if now, set, _ := e.look(); !now.Before(until) || b.heavy(now) || set != 0 {
 		return
 	}
 	select {
@@ -360,7 +361,10 @@ func (e *Engine) frames(b *batch, c *chunk, until time.Time) {
 // protective deadlines use real time.
 func (b *batch) fireTimers(t *turn) {
 	e := b.e
-	wall := e.Now()
+	wall, set, _ := e.look()
+	if set != 0 { // a moment ago: the next turn begins with it
+		return
+	}
 	now := e.idleTime(b, wall)
 	if now.After(b.time) {
 		b.time = now

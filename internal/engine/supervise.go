@@ -246,7 +246,7 @@ func (e *Engine) deafTo(path uint32) []alarm.Span {
 	source := e.paths.all[path].source
 	var out []alarm.Span
 	for _, s := range e.down {
-		if s.Source == "" || s.Source == source {
+		if s.Source == "" || s.Source == source || s.Source == clockSource {
 			out = append(out, alarm.Span{From: s.From, To: s.To})
 		}
 	}
@@ -260,7 +260,10 @@ func (e *Engine) deafSpans(pt registry.PointNo, r *alarm.Rule, in alarm.Input) [
 	}
 	no := e.memory.PointAt(pt).Device()
 	if no == registry.DeviceNo(registry.None) {
-		return nil
+		return e.skipped()
 	}
-	return alarm.Deaf(r, e.deafTo(e.soft.devs[no].path), in, e.intervalOf(no, nil))
+	if out := alarm.Deaf(r, e.deafTo(e.soft.devs[no].path), in, e.intervalOf(no, nil)); out != nil {
+		return out
+	}
+	return e.skipped()
 }

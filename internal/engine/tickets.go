@@ -172,7 +172,7 @@ func (b *batch) keepEvidence(ticketID string, d *decoded) {
 
 // context is what package ticket may look at beside the ticket.
 func (e *Engine) context(t *grid.Ticket) ticket.Context {
-	c := ticket.Context{Units: e.unitList(), Routing: e.routing(t.Point)}
+	c := ticket.Context{Units: e.unitList(), Routing: e.routing(t.Point), Skipped: e.skippedSince(t.Resolved)}
 	smoke := strings.HasPrefix(string(t.Type), "smoke.")
 	for _, ep := range e.episodesOf(t) {
 		c.Active = c.Active || e.sensed(ep)

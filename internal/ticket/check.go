@@ -39,7 +39,7 @@ func Check(t *grid.Ticket, p *Plan, v Verdict, now time.Time, c Context) Result 
 	}
 	ch := begin(t, p, c, bySystem, now)
 	if v.Abnormal {
-		if settled := t.Resolved.Add(p.Check.Settle); now.Before(settled) {
+		if settled := t.Resolved.Add(p.Check.Settle + c.Skipped); now.Before(settled) {
 			ch.res.Wake = settled
 			return ch.done()
 		}

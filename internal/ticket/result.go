@@ -8,12 +8,13 @@ import (
 
 // Context is what a change may look at beside the ticket.
 type Context struct {
-	Units    []grid.Unit // all units; those of other places and modes are left out here
-	Episodes []string    // of the ticket
-	Active   bool        // the sensor, as last heard, still says so
-	Second   bool        // a second detector of the building alarms
-	Routing  Routing     // what calls are routed by
-	Quiet    time.Time   // the condition flaps: nobody is told of its coming back until then; zero: it does not
+	Units    []grid.Unit   // all units; those of other places and modes are left out here
+	Episodes []string      // of the ticket
+	Active   bool          // the sensor, as last heard, still says so
+	Second   bool          // a second detector of the building alarms
+	Routing  Routing       // what calls are routed by
+	Quiet    time.Time     // the condition flaps: nobody is told of its coming back until then; zero: it does not
+	Skipped  time.Duration // by which the machine's clock was set forward since the ticket was reported done
 }
 
 // Result is what a change did to a ticket.
