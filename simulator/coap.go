@@ -234,7 +234,7 @@ func (p *coapPeer) write(m coapMessage) error {
 }
 
 func (p *coapPeer) read(conn net.Conn) {
-	buf := make([]byte, 64<<10)
+	buf := make([]byte, 4<<10) // a gateway's answer fits a datagram that nobody cuts
 	for {
 		n, err := conn.Read(buf)
 		if errors.Is(err, net.ErrClosed) || errors.Is(err, io.EOF) || err != nil && !transient(err) {
@@ -355,6 +355,9 @@ func (p *coapPeer) exchange(ctx context.Context, m coapMessage, answered bool) (
 
 var errReset = errors.New("the gateway does not know what this is about")
 
+// coapSockets is how many sockets a fleet has at most, of some 12 KB each.
+const coapSockets = 4096
+
 // CoAPConfig says how devices reach the gateway by CoAP.
 type CoAPConfig struct {
 	Addr   string // host:port of UDP, or of DTLS
@@ -364,12 +367,14 @@ type CoAPConfig struct {
 	Key func(id grid.Identity) []byte
 }
 
-// NewCoAP makes a Link over UDP. Devices share some hundred sockets, each always the same.
+// NewCoAP makes a Link over UDP. Some thousand devices have a socket each; more share them,
+// each always the same one. (A gateway bounds what one address may ask: too many devices
+// behind one would be held back where real ones are not.)
 func NewCoAP(cfg CoAPConfig) *Lanes {
 	key := func(m Message) string {
 		h := fnv.New32a()
 		h.Write([]byte(m.Identity))
-		return fmt.Sprint(h.Sum32() % 512)
+		return fmt.Sprint(h.Sum32() % coapSockets)
 	}
 	return newLanes(window(cfg.Window), cfg.Told, key, func(string) carrier {
 		return &coapSender{newCoAPPeer(dialUDP(cfg.Addr))}
