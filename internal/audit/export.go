@@ -6,8 +6,9 @@ import (
 	"encoding/csv"
 	"io"
 	"strconv"
-	"strings"
 	"time"
+
+	"gridgate/internal/grid"
 )
 
 // WriteJSONL writes the lines that fit, oldest first, byte for byte as they stand in the log: a
@@ -50,7 +51,7 @@ func (l *Log) WriteCSV(ctx context.Context, w io.Writer, q Query, zh bool) error
 	err := l.Each(ctx, q, func(_ []byte, e *Line) error {
 		row = append(row[:0], strconv.FormatUint(e.N, 10), e.At.Format(time.RFC3339Nano))
 		for _, text := range []string{e.Who, string(e.Role), e.Unit, e.Session, e.From, e.Act, e.Object, e.Why, string(e.Asked), string(e.Before), string(e.After), string(e.Outcome), e.Code, e.Hash} {
-			row = append(row, guarded(text))
+			row = append(row, grid.SheetText(text))
 		}
 		return out.Write(row)
 	})
@@ -59,12 +60,4 @@ func (l *Log) WriteCSV(ctx context.Context, w io.Writer, q Query, zh bool) error
 	}
 	out.Flush()
 	return out.Error()
-}
-
-// guarded keeps a spreadsheet from running a text as a formula.
-func guarded(s string) string {
-	if s != "" && strings.ContainsRune("=+-@\t\r\n'＝＋－＠", []rune(s)[0]) {
-		return "'" + s
-	}
-	return s
 }

@@ -47,7 +47,7 @@ func (t *csvTable) end() error {
 }
 
 // xlsxTable writes a workbook whose cells are all texts: no number loses a digit, and nothing
-// is run as a formula.
+// is run as a formula, also once somebody has kept it as CSV.
 type xlsxTable struct {
 	w    io.Writer
 	f    *excelize.File
@@ -83,7 +83,7 @@ func (t *xlsxTable) line(cells []string) {
 	row := make([]any, len(cells))
 	for i, c := range cells {
 		if c != "" {
-			row[i] = excelize.Cell{StyleID: t.text, Value: guardedText(c)}
+			row[i] = excelize.Cell{StyleID: t.text, Value: guarded(c)}
 		}
 	}
 	at, err := excelize.CoordinatesToCellName(1, t.n)
@@ -91,14 +91,6 @@ func (t *xlsxTable) line(cells []string) {
 		err = t.s.SetRow(at, row)
 	}
 	t.err = err
-}
-
-// guardedText keeps the apostrophe that clean would take off; a text of a workbook needs no other guard.
-func guardedText(s string) string {
-	if s != "" && (s[0] == '\'' || s[0] == '=' || cleared(s) || scientific.MatchString(s)) {
-		return "'" + s
-	}
-	return s
 }
 
 func (t *xlsxTable) end() error {

@@ -55,12 +55,12 @@ func narrow(s string) string {
 	}, s)
 }
 
-// guarded keeps a spreadsheet from running a text as a formula; clean reads it back.
+// guarded keeps a spreadsheet from running a text as a formula or changing a code; clean reads it back.
 func guarded(s string) string {
-	if s != "" && (strings.ContainsRune("=+-@\t\r'", rune(s[0])) || cleared(s) || scientific.MatchString(s)) {
+	if strings.HasPrefix(s, "'") || cleared(s) || scientific.MatchString(s) {
 		return "'" + s
 	}
-	return s
+	return grid.SheetText(s)
 }
 
 // cleared is what a person writes to empty a field; an empty cell leaves it as it is.

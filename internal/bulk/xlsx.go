@@ -36,6 +36,7 @@ type xlsxSheet struct {
 	row    int
 	cells  []string
 	dates  []bool
+	text   []byte // of the cell that is read
 }
 
 func openXLSX(f io.ReaderAt, size int64) (_ sheet, err error) {
@@ -230,7 +231,7 @@ func (s *xlsxSheet) next() (row int, cells []string, dates []bool, err error) {
 			return 0, nil, nil, err
 		}
 		if in != "" {
-			if c.text += words; len(c.text) > maxText { // of many runs, each of them short
+			if s.text = append(s.text, words...); len(s.text) > maxText { // of many runs, each of them short
 				return 0, nil, nil, errDamaged
 			}
 		}
@@ -242,7 +243,7 @@ func (s *xlsxSheet) next() (row int, cells []string, dates []bool, err error) {
 		case tag.name == "row" && len(s.cells) > 0:
 			return s.row, s.cells, s.dates, nil
 		case tag.name == "c" && !tag.ends:
-			c = cell{kind: tag.attr("t"), style: tag.attr("s"), at: tag.attr("r")}
+			c, s.text = cell{kind: tag.attr("t"), style: tag.attr("s"), at: tag.attr("r")}, s.text[:0]
 		case tag.name == "v" || tag.name == "t":
 			in = ""
 			if !tag.ends && !tag.empty {
@@ -253,7 +254,8 @@ func (s *xlsxSheet) next() (row int, cells []string, dates []bool, err error) {
 				return 0, nil, nil, err
 			}
 		}
-		if tag.name == "c" && (tag.ends || tag.empty) && c.text != "" {
+		if tag.name == "c" && (tag.ends || tag.empty) && len(s.text) > 0 {
+			c.text = string(s.text)
 			if err := s.put(&c); err != nil {
 				return 0, nil, nil, err
 			}

@@ -238,11 +238,7 @@ func writeTable(w io.Writer, rows [][]string) error {
 	out.UseCRLF = true
 	for _, row := range rows {
 		for i, s := range row {
-			if s != "" && slices.Contains([]byte("=+-@\t\r"), s[0]) {
-				if _, err := strconv.ParseFloat(s, 64); err != nil {
-					row[i] = "'" + s
-				}
-			}
+			row[i] = grid.SheetCell(s)
 		}
 		if err := out.Write(row); err != nil {
 			return fmt.Errorf("table: %w", err)

@@ -5,8 +5,9 @@ import (
 	"fmt"
 	"io"
 	"strconv"
-	"strings"
 	"time"
+
+	"gridgate/internal/grid"
 )
 
 // bom makes Excel read a CSV file as UTF-8.
@@ -30,7 +31,7 @@ func WriteCSV(w io.Writer, b Board) error {
 	}
 	for _, line := range lines(b) {
 		for i := range line {
-			line[i] = plain(line[i])
+			line[i] = grid.SheetCell(line[i])
 		}
 		if err := out.Write(line); err != nil {
 			return err
@@ -38,18 +39,6 @@ func WriteCSV(w io.Writer, b Board) error {
 	}
 	out.Flush()
 	return out.Error()
-}
-
-// plain keeps a spreadsheet from taking a text for a formula: a name of somewhere else may
-// begin as one.
-func plain(s string) string {
-	if s == "" || !strings.ContainsRune("=+-@\t\r", rune(s[0])) {
-		return s
-	}
-	if _, err := strconv.ParseFloat(s, 64); err == nil {
-		return s
-	}
-	return "'" + s
 }
 
 func lines(b Board) (out [][]string) {

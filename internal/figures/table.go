@@ -43,7 +43,7 @@ func WriteTablesCSV(w io.Writer, tables ...Table) error {
 		for _, row := range append([][]any{{t.Title}, texts(t.Head)}, t.Rows...) {
 			line := make([]string, len(row))
 			for k, v := range row {
-				line[k] = plain(cellText(v))
+				line[k] = grid.SheetCell(cellText(v))
 			}
 			if err := out.Write(line); err != nil {
 				return err

@@ -6,6 +6,8 @@ import (
 	"io"
 
 	"github.com/xuri/excelize/v2"
+
+	"gridgate/internal/grid"
 )
 
 // WriteXLSX writes the board as a workbook: the figures as numbers, shares shown in percent,
@@ -59,8 +61,14 @@ func (x *sheets) styles() {
 	x.do(err)
 }
 
-// row writes values from the first column on.
+// row writes values from the first column on. A text is a text in a workbook, and stays one in
+// what a spreadsheet keeps of it.
 func (x *sheets) row(sheet string, n int, values []any) {
+	for i, v := range values {
+		if s, ok := v.(string); ok {
+			values[i] = grid.SheetCell(s)
+		}
+	}
 	x.do(x.f.SetSheetRow(sheet, cell(1, n), &values))
 }
 
