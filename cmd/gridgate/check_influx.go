@@ -26,6 +26,7 @@ func (r *report) checkInflux(ctx context.Context, cfg *gateway.Config) {
 	for _, p := range i.Problems {
 		r.wrong("%s", p)
 	}
+	r.Warnings = append(r.Warnings, i.Warnings...)
 	if i.Retention > 0 && i.Retention < shortRetention {
 		r.Warnings = append(r.Warnings, fmt.Sprintf("influxdb keeps points for %d days only", int(i.Retention.Hours()/24)))
 	}

@@ -35,8 +35,8 @@ func (f *findings) warn(part, fix, what string, args ...any) {
 	*f = append(*f, Finding{Part: part, What: fmt.Sprintf(what, args...), Fix: fix})
 }
 
-// Preflight looks at what the gateway stands on: clock, disk, ports, serial lines, accounts,
-// backups. running says that a gateway runs by this configuration: its ports are its own then.
+// Preflight looks at what the gateway stands on: clock, disk, ports, serial lines, brokers,
+// accounts, backups. running says that a gateway runs by this configuration: its ports are its own then.
 // It writes one small file into the data folder, and removes it.
 func (c *Config) Preflight(ctx context.Context, running bool) []Finding {
 	var f findings
@@ -46,6 +46,7 @@ func (c *Config) Preflight(ctx context.Context, running bool) []Finding {
 		c.checkPorts(ctx, &f)
 		c.checkSerial(&f)
 	}
+	c.checkBrokers(ctx, &f, running)
 	c.checkPasswords(&f)
 	c.checkBackups(&f, time.Now())
 	return f

@@ -19,6 +19,7 @@ type Inspection struct {
 	V2        bool          `json:"v2"`                  // buckets and tokens; else databases and users
 	Retention time.Duration `json:"retention,omitempty"` // how long it keeps points; 0: for ever, or not known
 	Problems  []string      `json:"problems"`            // each with what to do
+	Warnings  []string      `json:"warnings,omitempty"`  // likewise; well now, and not for all points
 }
 
 func (i *Inspection) wrong(format string, args ...any) {
@@ -51,6 +52,7 @@ func (c *Client) Inspect(ctx context.Context) (i Inspection) {
 	} else {
 		c.inspectPolicy(ctx, &i)
 	}
+	c.inspectTypes(ctx, &i)
 	return i
 }
 

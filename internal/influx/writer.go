@@ -21,6 +21,9 @@ type WriterOptions struct {
 	FirstPause time.Duration // after the first failure; it doubles from there; default 250 ms
 	MaxPause   time.Duration // default 30 s
 	Log        *slog.Logger  //
+
+	// Told is called before each try of a write and gives what is called with its outcome; nil: nobody is told.
+	Told func(lines, bytes int) func(error)
 }
 
 func (o WriterOptions) withDefaults() WriterOptions {
@@ -186,7 +189,7 @@ func (w *Writer) bisect(ctx context.Context, lines []byte) error {
 func (w *Writer) write(ctx context.Context, lines []byte) (refused *refusal, err error) {
 	text := string(lines)
 	err = w.persist(ctx, func(ctx context.Context) error {
-		err := w.client.send(ctx, text)
+		err := w.send(ctx, text)
 		if r, ok := errors.AsType[*refusal](err); ok {
 			switch {
 			case r.aboutLines():
@@ -202,6 +205,16 @@ func (w *Writer) write(ctx context.Context, lines []byte) (refused *refusal, err
 		w.report(nil)
 	}
 	return refused, err
+}
+
+func (w *Writer) send(ctx context.Context, text string) error {
+	if w.o.Told == nil {
+		return w.client.send(ctx, text)
+	}
+	told := w.o.Told(strings.Count(text, "\n"), len(text))
+	err := w.client.send(ctx, text)
+	told(err)
+	return err
 }
 
 func (w *Writer) reject(ctx context.Context, r Rejected) error {
