@@ -282,14 +282,54 @@ func (g *Gateway) redirect(w http.ResponseWriter, r *http.Request) {
 		fmt.Fprintln(w, `{"type":"urn:gridgate:problem:forbidden","title":"Forbidden","status":403,"code":"forbidden","detail":"this gateway takes requests from elsewhere by https alone: what was sent was not read; give a token that came this way anew"}`)
 		return
 	}
-	host := r.Host
+	host, ours := g.askedFor(r)
+	if !ours {
+		w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+		w.WriteHeader(http.StatusMisdirectedRequest)
+		fmt.Fprintf(w, "this gateway has no certificate for that name: want %s, or its address\n", g.baseURL())
+		return
+	}
+	if _, port, err := net.SplitHostPort(g.TLSAddr()); err == nil && port != "443" {
+		host = net.JoinHostPort(host, port)
+	} else if strings.Contains(host, ":") {
+		host = "[" + host + "]"
+	}
+	http.Redirect(w, r, "https://"+host+r.URL.RequestURI(), http.StatusTemporaryRedirect)
+}
+
+// askedFor is the host that a request names, and whether it is one of ours: a name that the
+// certificate is for, the address at which the request came in, or an address within a house,
+// which may be that of a box before us. Whoever is sent on by a name that is none of ours, as by
+// a cache or a DNS server that lies, would be sent to somebody else.
+func (g *Gateway) askedFor(r *http.Request) (host string, ours bool) {
+	host = r.Host
 	if h, _, err := net.SplitHostPort(r.Host); err == nil {
 		host = h
 	}
-	if _, port, err := net.SplitHostPort(g.TLSAddr()); err == nil && port != "443" {
-		host = net.JoinHostPort(strings.Trim(host, "[]"), port)
+	host = strings.TrimSuffix(strings.Trim(host, "[]"), ".")
+	if addr, err := netip.ParseAddr(host); err == nil {
+		here, _ := r.Context().Value(http.LocalAddrContextKey).(net.Addr)
+		if addr.Zone() == "" && (addr.IsPrivate() || addr.IsLoopback() || addr.IsLinkLocalUnicast() || here != nil && addrOf(here) == addr.Unmap()) {
+			return host, true
+		}
 	}
-	http.Redirect(w, r, "https://"+host+r.URL.RequestURI(), http.StatusTemporaryRedirect)
+	s := g.secured
+	switch {
+	case s == nil:
+		return host, false
+	case s.acme != nil:
+		return host, slices.ContainsFunc(g.cfg.HTTP.TLS.ACME.Domains, func(d string) bool { return strings.EqualFold(d, host) })
+	}
+	c, err := s.files.Current()
+	return host, err == nil && c.Leaf != nil && c.Leaf.VerifyHostname(host) == nil
+}
+
+func addrOf(a net.Addr) netip.Addr {
+	at, err := netip.ParseAddrPort(a.String())
+	if err != nil {
+		return netip.Addr{}
+	}
+	return at.Addr().Unmap()
 }
 
 // TLSAddr says where HTTPS listens; "" when it does not.
