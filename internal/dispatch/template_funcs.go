@@ -28,6 +28,7 @@ var templateFuncs = template.FuncMap{
 	"xml":       xmlText,
 	"form":      url.QueryEscape,
 	"path":      url.PathEscape,
+	"plain":     plainText,
 	"upper":     strings.ToUpper,
 	"lower":     strings.ToLower,
 	"first":     func(n int, s string) string { return first(s, n) },
@@ -67,6 +68,13 @@ func xmlText(s string) (string, error) {
 	err := xml.EscapeText(&b, []byte(s))
 	return b.String(), err
 }
+
+// chatSigns are what chats that read markdown make links, mentions and letters of another kind of.
+var chatSigns = strings.NewReplacer("[", "［", "]", "］", "<", "＜", ">", "＞", "*", "＊", "`", "｀", "://", "：//")
+
+// plainText is a text for markdown in which nothing is to be read: the name of a building makes no
+// link, and mentions nobody.
+func plainText(s string) string { return chatSigns.Replace(printable(s, len(s))) }
 
 // sortedPairs joins names and values as "a=1&b=2" in the order of the names, without empty
 // values: what many platforms sign.

@@ -14,6 +14,7 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode"
 	"unicode/utf8"
 
 	webhooks "github.com/standard-webhooks/standard-webhooks/libraries/go"
@@ -199,7 +200,7 @@ func printable(s string, n int) string {
 		switch {
 		case r == '\n' || r == '\t' || r == '\r':
 			return ' '
-		case r < ' ' || r == 0x7f || r == utf8.RuneError:
+		case r < ' ' || r == 0x7f || r == utf8.RuneError || unicode.Is(unicode.Bidi_Control, r): // the last turns what follows around
 			return -1
 		}
 		return r
