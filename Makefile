@@ -17,6 +17,7 @@
 #   make web-long                the desk by keys alone, and for long: what make web-test leaves out (minutes)
 #   make web-bench              the console's figures: 200,000 points, a flood of alarms, hours of messages (minutes)
 #   make web-shots               pictures of every page in every size and look, in internal/console/ui/shots (ARGS=console-duty: of those only)
+#   make docs-pictures           the pictures of docs/pictures, in both languages, of a gateway that is played to
 #   make dist                    static programs for linux amd64, arm64 and armv7 in dist/, with licences and the list of their parts (TARGETS=linux/amd64: that alone)
 #   make deb                     Debian packages of them (ARCHES=amd64); make package-check TARGETS=linux/amd64 looks into one
 #   make package-life TARGETS=linux/amd64   a package's life in a Debian of its own, as root
@@ -34,7 +35,7 @@ TESTFLAGS ?= -shuffle=on -timeout 15m
 TOOLS     := $(CURDIR)/.tools/bin
 INFLUXD   := $(TOOLS)/influxd
 
-.PHONY: demo test check lint race bench chaos soak build influxd clean help web web-check web-test web-long web-bench web-shots
+.PHONY: demo test check lint race bench chaos soak build influxd clean help web web-check web-test web-long web-bench web-shots docs-pictures
 
 help:
 	@sed -n '/^#   make/s/^#  //p' Makefile
@@ -128,6 +129,9 @@ web-bench: $(UI)/node_modules/.package-lock.json
 
 web-shots: $(UI)/node_modules/.package-lock.json
 	@cd $(UI) && SHOTS=1 ALL_LOOKS=1 npm run --silent e2e -- $(ARGS)
+
+docs-pictures: $(UI)/node_modules/.package-lock.json
+	@cd $(UI) && node e2e/docs-pictures.mjs
 
 include deploy/package.mk
 
