@@ -74,8 +74,8 @@ func (g *Gateway) makeCoAP() {
 	g.coap = coap.New(coap.Config{
 		Name: coapSource, UDP: c.Listen, TCP: c.TCP, MaxPayload: int(c.MaxPayload), MaxPeers: c.MaxPeers, Rate: c.Rate, Burst: c.Burst,
 		DTLS:     coap.DTLS{Listen: c.DTLS.Listen, KeysFile: c.DTLS.KeysFile, Cert: c.DTLS.Cert, Key: c.DTLS.Key, ClientCA: c.DTLS.ClientCA, Idle: c.DTLS.Idle},
-		LwM2M:    coap.LwM2M{On: c.LwM2M, Resources: g.engine.Resources, StateFile: g.cfg.LwM2MPath()},
-		Identify: envelope.NewRouter(routes).Identify, City: g.clock.Now, Credentials: g.credentials.vault,
+		LwM2M:    coap.LwM2M{On: c.LwM2M, Resources: g.resources, StateFile: g.cfg.LwM2MPath()},
+		Identify: envelope.NewRouter(routes).Identify, City: g.clock.Now, Credentials: lateVault{g},
 	}, g.log)
 }
 
@@ -115,11 +115,11 @@ func (g *Gateway) coapMetrics(send func(kind prometheus.ValueType, name, help st
 }
 
 // runCoAP starts the listeners and waits until they are open.
-func (g *Gateway) runCoAP(ctx context.Context, run *group, in *intake) {
+func (g *Gateway) runCoAP(ctx context.Context) {
 	if g.coap == nil {
 		return
 	}
-	run.start(ctx, "coap", func(ctx context.Context) error { return g.coap.Run(ctx, in) })
+	g.run.start(ctx, "coap", func(ctx context.Context) error { return g.coap.Run(ctx, g.early) })
 	select {
 	case <-g.coap.Ready():
 	case <-ctx.Done():

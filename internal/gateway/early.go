@@ -12,21 +12,23 @@ import (
 
 	"gridgate/internal/api"
 	"gridgate/internal/auth"
-	"gridgate/internal/broker"
+	"gridgate/internal/engine"
 	"gridgate/internal/grid"
 	"gridgate/internal/state"
 )
 
 // While the state takes the steps to a newer schema frames are taken all the same: the
-// journal is open, the broker and the connections to brokers run. Who may come in, and by
-// which lane, is read from the file as it was before.
+// journal is open, and every wire runs. Who may come in, by which lane, and what is asked of
+// LwM2M devices is read from the file as it was before; slaves are asked by the profiles of the
+// gateway's files until the version in force is known.
 
 // early is intake before there is an engine.
 type early struct {
 	was   state.Early
 	vault *auth.Vault
-	full  atomic.Pointer[intake] // once there is one
-	open  atomic.Bool            // broker and connections run already
+	full  atomic.Pointer[intake]        // once there is one
+	ready atomic.Pointer[engine.Engine] // once it has its state
+	open  atomic.Bool                   // the wires run already
 }
 
 // Ingest keeps the promise of grid.Ingester.
@@ -61,9 +63,29 @@ func (g *Gateway) startEarly(ctx context.Context) error {
 	if err := g.makeMQTT(); err != nil {
 		return err
 	}
+	g.makeCoAP()
+	if err := g.makeSerial(); err != nil {
+		return err
+	}
 	e.full.Store(&intake{journal: g.journal, lane: e.lane(g), heard: func(grid.Identity) {}, refused: func([]grid.Frame) {}})
 	e.open.Store(true)
-	return g.runMQTT(ctx)
+	return g.runWires(ctx)
+}
+
+// resources are what is asked of an LwM2M device: by the engine once it has its state, before
+// that by the profile that the older file names.
+func (g *Gateway) resources(id grid.Identity) []string {
+	if e := g.early.ready.Load(); e != nil {
+		return e.Resources(id)
+	}
+	p, err := g.profiles.Get(g.early.was.Profiles[id])
+	if err != nil {
+		return nil
+	}
+	if named := p.Resources(); len(named) > 0 {
+		return named
+	}
+	return []string{"19/0/0"}
 }
 
 // lane is what the engine would say.
@@ -83,8 +105,8 @@ func (e *early) lane(g *Gateway) func(grid.Identity) grid.Lane {
 	}
 }
 
-// runMQTT runs the broker and the connections to brokers.
-func (g *Gateway) runMQTT(ctx context.Context) error {
+// runWires runs the broker, the connections to brokers, the lines and CoAP.
+func (g *Gateway) runWires(ctx context.Context) error {
 	if g.broker != nil {
 		g.run.start(ctx, "broker", func(ctx context.Context) error { return g.broker.Run(ctx, g.early) })
 		select {
@@ -96,13 +118,17 @@ func (g *Gateway) runMQTT(ctx context.Context) error {
 	for _, t := range g.mqtt {
 		g.run.start(ctx, "mqtt", func(ctx context.Context) error { return t.Run(ctx, g.early) })
 	}
+	for _, t := range g.serial {
+		g.run.start(ctx, "serial", func(ctx context.Context) error { return t.Run(ctx, g.early) })
+	}
+	g.runCoAP(ctx)
 	return nil
 }
 
-// lateVault is the devices' credentials for a broker that may be older than they are.
+// lateVault is the devices' credentials for a wire that may be older than they are.
 type lateVault struct{ g *Gateway }
 
-func (l lateVault) now() broker.Credentials {
+func (l lateVault) now() *auth.Vault {
 	if c := l.g.lateCredentials.Load(); c != nil {
 		return c.vault
 	}
@@ -118,6 +144,7 @@ func (l lateVault) Login(id grid.Identity, password []byte) (string, error) {
 func (l lateVault) CertificateOf(fingerprint string) (string, grid.Identity, bool) {
 	return l.now().CertificateOf(fingerprint)
 }
+func (l lateVault) DeviceKeys(id grid.Identity) []grid.DeviceKey  { return l.now().DeviceKeys(id) }
 func (l lateVault) Holds(credential string) (grid.Identity, bool) { return l.now().Holds(credential) }
 func (l lateVault) Use(credential string)                         { l.now().Use(credential) }
 

@@ -212,16 +212,13 @@ func (g *Gateway) serve(ctx context.Context, run *group) error {
 	}
 	in := &intake{journal: g.journal, lane: g.laneOf, heard: g.outbox.Heard, refused: g.engine.Refused}
 	g.early.full.Store(in)
+	g.early.ready.Store(g.engine)
+	g.replan()
 	if !g.early.open.Load() {
-		if err := g.runMQTT(ctx); err != nil {
+		if err := g.runWires(ctx); err != nil {
 			return err
 		}
 	}
-	g.replan()
-	for _, t := range g.serial {
-		run.start(ctx, "serial", func(ctx context.Context) error { return t.Run(ctx, in) })
-	}
-	g.runCoAP(ctx, run, in)
 	run.start(ctx, "downlinks", g.outbox.Run)
 	run.start(ctx, "imports", g.imports.Run)
 	if g.listener != nil {
@@ -569,10 +566,11 @@ func (r results) DeliveryResult(ctx context.Context, id string, a grid.Attempt, 
 
 func (g *Gateway) makeTransports() error {
 	g.lateCredentials.Store(g.credentials)
-	if !g.early.open.Load() {
-		if err := errors.Join(g.makeBroker(), g.makeMQTT()); err != nil {
-			return err
-		}
+	if g.early.open.Load() {
+		return nil
+	}
+	if err := errors.Join(g.makeBroker(), g.makeMQTT()); err != nil {
+		return err
 	}
 	g.makeCoAP()
 	return g.makeSerial()
