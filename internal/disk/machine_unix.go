@@ -36,7 +36,12 @@ func (Machine) Lock(name string) (io.Closer, error) {
 	return f, nil
 }
 
-// Full tells a full disk or quota from a broken one.
+// Full tells a disk that takes nothing (full, over a quota, or read-only by now) from a broken one.
+// Nothing was written, and it may be tried again.
 func Full(err error) bool {
-	return errors.Is(err, unix.ENOSPC) || errors.Is(err, unix.EDQUOT)
+	return errors.Is(err, unix.ENOSPC) || errors.Is(err, unix.EDQUOT) || ReadOnly(err)
 }
+
+// ReadOnly reports whether a disk takes nothing because it is read-only: the kernel makes one so
+// on which it has found errors.
+func ReadOnly(err error) bool { return errors.Is(err, unix.EROFS) }

@@ -241,6 +241,7 @@ type Engine struct {
 	cursors     cursors
 	ckptCursors cursors // of the newest checkpoint
 	saving      *saving // the checkpoint that is being written; nil: none
+	unsaved     bool    // the last one could not be written
 	engineTime  time.Time
 	received    [grid.Lanes]time.Time // of the newest frame handled
 	lastOf      [grid.Lanes]time.Time // of the last frame of this run, by the order of the journal
@@ -332,6 +333,7 @@ type Engine struct {
 // Stats are the engine's figures for metrics.
 type Stats struct {
 	Frames, Batches, Commands, FailedCommits int64
+	FailedAt                                 time.Time // of the last commit that failed
 	LastBatch, LongestBatch                  time.Duration
 	Cursors                                  [grid.Lanes]uint64
 	EngineTime                               time.Time

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"time"
 
+	"gridgate/internal/disk"
 	"gridgate/internal/grid"
 	"gridgate/internal/registry"
 )
@@ -203,7 +204,7 @@ func (e *Engine) take(ctx context.Context, t *turn) error {
 		t.rewind(e)
 		e.log.Error("commit failed, the batch is taken again", "err", err, "in", pause)
 		e.mu.Lock()
-		e.stats.FailedCommits++
+		e.stats.FailedCommits, e.stats.FailedAt = e.stats.FailedCommits+1, e.Now()
 		e.mu.Unlock()
 		if !e.pause(ctx, pause) {
 			return ctx.Err()
@@ -476,7 +477,10 @@ func (e *Engine) checkpoint() error {
 	if e.saving != nil && len(e.saving.done) == 0 {
 		return nil // the last one is still on its way to the disk
 	}
-	if err := e.saved(); err != nil {
+	if err := e.saved(); disk.ReadOnly(err) {
+		e.log.Error("soft state is not saved, the journal keeps what makes it good", "err", err)
+		e.unsaved = true // the file may end in half a block
+	} else if err != nil {
 		return err
 	}
 	now := e.Now()
@@ -499,7 +503,8 @@ type saving struct {
 
 // save encodes what has changed and begins to write it: no frame waits for the disk.
 func (e *Engine) save() {
-	all := e.ckpt.wantsRewrite()
+	all := e.ckpt.wantsRewrite() || e.unsaved
+	e.unsaved = false
 	body := e.encodeCheckpoint(all)
 	e.spare = body
 	s := &saving{cursors: e.cursors, replays: len(e.replays.ids), done: make(chan error, 1)}

@@ -28,11 +28,11 @@ const zeroStep = 1 * mib
 
 var zeros [zeroStep]byte
 
-// errNoRoom: the disk is full, and nothing of what was to be written has been.
+// errNoRoom: the disk is full or read-only, and nothing of what was to be written has been.
 var errNoRoom = errors.New("no room")
 
 // ErrDiskFull says that a frame was refused because the disk takes it no more.
-var ErrDiskFull = errors.New("disk is full")
+var ErrDiskFull = errors.New("disk takes no more")
 
 func noRoom(err error) error {
 	if disk.Full(err) {
@@ -91,9 +91,13 @@ func (h *hot) room(n int) error {
 	return nil
 }
 
-// append writes b and makes it durable. After an error the file must not be used again.
+// append writes b and makes it durable. After an error other than errNoRoom the file must not be
+// used again.
 func (h *hot) append(b []byte) error {
-	if _, err := h.file.WriteAt(b, h.off); err != nil {
+	if n, err := h.file.WriteAt(b, h.off); err != nil {
+		if n == 0 && disk.ReadOnly(err) {
+			return noRoom(err)
+		}
 		return err
 	}
 	if err := h.file.SyncData(); err != nil {

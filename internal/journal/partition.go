@@ -25,14 +25,15 @@ type partition struct {
 	counts counts
 
 	// Of the callers and the committer.
-	mu      sync.Mutex
-	filling *group
-	spare   []byte // encoding buffer of a group that is done
-	pending int64  // encoded bytes accepted and not yet durable
-	waiting int64  // frames in them
-	refused error  // Append refuses for now
-	stopped error  // Append refuses for ever
-	stats   commitStats
+	mu       sync.Mutex
+	filling  *group
+	spare    []byte // encoding buffer of a group that is done
+	pending  int64  // encoded bytes accepted and not yet durable
+	waiting  int64  // frames in them
+	refused  error  // Append refuses for now
+	stopped  error  // Append refuses for ever
+	troubled string // why the last commit was refused; "" when it was not
+	stats    commitStats
 }
 
 // group is what one write and one fsync make durable.
@@ -181,7 +182,8 @@ func (p *partition) commit(g *group) error {
 	err := p.write(g)
 	if errors.Is(err, errNoRoom) {
 		// Nothing was written and no sequence was used: this is a refusal, not a failure.
-		p.finish(g, grid.Errorf(grid.Unavailable, "%s journal cannot grow, the disk is full (%w): %w: %w", p.lane, err, ErrDiskFull, grid.ErrOverloaded))
+		p.trouble(err)
+		p.finish(g, grid.Errorf(grid.Unavailable, "%s journal cannot grow (%w): %w: %w", p.lane, err, ErrDiskFull, grid.ErrOverloaded))
 		return nil
 	}
 	if err != nil {
@@ -191,6 +193,7 @@ func (p *partition) commit(g *group) error {
 	p.publish(g)
 	took := time.Since(start)
 	p.mu.Lock()
+	p.troubled = ""
 	p.stats.commits++
 	p.stats.frames += uint64(frames)
 	p.stats.bytes += uint64(bytes)
@@ -201,6 +204,16 @@ func (p *partition) commit(g *group) error {
 		p.opt.OnCommit(p.lane, frames, bytes, took)
 	}
 	return nil
+}
+
+// trouble notes that the disk takes nothing now.
+func (p *partition) trouble(err error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.troubled == "" {
+		p.opt.Log.Error("the disk takes no frames", "lane", p.lane, "err", err)
+	}
+	p.troubled = err.Error()
 }
 
 // write numbers the records of g and makes them durable.

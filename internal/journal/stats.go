@@ -26,6 +26,7 @@ type LaneStats struct {
 	PendingFrames int64 // accepted and not yet durable
 	PendingBytes  int64
 	Refusing      bool   // for want of space
+	Troubled      string // why the disk took nothing when it was last tried; "": it did
 	Failed        string // why nothing can be appended any more; "" while it can
 
 	Commits     uint64 // since Open; Frames/Commits is the size of a group
@@ -52,7 +53,7 @@ func (l *Log) Stats() Stats {
 		st.Released = released[i]
 		p.mu.Lock()
 		st.PendingFrames, st.PendingBytes = p.waiting, p.pending
-		st.Refusing = p.refused != nil
+		st.Refusing, st.Troubled = p.refused != nil, p.troubled
 		if p.stopped != nil && p.stopped != errClosed {
 			st.Failed = p.stopped.Error()
 		}
