@@ -122,7 +122,7 @@ async function desk(browser, world, lang) {
   let bytes = 0
   for (const [name, hash] of Object.entries(places)) {
     await openPlace(d, hash)
-    if (name === 'situation') await until('the map is drawn', async () => Number(await page.getByTestId('map').getAttribute('data-alarms')) > 1)
+    if (name === 'situation') await until('the map is drawn', async () => Number(await page.getByTestId('map').getAttribute('data-alarms')) >= 4 && (await page.getByTestId('queue').textContent()).includes(words[lang].basement))
     await isLive(d)
     await settled(d)
     bytes += await save(page, `${name}-${lang}`)
@@ -177,7 +177,7 @@ async function inbox(browser, world, lang) {
 /** uplink is a frame as a LoRaWAN network server hands it on. */
 async function uplink(world, seq, reading) {
   const data = Buffer.from(JSON.stringify({ seq, ...reading })).toString('base64')
-  const message = { deviceInfo: { devEui: eui }, fCnt: seq, fPort: 1, data, rxInfo: [{ gatewayId: '0016c001f0000001', rssi: -87, snr: 7.2 }] }
+  const message = { deviceInfo: { devEui: eui }, fCnt: seq, fPort: 99, data, rxInfo: [{ gatewayId: '0016c001f0000001', rssi: -87, snr: 7.2 }] }
   await promisify(execFile)('mosquitto_pub', ['-h', '127.0.0.1', '-p', String(world.mqtt), '-q', '1', '-t', `application/1/device/${eui}/event/up`, '-m', JSON.stringify(message)])
 }
 
