@@ -87,7 +87,7 @@ func (s *Server) oidcCallback(ctx context.Context, v visitor, in *oidcCallbackIn
 		out.Location = "/?refused=" + string(grid.CodeOf(err))
 		return out, nil
 	}
-	s.entered(ctx, got)
+	s.entered(ctx, v, got)
 	out.Location = to
 	out.SetCookie = append(out.SetCookie, s.cookieFor(v, got.Secret, got.Session.Expires))
 	return out, nil

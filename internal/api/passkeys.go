@@ -114,6 +114,6 @@ func (s *Server) passkeyOn(ctx context.Context, v visitor, in *passkeyFinishInpu
 	if err != nil {
 		return nil, err
 	}
-	s.entered(ctx, got)
+	s.entered(ctx, v, got)
 	return s.signed(v, got), nil
 }

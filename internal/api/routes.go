@@ -90,6 +90,9 @@ func route[I, O any](s *Server, api huma.API, who access, within time.Duration, 
 		defer trail.end(hc)
 		by, err := s.authenticate(hc, who)
 		trail.by(by)
+		if s.Caller != nil {
+			s.Caller(hc.Context(), by)
+		}
 		if err != nil {
 			trail.refused(grid.CodeOf(err))
 			refuse(hc, err)
@@ -158,6 +161,9 @@ func (s *Server) authenticate(hc huma.Context, who access) (grid.Actor, error) {
 	}
 	by, err := s.Who(hc.Context(), strings.TrimSpace(token))
 	if err != nil {
+		return grid.Actor{}, err
+	}
+	if err := s.asMeant(by, hc.Header(accountHeader)); err != nil {
 		return grid.Actor{}, err
 	}
 	return by, s.allow(hc.Context(), by, who)

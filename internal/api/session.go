@@ -27,6 +27,7 @@ type Accounts interface {
 	ChangePassword(ctx context.Context, session, from, old, new string) error
 	Hold(ctx context.Context, by grid.Actor) (context.Context, context.CancelFunc)
 	Ways() (passkeys bool)
+	UserOf(session string) (auth.User, error)
 
 	TOTPBegin(ctx context.Context, session, issuer string) (secret, uri string, err error)
 	TOTPConfirm(ctx context.Context, session, code string) (recovery []string, err error)
@@ -60,8 +61,24 @@ type visitor struct {
 	Agent  string
 	Host   string // as the browser calls us
 	Secret string // of a session, "" for none
+	Means  string // the account that a page asks for, "" where it does not say
 	TLS    bool
 	Here   bool // on the machine itself
+}
+
+// accountHeader is how a page says for whose account it asks: one browser has one cookie, and it
+// may be another person's by now. What a telephone has kept for one person never goes out as another.
+const accountHeader = "Gridgate-Account"
+
+// asMeant refuses who is signed on in place of the account that was meant.
+func (s *Server) asMeant(by grid.Actor, account string) error {
+	if account == "" || by.Session == "" {
+		return nil
+	}
+	if u, err := s.Accounts.UserOf(by.Session); err != nil || u.ID != account {
+		return grid.Errorf(grid.Unauthorized, "this browser is signed on as somebody else now: want a new sign-on")
+	}
+	return nil
 }
 
 type visitorKey struct{}
@@ -74,7 +91,7 @@ func (s *Server) visitor(r *http.Request) visitor {
 	}
 	a, err := netip.ParseAddr(v.From)
 	v.Here = err == nil && a.Unmap().IsLoopback() && (host == "localhost" || net.ParseIP(strings.Trim(host, "[]")).IsLoopback())
-	v.Secret = s.cookie(r)
+	v.Secret, v.Means = s.cookie(r), r.Header.Get(accountHeader)
 	return v
 }
 
@@ -232,13 +249,19 @@ func (s *Server) startSession(ctx context.Context, v visitor, in *startSessionIn
 	if err != nil {
 		return nil, err
 	}
-	s.entered(ctx, got)
+	s.entered(ctx, v, got)
 	return s.signed(v, got), nil
 }
 
-// entered names who has signed on in the audit.
-func (s *Server) entered(ctx context.Context, got auth.Signed) {
+// entered names who has signed on in the audit, and ends the session whose cookie is replaced:
+// nobody has what opens it any more.
+func (s *Server) entered(ctx context.Context, v visitor, got auth.Signed) {
 	trailOf(ctx).by(grid.Actor{Name: got.User.Name, Account: got.User.Role, Session: got.Session.ID})
+	if old, err := s.Accounts.Session(v.Secret); err == nil {
+		if err := s.Accounts.SignOff(ctx, old.Session.ID); err != nil {
+			s.Log.Error("a replaced session stays in the file until it is over", "err", err)
+		}
+	}
 }
 
 func (s *Server) getSession(_ context.Context, v visitor, _ *struct{}) (*secretAnswer[SignedOn], error) {
@@ -260,6 +283,9 @@ func (s *Server) endSession(ctx context.Context, v visitor, _ *struct{}) (*ended
 	got, err := s.Accounts.Session(v.Secret)
 	if err != nil {
 		return out, nil // it is over: what was wanted
+	}
+	if v.Means != "" && v.Means != got.User.ID {
+		return nil, grid.Errorf(grid.Unauthorized, "this browser is signed on as somebody else now: that session goes on")
 	}
 	return out, s.Accounts.SignOff(ctx, got.Session.ID)
 }

@@ -282,3 +282,33 @@ func TestTenThousandTriesAreTurnedAwayAndTheDeskSignsOn(t *testing.T) {
 		t.Errorf("the desk meanwhile: %d %s", got.Code, got.Body)
 	}
 }
+
+func TestWhatWasMeantForOneAccountIsNotDoneAsAnother(t *testing.T) {
+	e := newEntrance(t)
+	wen, _ := e.accounts.User("lin")
+	chen := e.add("chen", grid.RoleOperator)
+	b := e.browser().signOn("lin")
+	old := b.cookies["gridgate"].Value
+	note := `{"verb":"note","reason":"x"}`
+	b.want(200, "POST", "/tickets/T-fire/moves", note, "Gridgate-Account", wen.ID)
+	b.signOn("chen") // in another window: the browser has one cookie
+	if said := b.want(401, "POST", "/tickets/T-fire/moves", note, "Gridgate-Account", wen.ID); !strings.Contains(said, "somebody else") {
+		t.Error(said)
+	}
+	b.want(401, "GET", "/tickets", "", "Gridgate-Account", wen.ID)
+	b.want(401, "GET", "/stream", "", "Gridgate-Account", wen.ID)
+	if n := len(e.engine.moves); n != 1 {
+		t.Errorf("%d moves: want the one of lin alone", n)
+	}
+	b.want(401, "DELETE", "/session", "", "Gridgate-Account", wen.ID) // lin signs off, late
+	b.want(200, "POST", "/tickets/T-fire/moves", note, "Gridgate-Account", chen.ID)
+	b.want(200, "POST", "/tickets/T-fire/moves", note) // who does not say is who is signed on
+	b.cookies["gridgate"].Value = old
+	b.want(401, "GET", "/tickets", "")
+	if all, err := e.accounts.Sessions("lin"); err != nil || len(all) != 0 {
+		t.Errorf("lin has sessions %v (%v): want the one that was replaced ended", all, err)
+	}
+	if status, _, _ := e.do(admin, "GET", "/api/v1/tickets", ""); status != 200 {
+		t.Errorf("a token: %d", status)
+	}
+}

@@ -1,11 +1,11 @@
 // Accounts at the desk: the first sign-on with the one-time password, a user and a wall made and
 // ended, one-time codes, a passkey, and what a viewer is not offered.
 import assert from 'node:assert/strict'
-import { createHmac } from 'node:crypto'
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { after, before, test } from 'node:test'
 import { accessible, inAllLooks, isLive, openBrowser, openDesk, openPlace, pictures, sitDown, until, World } from './console-harness.mjs'
+import { otp } from './harness.mjs'
 
 let world, browser
 const own = '城运中心的第一把钥匙-2026'
@@ -18,16 +18,6 @@ after(async () => {
   await browser?.close()
   await world?.close()
 })
-
-/** otp is the code of RFC 6238 of a base32 secret now, or of the step after. */
-function otp(secret, step = 0) {
-  const bits = [...secret.replace(/\s/g, '')].map((c) => 'ABCDEFGHIJKLMNOPQRSTUVWXYZ234567'.indexOf(c).toString(2).padStart(5, '0')).join('')
-  const key = Buffer.from(bits.match(/.{8}/g).map((b) => parseInt(b, 2)))
-  const counter = Buffer.alloc(8)
-  counter.writeBigUInt64BE(BigInt(Math.floor(Date.now() / 30_000) + step))
-  const mac = createHmac('sha1', key).update(counter).digest()
-  return String((mac.readUInt32BE(mac[19] & 15) & 0x7fffffff) % 1_000_000).padStart(6, '0')
-}
 
 async function enter(desk, name, password, code) {
   const { page } = desk

@@ -2,6 +2,7 @@
 // MQTT, and a real browser. Nothing waits for a time: everything waits for a condition.
 import assert from 'node:assert/strict'
 import { execFile, execFileSync, spawn } from 'node:child_process'
+import { createHmac } from 'node:crypto'
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync, openSync } from 'node:fs'
 import { createServer, request } from 'node:http'
 import net from 'node:net'
@@ -249,14 +250,45 @@ export async function openPhone(browser, { url, width = 360, height = 740, lang 
   return { context, page, errors, lang, theme, width, height }
 }
 
+/** byToken shows the form of the unit's token, in place of the account's. */
+export async function byToken(phone) {
+  await phone.page.locator('[data-do=way]').waitFor()
+  if ((await phone.page.locator('#token').count()) === 0) await phone.page.locator('[data-do=way]').click()
+}
+
 /** signOn types the token as a technician does, and waits until the app is kept on the phone. */
 export async function signOn(phone, { token = technicianToken, name = '王工' } = {}) {
   const { page } = phone
+  await byToken(phone)
   await page.locator('#token').fill(token)
   await page.locator('#name').fill(name)
   await page.locator('form button.primary').click()
+  await isIn(phone)
+}
+
+/** isIn waits until the app is open and kept on the phone. */
+export async function isIn({ page }) {
   await page.locator('nav a').first().waitFor()
   await page.waitForFunction(() => navigator.serviceWorker.controller !== null)
+}
+
+/** withAccount fills the form of an account, and sends it. */
+export async function withAccount({ page }, user, password) {
+  await page.locator('[data-do=way]').waitFor()
+  if ((await page.locator('#user').count()) === 0) await page.locator('[data-do=way]').click()
+  await page.locator('#user').fill(user)
+  await page.locator('#password').fill(password)
+  await page.locator('form button.primary').click()
+}
+
+/** otp is the code of RFC 6238 of a base32 secret now, or of the step after. */
+export function otp(secret, step = 0) {
+  const bits = [...secret.replace(/\s/g, '')].map((c) => 'ABCDEFGHIJKLMNOPQRSTUVWXYZ234567'.indexOf(c).toString(2).padStart(5, '0')).join('')
+  const key = Buffer.from(bits.match(/.{8}/g).map((b) => parseInt(b, 2)))
+  const counter = Buffer.alloc(8)
+  counter.writeBigUInt64BE(BigInt(Math.floor(Date.now() / 30_000) + step))
+  const mac = createHmac('sha1', key).update(counter).digest()
+  return String((mac.readUInt32BE(mac[19] & 15) & 0x7fffffff) % 1_000_000).padStart(6, '0')
 }
 
 /** goTo opens a place in the app and waits for its heading: the new one, a screen may be fetched first. */

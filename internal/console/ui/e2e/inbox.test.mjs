@@ -2,7 +2,7 @@
 // killed in the midst.
 import assert from 'node:assert/strict'
 import { after, before, test } from 'node:test'
-import { accessible, goTo, jpeg, openBrowser, queueIs, registry, shoot, until, World } from './harness.mjs'
+import { accessible, byToken, goTo, isIn, jpeg, openBrowser, otp, queueIs, registry, shoot, until, withAccount, World } from './harness.mjs'
 
 const fire = registry.units.find((u) => u.id === 'fire-1')
 let world, browser
@@ -16,26 +16,32 @@ after(async () => {
 })
 
 /** openInbox is a phone of the unit's, signed on, whose app is kept on it. */
-async function openInbox({ lang = 'zh', theme = 'light', width = 360, height = 740 } = {}) {
+async function openInbox(look) {
+  const phone = await openPage(look)
+  const { page } = phone
+  await byToken(phone)
+  await page.locator('#token').fill(fire.token)
+  await page.locator('#name').fill('站员')
+  await accessible(phone, 'sign-on')
+  await page.locator('form button.primary').click()
+  await isIn(phone)
+  return phone
+}
+
+/** openPage is the inbox on a phone, before anybody signs on. */
+async function openPage({ lang = 'zh', theme = 'light', width = 360, height = 740, url = world.url } = {}) {
   const context = await browser.newContext({
-    viewport: { width, height }, deviceScaleFactor: 2, isMobile: true, hasTouch: true, baseURL: world.url,
+    viewport: { width, height }, deviceScaleFactor: 2, isMobile: true, hasTouch: true, baseURL: url,
     locale: lang === 'zh' ? 'zh-CN' : 'en-GB', colorScheme: theme, timezoneId: 'Asia/Shanghai', reducedMotion: 'reduce',
   })
   context.setDefaultTimeout(30_000)
   const page = await context.newPage()
   const errors = []
   page.on('pageerror', (err) => errors.push(String(err)))
-  page.on('request', (r) => { if (!r.url().startsWith(world.url) && !/^(data|blob):/.test(r.url())) errors.push('asks of elsewhere: ' + r.url()) })
+  page.on('request', (r) => { if (!r.url().startsWith(url) && !/^(data|blob):/.test(r.url())) errors.push('asks of elsewhere: ' + r.url()) })
   page.on('console', (m) => { if (m.type() === 'error' && /Content Security Policy/.test(m.text())) errors.push(m.text()) })
   await page.goto('/u/')
-  const phone = { context, page, errors, lang, theme, width, height }
-  await page.locator('#token').fill(fire.token)
-  await page.locator('#name').fill('站员')
-  await accessible(phone, 'sign-on')
-  await page.locator('form button.primary').click()
-  await page.locator('nav a').first().waitFor()
-  await page.waitForFunction(() => navigator.serviceWorker.controller !== null)
-  return phone
+  return { context, page, errors, lang, theme, width, height }
 }
 
 const line = (phone, id) => phone.page.locator(id ? `[data-ticket="${id}"]` : '[data-ticket]').first()
@@ -149,6 +155,84 @@ for (const [lang, theme, width, height] of [['zh', 'dark', 390, 844], ['en', 'li
     await phone.context.close()
   })
 }
+
+test('A unit’s person signs on with an account, a code and a passkey, and a sign-off without a network ends the session later', async () => {
+  const zhan = await world.api('/users', { method: 'POST', body: { name: 'zhan.yuan', display: '站员', role: 'unit', units: ['fire-1'] } })
+  const lin = await world.api('/users', { method: 'POST', body: { name: 'lin.desk', role: 'operator' } })
+  const phone = await openPage({ width: 390, height: 844, url: world.url.replace('127.0.0.1', 'localhost') })
+  const { page, context } = phone
+  const cdp = await context.newCDPSession(page)
+  await cdp.send('WebAuthn.enable')
+  await cdp.send('WebAuthn.addVirtualAuthenticator', { options: { protocol: 'ctap2', transport: 'internal', hasResidentKey: true, hasUserVerification: true, isUserVerified: true, automaticPresenceSimulation: true } })
+  const sessions = async () => (await world.api('/users/zhan.yuan/sessions')).items.length
+  const signOut = async () => {
+    await goTo(phone, '#/me')
+    await page.getByRole('button', { name: '退出登录' }).click()
+    await page.getByRole('button', { name: '删除并退出' }).click()
+    await page.locator('#user').waitFor()
+  }
+  const first = async (user) => {
+    await withAccount(phone, user.name, user.one_time)
+    await page.locator('#password-new').fill(own)
+    await page.locator('#password-two').fill(own)
+    await page.locator('form button.primary').click()
+  }
+  await first(lin) // has no inbox
+  await page.getByRole('link', { name: '打开值守台' }).waitFor()
+  await accessible(phone, 'a user of the desk')
+  await page.reload()
+  await first(zhan)
+  await isIn(phone)
+  await line(phone).waitFor()
+  await goTo(phone, '#/account')
+  await page.locator('[data-do=codes]').click()
+  const secret = await page.locator('.secret').innerText()
+  await accessible(phone, 'one-time codes')
+  await shoot(phone, 'inbox-account-codes')
+  await page.locator('#totp-code').fill(otp(secret))
+  await page.getByRole('button', { name: '确认启用' }).click()
+  const recovery = (await page.locator('[data-testid=recovery]').innerText()).trim().split(/\s+/)
+  await page.locator('#passkey-name').fill('站里的手机')
+  await page.getByRole('button', { name: '添加通行密钥' }).click()
+  await page.getByText('站里的手机').waitFor()
+  await accessible(phone, 'my account')
+  await signOut()
+  await until('the session has ended', async () => (await sessions()) === 0)
+
+  await withAccount(phone, 'zhan.yuan', own)
+  await page.locator('#code').fill('000000')
+  await page.locator('form button.primary').click()
+  await page.getByRole('alert').filter({ hasText: '不对' }).waitFor()
+  await page.locator('#code').fill(recovery[0])
+  await page.locator('form button.primary').click()
+  await isIn(phone)
+  await line(phone).click()
+  await press(phone, 'note')
+  await page.locator('#reason').fill('用账号写的')
+  await page.locator('[data-send=note]').click()
+  await queueIs(phone, {})
+
+  await context.setOffline(true)
+  await page.locator('.net.offline').waitFor()
+  await goTo(phone, '#/me')
+  await page.getByRole('button', { name: '退出登录' }).click()
+  await page.getByText('要等本机再次联网时才结束').waitFor()
+  await page.getByRole('button', { name: '删除并退出' }).click()
+  await page.locator('#user').waitFor()
+  assert.equal(await sessions(), 1)
+  await context.setOffline(false)
+  await until('the session has ended', async () => (await sessions()) === 0)
+  assert.equal(await page.locator('[data-do=resume]').count(), 0)
+
+  await page.reload()
+  await page.locator('[data-do=passkey]').click()
+  await isIn(phone)
+  await line(phone).waitFor()
+  assert.deepEqual(phone.errors, [])
+  await context.close()
+})
+
+const own = '微型消防站的长密码-2026'
 
 test('Another unit’s ticket is not in the inbox', async () => {
   const theirs = (await world.api('/tickets?state=open')).items.filter((t) => !t.assignments?.some((a) => a.unit === 'fire-1'))

@@ -6,7 +6,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, before, test } from 'node:test'
 import { film } from './camera.mjs'
-import { accessible, goTo, jpeg, Line, openBrowser, openPhone, queueIs, shoot, signOn, technicianToken, until, World } from './harness.mjs'
+import { accessible, byToken, goTo, jpeg, Line, openBrowser, openPhone, queueIs, shoot, signOn, technicianToken, until, World } from './harness.mjs'
 
 let world, browser, line
 before(async () => {
@@ -143,6 +143,7 @@ test('A token is scanned with the camera, and signs on', async () => {
   const phone = await openPhone(seeing, { url: world.url, permissions: ['camera'] })
   const { page } = phone
   try {
+    await byToken(phone)
     await page.getByRole('button', { name: '扫描令牌' }).click()
     await until('the token is read', async () => (await page.locator('#token').inputValue()) === technicianToken)
     await page.locator('#name').fill('王工')

@@ -6,7 +6,7 @@ import { readFileSync } from 'node:fs'
 import { request } from 'node:https'
 import { join } from 'node:path'
 import { after, before, test } from 'node:test'
-import { freePort, openBrowser, openPhone, signOn, technicianToken, until, World } from './harness.mjs'
+import { freePort, openBrowser, openPhone, signOn, technicianToken, until, withAccount, World } from './harness.mjs'
 
 const name = 'gridgate.lan'
 let world, browser, secure
@@ -57,6 +57,8 @@ test('Over the authority of the site the phone has camera and works without the 
   const plain = await openPhone(browser, { url: `http://${name}:${world.http}`, permissions: ['camera'] })
   assert.equal(await plain.page.evaluate(() => isSecureContext), false)
   assert.equal(await camera(plain.page), undefined, 'without TLS there is no camera')
+  await withAccount(plain, 'admin', 'a long password')
+  await plain.page.getByText('请用 https:// 打开本页').waitFor() // and no session either
   await plain.context.close()
 
   const phone = await openPhone(browser, { url: secure, permissions: ['camera'] })

@@ -1,7 +1,7 @@
 // Sign-on, the screens of the shell in both languages and themes, and what sign-out does.
 import assert from 'node:assert/strict'
 import { after, before, test } from 'node:test'
-import { accessible, goTo, openBrowser, openPhone, otherToken, queueIs, shoot, signOn, technicianToken, until, World } from './harness.mjs'
+import { accessible, byToken, goTo, isIn, openBrowser, openPhone, otherToken, queueIs, shoot, signOn, technicianToken, until, withAccount, World } from './harness.mjs'
 
 let world, browser
 before(async () => {
@@ -21,6 +21,9 @@ test('A wrong token is refused in words, and a right one opens the app', async (
   const { page } = phone
   await accessible(phone, 'sign-on')
   await shoot(phone, 'sign-on')
+  await byToken(phone)
+  await accessible(phone, 'sign-on by token')
+  await shoot(phone, 'sign-on-token')
   await page.locator('form button.primary').click()
   await page.getByRole('alert').waitFor()
   await page.locator('#token').fill('not-a-token')
@@ -80,6 +83,7 @@ test('Language and appearance are chosen, kept over a reload, and the page says 
 async function signsOnAgain(phone, token, name) {
   const { page } = phone
   await goTo(phone, '#/signon')
+  await byToken(phone)
   await page.locator('#token').fill(token)
   await page.locator('#name').fill(name)
   await page.locator('form button.primary').click()
@@ -103,8 +107,8 @@ test('What is not sent never goes out under another unit: it waits for its own, 
   }
   await note('底座松动')
   await signsOnAgain(phone, otherToken, '赵工')
-  await page.getByText('本机有其他单位未上传的内容').waitFor()
-  await page.getByText('不会以其他单位的名义上传').waitFor()
+  await page.getByText('本机有他人未上传的内容').waitFor()
+  await page.getByText('不会以他人的名义上传').waitFor()
   await accessible(phone, 'other unit')
   await shoot(phone, 'other-unit')
   await page.getByRole('button', { name: '保留，并以“恒流泵业”登录' }).click()
@@ -154,7 +158,13 @@ test('Sign-out warns of what is not sent, and erases everything', async () => {
   await shoot(phone, 'sign-out')
   await page.getByRole('button', { name: '删除并退出' }).click()
   await page.locator('#token').waitFor()
-  const left = await page.evaluate(
+  assert.deepEqual(await kept(page), { session: 0, points: 0, acts: 0, photos: 0, kept: 0 })
+  await context.close()
+})
+
+/** kept counts what is on the phone, by table. */
+const kept = (page) =>
+  page.evaluate(
     () =>
       new Promise((say, bad) => {
         const open = indexedDB.open('gridgate-field')
@@ -169,6 +179,122 @@ test('Sign-out warns of what is not sent, and erases everything', async () => {
         }
       }),
   )
-  assert.deepEqual(left, { session: 0, points: 0, acts: 0, photos: 0, kept: 0 })
+
+/** account makes a user of the contractor's, and gives the one-time password. */
+const account = async (name, display) => world.api('/users', { method: 'POST', body: { name, display, role: 'technician', units: ['lift-1'] } })
+
+/** choose sets a password of one's own. */
+async function choose({ page }, password) {
+  await page.locator('#password-new').fill(password)
+  await page.locator('#password-two').fill(password)
+  await page.locator('form button.primary').click()
+}
+
+test('A technician signs on with an account: refusals in words, and a password of the own first', async () => {
+  const phone = await openPhone(browser, { url: world.url, width: 390, height: 844, lang: 'en', theme: 'dark' })
+  const { page } = phone
+  const { one_time: once } = await account('wang.gong', '王工')
+  await withAccount(phone, 'nobody', 'not the password')
+  await page.getByText('User name, password or code is wrong.').waitFor()
+  await until('tries are slowed', async () => {
+    await page.locator('form button.primary:enabled').click()
+    await page.locator('form button.primary:enabled').waitFor()
+    return /Too many tries: again in \d+ s/.test(await page.getByRole('alert').innerText())
+  })
+  await accessible(phone, 'sign-on slowed')
+  await withAccount(phone, 'wang.gong', once)
+  await choose(phone, 'password1234')
+  await page.getByText('This password is a common one').waitFor()
+  await accessible(phone, 'a password of the own')
+  await shoot(phone, 'sign-on-password')
+  await choose(phone, wangs)
+  await isIn(phone)
+  await page.locator('[data-testid=tasks] a').first().waitFor()
+  assert.equal(await page.evaluate(() => document.cookie), '', 'a script sees nothing of the session')
+  await goTo(phone, '#/me')
+  await page.getByRole('link', { name: 'My account' }).click()
+  await page.locator('#passkey-name').waitFor()
+  await accessible(phone, 'my account')
+  await shoot(phone, 'account')
+  await goTo(phone, '#/me')
+  await page.getByRole('button', { name: 'Sign out' }).click()
+  await page.getByRole('button', { name: 'Erase and sign out' }).click()
+  await page.locator('#user').waitFor()
+  await until('the session has ended', async () => (await world.api('/users/wang.gong/sessions')).items.length === 0)
+  assert.deepEqual(phone.errors, [])
+  await phone.context.close()
+})
+
+const wangs = '天山路维保班组的长密码-1'
+const zhaos = '另一位技术员的长密码-2026'
+
+test('A session that ended loses nothing: the same person signs on again and it is sent, never as anybody else', async () => {
+  const phone = await openPhone(browser, { url: world.url })
+  const { page, context } = phone
+  const { one_time: once } = await account('zhao.gong', '赵工')
+  const [ticket] = (await world.api('/tasks', { token: technicianToken })).items
+  const notes = async () => (await world.api(`/tickets/${ticket.id}/moves`)).items.filter((m) => m.verb === 'note').map((m) => [m.reason, m.by.name])
+  const before = await notes()
+  await withAccount(phone, 'wang.gong', wangs)
+  await isIn(phone)
+  await page.locator('[data-testid=tasks] a').first().waitFor()
+  const note = async (text) => {
+    await goTo(phone, '#/tasks/' + ticket.id)
+    await page.getByRole('button', { name: '备注' }).click()
+    await page.locator('#reason').fill(text)
+    await page.locator('form button.primary').click()
+  }
+  await context.setOffline(true)
+  await note('门锁已换')
+  await queueIs(phone, { waiting: 1 })
+  await world.api('/users/wang.gong/sessions', { method: 'DELETE' })
+  await context.setOffline(false)
+  await page.getByText('登录已失效').waitFor()
+  await queueIs(phone, { waiting: 1 })
+
+  await goTo(phone, '#/signon')
+  await withAccount(phone, 'zhao.gong', once)
+  await choose(phone, zhaos)
+  await page.getByText('“王工 · 安捷维保”在本机再次登录后自动上传').waitFor()
+  await accessible(phone, 'another person')
+  await shoot(phone, 'other-person')
+  await page.getByRole('button', { name: '保留，并以“赵工 · 安捷维保”登录' }).click()
+  await page.locator('[data-testid=queue-chip][data-others="1"][data-waiting="0"]').waitFor()
+  await page.locator('[data-testid=tasks] a').first().waitFor()
+  assert.deepEqual(await notes(), before, 'nothing went out as another person')
+
+  // Another window of this browser signs on as somebody else: the cookie is theirs, the act is not.
+  const hold = (route) => (route.request().method() === 'POST' ? route.abort() : route.continue())
+  await page.route('**/api/v1/tickets/**', hold)
+  await note('赵工的备注')
+  await queueIs(phone, { waiting: 1 })
+  const other = await context.newPage()
+  await other.goto('/m/licences.txt')
+  assert.equal(await other.evaluate((password) => fetch('/api/v1/session', { method: 'POST', headers: { 'Content-Type': 'application/json' }, body: JSON.stringify({ name: 'wang.gong', password }) }).then((r) => r.status), wangs), 200)
+  await other.close()
+  await page.unroute('**/api/v1/tickets/**', hold)
+  await goTo(phone, '#/queue')
+  await page.getByText('登录已失效').waitFor()
+  await queueIs(phone, { waiting: 1 })
+  assert.deepEqual(await notes(), before, 'not as who has the cookie')
+
+  // Zhao leaves and keeps what is not sent; Wang, and then Zhao again: each sends their own.
+  await goTo(phone, '#/me')
+  await page.getByRole('button', { name: '退出登录' }).click()
+  await accessible(phone, 'sign-out with unsent work')
+  await shoot(phone, 'sign-out-keep')
+  await page.getByRole('button', { name: '保留未上传的内容并退出' }).click()
+  await page.getByText('赵工 · 安捷维保 未上传的 1 项').waitFor()
+  assert.deepEqual(await kept(page), { session: 0, points: 0, acts: 2, photos: 0, kept: 0 })
+  await withAccount(phone, 'wang.gong', wangs)
+  await page.getByRole('button', { name: '保留，并以“王工 · 安捷维保”登录' }).click()
+  await page.locator('[data-testid=queue-chip][data-others="1"][data-waiting="0"]').waitFor()
+  await until('the first one’s note is there', async () => (await notes()).length === before.length + 1)
+  await goTo(phone, '#/signon')
+  await withAccount(phone, 'zhao.gong', zhaos)
+  await page.locator('[data-testid=queue-chip][data-others="0"][data-waiting="0"]').waitFor()
+  await until('both are there', async () => (await notes()).length === before.length + 2)
+  assert.deepEqual((await notes()).slice(before.length), [['门锁已换', 'wang.gong'], ['赵工的备注', 'zhao.gong']])
+  assert.deepEqual(phone.errors, [])
   await context.close()
 })

@@ -31,6 +31,7 @@ async function openUnit() {
   const errors = []
   page.on('pageerror', (err) => errors.push(String(err)))
   await page.goto('/u/')
+  await page.locator('[data-do=way]').click()
   await page.locator('#token').fill(fireToken)
   await page.locator('#name').fill('站员')
   await page.locator('form button.primary').click()

@@ -1,5 +1,5 @@
 import { call, type Ask } from '../lib/api'
-import { endSession, present, type Account, type SignedOn } from './access/account'
+import { endSession, present, type Account, type SignedOn } from '../lib/account'
 
 /** Who sits at this desk, by an account or by a token. A wall reads and never acts; neither does a viewer. */
 export interface Session {

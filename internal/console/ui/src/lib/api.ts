@@ -24,23 +24,40 @@ export interface Ask {
   method?: string
   body?: unknown // JSON, or a Blob as it is
   key?: string // Idempotency-Key
-  token?: string // before there is a session
+  token?: string // before there is a session; '' : the cookie alone
+  as?: Caller // else who is signed on, on this phone
   headers?: Record<string, string>
   signal?: AbortSignal
   within?: number // ms
 }
 
+/**
+ * Caller is for whom something is asked: whose token goes with it, or whose cookie. Which account
+ * that is goes along: one browser has one cookie, and it may be another person's by now.
+ */
+export interface Caller {
+  token: string
+  account?: { id: string }
+}
+
 const answerWithin = 20_000
 
-const listeners: ((answered: boolean) => void)[] = []
+type Listener = (answered: boolean, status: number, by: Caller | undefined) => void
+const listeners: Listener[] = []
 
-/** onAnswer tells after each request whether anybody answered. */
-export function onAnswer(fn: (answered: boolean) => void): void {
+/** onAnswer tells after each request whether anybody answered, and what to whom. */
+export function onAnswer(fn: Listener): void {
   listeners.push(fn)
 }
 
-function answered(yes: boolean): void {
-  for (const fn of listeners) fn(yes)
+function answered(yes: boolean, status = 0, by?: Caller): void {
+  for (const fn of listeners) fn(yes, status, by)
+}
+
+/** shows puts into a request's headers who asks. */
+function shows(headers: Record<string, string>, by: Caller | undefined): void {
+  if (by?.token) headers.Authorization = 'Bearer ' + by.token
+  else if (by?.account) headers['Gridgate-Account'] = by.account.id
 }
 
 /** between reports an answer that is not the server's: what stands before it says that it is not there. */
@@ -49,8 +66,8 @@ const between = (status: number) => status === 502 || status === 504
 /** ask sends one request and gives the answer, whatever its status. */
 export async function ask(path: string, a: Ask = {}): Promise<Response> {
   const headers: Record<string, string> = { Accept: 'application/json', ...a.headers }
-  const token = a.token ?? (await session())?.token
-  if (token) headers.Authorization = 'Bearer ' + token
+  const by: Caller | undefined = a.token !== undefined ? { token: a.token } : (a.as ?? (await session()))
+  shows(headers, by)
   if (a.key) headers['Idempotency-Key'] = a.key
   let body: BodyInit | undefined
   if (a.body instanceof Blob) {
@@ -64,7 +81,7 @@ export async function ask(path: string, a: Ask = {}): Promise<Response> {
   const signal = a.signal ? AbortSignal.any([a.signal, limit]) : limit
   try {
     const res = await fetch('/api/v1' + path, { method: a.method ?? 'GET', headers, body, signal, cache: 'no-store' })
-    answered(!between(res.status))
+    answered(!between(res.status), res.status, by)
     return res
   } catch (err) {
     if (a.signal?.aborted) throw err
@@ -106,12 +123,12 @@ export interface Message {
 }
 
 /**
- * stream reads server-sent events with the token in the header, which EventSource cannot.
+ * stream reads server-sent events with who asks in the header, which EventSource cannot.
  * It ends when the line does; the caller begins again.
  */
 export async function stream(path: string, on: (m: Message) => void, signal: AbortSignal, lastId = '', opened: () => void = () => {}): Promise<void> {
-  const token = (await session())?.token ?? ''
-  const headers: Record<string, string> = { Accept: 'text/event-stream', Authorization: 'Bearer ' + token }
+  const headers: Record<string, string> = { Accept: 'text/event-stream' }
+  shows(headers, await session())
   if (lastId) headers['Last-Event-ID'] = lastId
   let res: Response
   try {

@@ -5,7 +5,8 @@ import type { PackPoint } from '../m/pack'
 
 /** Who is signed on, on this phone. */
 export interface Session {
-  token: string
+  token: string // '' : the cookie of an account, which no script can read
+  account?: { id: string; name: string }
   name: string
   role: string // technician, …
   unit: { id: string; name: string; kind: string } | null
@@ -75,17 +76,23 @@ export async function setSetting(name: string, value: unknown): Promise<void> {
   await (await db()).put('settings', value, name)
 }
 
-/** changeHands forgets what another unit could see: points, answers, windows. The queue stays, each act with its unit. */
+/** changeHands forgets what another person could see: points, answers, windows. The queue stays, each act with whose it is. */
 export async function changeHands(): Promise<void> {
   await erase(['session', 'settings', 'points', 'kept'])
 }
 
-/** eraseAll forgets the person and all that was theirs; language and appearance, which are not here, stay. */
-export async function eraseAll(): Promise<void> {
-  await erase(['session', 'settings', 'points', 'acts', 'photos', 'kept'])
+/** eraseAll forgets the person and all that was theirs, but for acts that are to stay; language and appearance, which are not here, stay. */
+export async function eraseAll(stays: (a: Act) => boolean = () => false): Promise<void> {
+  await changeHands()
+  const tx = (await db()).transaction(['acts', 'photos'], 'readwrite')
+  const left = (await tx.objectStore('acts').getAll()).filter((a) => a.state !== 'done' && stays(a))
+  const pictures = new Set(left.map((a) => a.photo))
+  for (const id of await tx.objectStore('acts').getAllKeys()) if (!left.some((a) => a.id === id)) await tx.objectStore('acts').delete(id)
+  for (const id of await tx.objectStore('photos').getAllKeys()) if (!pictures.has(id)) await tx.objectStore('photos').delete(id)
+  await tx.done
 }
 
-async function erase(tables: ('session' | 'settings' | 'points' | 'acts' | 'photos' | 'kept')[]): Promise<void> {
+async function erase(tables: ('session' | 'settings' | 'points' | 'kept')[]): Promise<void> {
   const d = await db()
   const tx = d.transaction(tables, 'readwrite')
   for (const name of tables) void tx.objectStore(name).clear()

@@ -1,5 +1,5 @@
 // Users, their sessions and API tokens, as the server gives them.
-import type { AccountRole, Scope } from '../access/account'
+import type { AccountRole, Scope } from '../../lib/account'
 
 export interface User {
   id: string; name: string; display?: string; role: AccountRole; scope: Scope; units?: string[]
@@ -9,6 +9,9 @@ export interface Token { id: string; name: string; role: AccountRole; scope: Sco
 export interface OpenSession { id: string; way: string; from?: string; agent?: string; created: string; used: string; expires: string }
 
 export const roles: AccountRole[] = ['viewer', 'operator', 'supervisor', 'technician', 'unit', 'admin']
+
+/** tokenRoles are those of programs: a standby is never a person. */
+export const tokenRoles: AccountRole[] = [...roles, 'standby']
 
 /** ofUnit says which roles act for a unit. */
 export const ofUnit = (role: AccountRole): boolean => role === 'technician' || role === 'unit'

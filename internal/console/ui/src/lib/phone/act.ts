@@ -22,7 +22,7 @@ export interface Act extends NewAct {
   n: number // order of doing
   key: string // Idempotency-Key, made once: sent again it changes nothing
   at: string // when it was done
-  unit?: Owner // under which it was done; an act from before this was kept has none until the app is opened
+  unit?: Owner // whose it is; an act from before this was kept has none until the app is opened
   state: ActState
   tries: number
   error?: string // why the last try brought no answer
@@ -32,20 +32,27 @@ export interface Act extends NewAct {
   done?: string // when
 }
 
-/** The unit of a sign-on: its id is '' for the administrator. */
+/** Whose an act is: of the unit of a token, or of a person with an account. The unit's id is '' for the administrator, and for the desk. */
 export interface Owner {
   id: string
   name: string
+  account?: string
+  person?: string // as the account is shown
 }
 
-/** ownerOf is the unit that a session acts for. */
-export function ownerOf(s: { unit: Owner | null }): Owner {
-  return { id: s.unit?.id ?? '', name: s.unit?.name ?? '' }
+/** ownerOf is for whom a sign-on acts. */
+export function ownerOf(s: { unit: { id: string; name: string } | null; account?: { id: string }; name?: string }): Owner {
+  const unit = { id: s.unit?.id ?? '', name: s.unit?.name ?? '' }
+  return s.account ? { ...unit, account: s.account.id, person: s.name } : unit
 }
 
-/** ofUnit says whether an act may go out under a unit: it does under no other than its own. */
-export function ofUnit(a: Act, unit: Owner | undefined): boolean {
-  return a.unit === undefined || a.unit.id === unit?.id
+export function sameOwner(a: Owner | undefined, b: Owner | undefined): boolean {
+  return a?.id === b?.id && a?.account === b?.account
+}
+
+/** ofOwner says whether an act may go out under a sign-on: it does under no other unit, and no other person, than its own. */
+export function ofOwner(a: Act, owner: Owner | undefined): boolean {
+  return a.unit === undefined || (owner !== undefined && sameOwner(a.unit, owner))
 }
 
 /** ref stands for a value of an earlier act's answer: its id unless another field is named. */

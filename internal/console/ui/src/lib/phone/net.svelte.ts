@@ -1,6 +1,6 @@
-import { onAnswer } from '../api'
+import { call, onAnswer, passing, Problem } from '../api'
 import { changeHands, db, session, type Session } from '../db'
-import { ownerOf } from './act'
+import { ownerOf, sameOwner } from './act'
 import { app } from './app'
 
 type Net = 'online' | 'offline' | 'unknown'
@@ -21,7 +21,7 @@ export function onBack(fn: () => void): void {
 }
 
 export const me = (): Session | undefined => now.session
-/** refusedToken says that the server does not take the session's token any more: sign on again, nothing is lost. */
+/** refusedToken says that the server does not take the token or the session any more: sign on again, nothing is lost. */
 export const refusedToken = (): boolean => now.refusedToken
 export function signedOff(): void {
   now.refusedToken = true
@@ -32,10 +32,10 @@ export function by(): { name: string; role: string } {
   return { name: now.session?.name ?? '', role: now.session?.role ?? 'technician' }
 }
 
-/** signOn begins with a session. At another unit than the one before it says so: the page must be loaded anew, with nothing of the other's in it. */
+/** signOn begins with a session. After another unit's or person's it says so: the page must be loaded anew, with nothing of the other's in it. */
 export async function signOn(s: Session): Promise<boolean> {
   const was = await session()
-  const other = Boolean(was) && ownerOf(was!).id !== ownerOf(s).id
+  const other = Boolean(was) && !sameOwner(ownerOf(was!), ownerOf(s))
   if (other) await changeHands()
   await (await db()).put('session', $state.snapshot(s) as Session, 'me')
   if (other) {
@@ -53,17 +53,45 @@ export function signOff(): void {
   now.refusedToken = false
 }
 
+/** Whose session of the server's is still to be ended: its cookie is out of a script's reach. */
+const ending = 'gridgate.session.ending'
+
+/** endLater has the session of an account end, now or as soon as the server answers. */
+export async function endLater(account: { id: string } | undefined): Promise<boolean> {
+  if (account) localStorage.setItem(ending, account.id)
+  return endNow()
+}
+
+/** endNow ends the session that is to end, if there is one; false: the server has not heard of it yet. */
+export async function endNow(): Promise<boolean> {
+  const id = localStorage.getItem(ending)
+  if (!id) return true
+  try {
+    await call('/session', { method: 'DELETE', as: { token: '', account: { id } }, within: 5_000 })
+  } catch (err) {
+    if (!(err instanceof Problem) || passing(err.status)) return false
+  }
+  localStorage.removeItem(ending) // it is over, or the cookie is another person's
+  return true
+}
+
 /** startNet watches the connection. Call it once. */
 export async function startNet(): Promise<void> {
   now.session = await session()
-  channel?.addEventListener('message', () => location.reload()) // another tab signed on for another unit
-  onAnswer((answered) => set(answered ? 'online' : 'offline'))
+  channel?.addEventListener('message', () => location.reload()) // another tab signed on as somebody else
+  onBack(() => void endNow())
+  onAnswer((answered, status, by) => {
+    set(answered ? 'online' : 'offline')
+    // What was asked before another sign-on says nothing of this one.
+    if (now.session && status && (by as Partial<Session> | undefined)?.signed === now.session.signed) now.refusedToken = status === 401 || (now.refusedToken && status >= 400)
+  })
   addEventListener('online', () => void probe())
   addEventListener('offline', () => set('offline'))
   document.addEventListener('visibilitychange', () => {
     if (document.visibilityState === 'visible') void probe()
   })
   void probe()
+  void endNow()
 }
 
 function set(to: Net): void {

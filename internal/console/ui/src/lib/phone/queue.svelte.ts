@@ -1,6 +1,6 @@
 import { db, session, type Photo } from '../db'
 import { newId } from '../id'
-import { ofUnit, ownerOf, refsOf, type Act, type NewAct } from './act'
+import { ofOwner, ownerOf, refsOf, type Act, type NewAct } from './act'
 import { app } from './app'
 import { isOnline, me, onBack, probe, signedOff } from './net.svelte'
 import { scaled } from './photo'
@@ -10,15 +10,15 @@ const shown = $state<{ acts: Act[]; lowSpace: boolean }>({ acts: [], lowSpace: f
 
 const own = $derived.by(() => {
   const s = me()
-  return shown.acts.filter((a) => ofUnit(a, s && ownerOf(s)))
+  return shown.acts.filter((a) => ofOwner(a, s && ownerOf(s)))
 })
 
-/** acts are all that the phone remembers of this unit's, oldest first. What another unit's people did here is not laid over its screens. */
+/** acts are all that the phone remembers of who is signed on, oldest first. What others did here is not laid over their screens. */
 export const acts = (): Act[] => own
 export const openActs = (): Act[] => own.filter((a) => a.state !== 'done')
 export const actById = (id: string): Act | undefined => own.find((a) => a.id === id)
-/** othersActs are what waits on this phone for another unit's sign-on than that of unit, oldest first. */
-export const othersActs = (unit = me() && ownerOf(me()!)): Act[] => shown.acts.filter((a) => a.state !== 'done' && !ofUnit(a, unit))
+/** othersActs are what waits on this phone for another's sign-on than that of owner, oldest first. */
+export const othersActs = (owner = me() && ownerOf(me()!)): Act[] => shown.acts.filter((a) => a.state !== 'done' && !ofOwner(a, owner))
 /** lowSpace warns that the phone may soon not be able to keep pictures. */
 export const lowSpace = (): boolean => shown.lowSpace
 
@@ -33,7 +33,7 @@ export async function startQueue(): Promise<void> {
   void sync()
 }
 
-/** claimOld gives the acts from before the unit was kept to who is signed on: nobody else can have been. */
+/** claimOld gives the acts from before their owner was kept to who is signed on: nobody else can have been. */
 async function claimOld(): Promise<void> {
   const s = await session()
   if (!s) return

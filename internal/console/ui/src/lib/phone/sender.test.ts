@@ -1,7 +1,7 @@
 import 'fake-indexeddb/auto'
 import { beforeEach, expect, test, vi } from 'vitest'
 import { changeHands, db, eraseAll, setSetting, setting } from '../db'
-import { now, ref, refsOf, type Act } from './act'
+import { now, ofOwner, ref, refsOf, type Act } from './act'
 import { drain } from './sender'
 
 let n = 0
@@ -125,6 +125,45 @@ test('An act never goes out under another unit than its own, and goes when that 
   expect(asked.map((x) => [x.path, x.key])).toEqual([['/b', b.key], ['/a', a.key]])
   expect(tokens).toEqual(['Bearer token-fire-1', 'Bearer token-lift-1'])
   expect((await read(admins))!.state).toBe('waiting')
+})
+
+test('An act of one person never goes out as another of the same unit, and says whose it is', async () => {
+  server(() => ok({}))
+  const sent: (string | undefined)[][] = []
+  const send = globalThis.fetch
+  vi.stubGlobal('fetch', (url: string, init: RequestInit) => {
+    const h = init.headers as Record<string, string>
+    sent.push([url.replace('/api/v1', ''), h['Gridgate-Account'], h.Authorization])
+    return send(url, init)
+  })
+  const enters = async (account: string) => (await db()).put('session', { token: '', account: { id: account, name: account }, name: account, role: 'technician', unit: { id: 'lift-1', name: '', kind: 'maintenance' }, signed: '' }, 'me')
+  await add({ path: '/wang', unit: { id: 'lift-1', name: '', account: 'u_wang', person: '王工' } })
+  await add({ path: '/zhao', unit: { id: 'lift-1', name: '', account: 'u_zhao', person: '赵工' } })
+  await add({ path: '/crew', unit: { id: 'lift-1', name: '' } })
+  await enters('u_zhao')
+  expect(await drain(() => {})).toBe('idle')
+  await signs('lift-1')
+  await drain(() => {})
+  await enters('u_wang')
+  await drain(() => {})
+  expect(sent).toEqual([['/zhao', 'u_zhao', undefined], ['/crew', undefined, 'Bearer token-lift-1'], ['/wang', 'u_wang', undefined]])
+})
+
+test('A password that must be changed first keeps everything', async () => {
+  server(() => refusal(403, 'change_wanted'))
+  const a = await add({ path: '/a' })
+  expect(await drain(() => {})).toBe('unauthorized')
+  expect((await read(a))!.state).toBe('waiting')
+})
+
+test('Who signs off loses the own work alone: what others have not sent stays, with its pictures', async () => {
+  const photos = async () => (await (await db()).getAll('photos')).map((p) => p.id)
+  for (const id of ['mine', 'theirs']) await (await db()).put('photos', { id, blob: new Blob([id]), made: '' })
+  await add({ path: '/mine', photo: 'mine', unit: { id: 'lift-1', name: '', account: 'u_zhao' } })
+  const theirs = await add({ path: '/theirs', photo: 'theirs', unit: { id: 'lift-1', name: '', account: 'u_wang' } })
+  await eraseAll((a) => !ofOwner(a, { id: 'lift-1', name: '', account: 'u_zhao' }))
+  expect((await (await db()).getAll('acts')).map((a) => a.id)).toEqual([theirs.id])
+  expect(await photos()).toEqual(['theirs'])
 })
 
 test('A sign-on in the midst of sending keeps what is left for its own unit', async () => {

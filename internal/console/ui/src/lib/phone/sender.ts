@@ -2,10 +2,10 @@
 // app is closed (Background Sync).
 import { ask, passing, problemOf, Unreachable } from '../api'
 import { db, session, type DB, type Session } from '../db'
-import { fill, ofUnit, ownerOf, type Act } from './act'
+import { fill, ofOwner, ownerOf, type Act } from './act'
 import { app } from './app'
 
-/** Why a run ended: everything is sent or waits for a person; the server did not answer; it wants another token. */
+/** Why a run ended: everything is sent or waits for a person; the server did not answer; it wants a sign-on. */
 export type Ended = 'idle' | 'unreachable' | 'unauthorized'
 
 /** A server that fails at the same act so often will fail at it again: a person must see it. */
@@ -30,11 +30,11 @@ async function run(told: () => void): Promise<Ended> {
   await prune(d)
   for (;;) {
     const all = await d.getAllFromIndex('acts', 'n')
-    // Read before each act, and its token goes with the act: at another sign-on the rest stays.
+    // Read before each act, and its token or account goes with the act: at another sign-on the rest stays.
     const who = await session()
-    const unit = who && ownerOf(who)
+    const owner = who && ownerOf(who)
     // Whoever was sending has ended, or it would hold the lock: its answer is lost, the key is not.
-    const next = all.find((a) => (a.state === 'waiting' || a.state === 'sending') && ofUnit(a, unit) && ready(a, all))
+    const next = all.find((a) => (a.state === 'waiting' || a.state === 'sending') && ofOwner(a, owner) && ready(a, all))
     if (!next) return 'idle'
     const missing = (next.after ?? []).find((id) => !all.some((a) => a.id === id))
     if (missing) {
@@ -62,7 +62,7 @@ async function send(d: DB, a: Act, all: Act[], who: Session | undefined, told: (
     const path = fill(a.path, (id) => answerOf(id))
     const body = a.photo ? (await d.get('photos', a.photo))?.blob : fill(a.body, answerOf)
     if (a.photo && !body) throw new Error('the picture is not on this phone any more')
-    res = await ask(path, { method: a.method, body, key: a.key, token: who?.token ?? '', within: a.photo ? 90_000 : undefined })
+    res = await ask(path, { method: a.method, body, key: a.key, as: who ?? { token: '' }, within: a.photo ? 90_000 : undefined })
     if (res.ok) answer = await whole(res)
   } catch (err) {
     if (err instanceof Unreachable) {
@@ -78,7 +78,7 @@ async function send(d: DB, a: Act, all: Act[], who: Session | undefined, told: (
   }
   const p = await problemOf(res)
   const problem = { status: p.status, code: p.code, detail: p.detail }
-  if (p.status === 401) {
+  if (p.status === 401 || p.code === 'change_wanted') {
     await change(d, a.id, a.key, { state: 'waiting', error: p.detail }, told)
     return 'unauthorized'
   }

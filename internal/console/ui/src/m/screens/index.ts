@@ -12,6 +12,7 @@ const screens: Screens = {
   'windows/new': () => import('./WindowNew.svelte'),
   me: () => import('./Me.svelte'),
   queue: () => import('./Queue.svelte'),
+  account: () => import('../../lib/phone/AccountScreen.svelte'),
   signon: () => import('./SignOn.svelte'),
 }
 

@@ -6,6 +6,7 @@ const screens: Screens = {
   'tickets/*': () => import('./Ticket.svelte'),
   queue: () => import('../../lib/phone/QueueScreen.svelte'),
   me: () => import('./Me.svelte'),
+  account: () => import('../../lib/phone/AccountScreen.svelte'),
   signon: () => import('./SignOn.svelte'),
 }
 
