@@ -1,6 +1,7 @@
 // Why the server refused something, in Chinese. The server speaks English, to a log or an
-// integrator; an English desk reads that as it stands. What is not in this list is shown with
-// its code's words before it and the server's own behind.
+// integrator; an English desk reads that as it stands. What is in no list is shown with its
+// code's words before it and the server's own behind.
+import { lang } from '../lib/words.svelte'
 import { name } from './texts/names'
 
 /** Sentences of the server that a desk can meet, the first that fits; {x} is the group x of the sentence. */
@@ -103,7 +104,31 @@ export const rules: [RegExp, string][] = [
 const deviceStates: Record<string, string> = { registered: '已登记', installed: '在装', barred: '已禁用', retired: '已停用' }
 
 const word = (group: string, value: string): string =>
-  group === 'state' ? name('ticket', value) : group === 'device_state' ? (deviceStates[value] ?? value) : group === 'role' ? name('role', value) : value
+  group === 'state' ? name('ticket', value) : group === 'device_state' ? (deviceStates[value] ?? value) : group === 'role' || group === 'kind' ? name(group, value) : value
+
+/** fitting is what a format of the server's fits: its values are the groups 1, 2, … */
+export function fitting(format: string): RegExp {
+  const parts = format.split(/(%[+#.\d]*[a-zA-Z]|%%)/).map((part, i) => {
+    if (i % 2 === 0) return part.replace(/[.*+?^${}()|[\]\\]/g, '\\$&')
+    if (part === '%%') return '%'
+    return part.endsWith('q') ? '"(.*?)"' : part.endsWith('w') ? '(.*)' : part.endsWith('d') ? '(-?\\d+)' : '(.+?)'
+  })
+  return new RegExp(`(?:^|: )${parts.join('')}$`)
+}
+
+type Known = [RegExp, string][]
+
+/** The many sentences, once learnt: the more of its own words a format has, the earlier. */
+const learnt: { many: Known; spoken: Known } = { many: [], spoken: [] }
+
+/** learn brings the many sentences: before they have come, what is not among the rules is shown in the server's words. */
+export async function learn(): Promise<void> {
+  const { sentences, spoken } = await import('./sentences')
+  const own = (format: string) => format.replace(/%[+#.\d]*[a-zA-Z]/g, '').length
+  const sorted = (all: Record<string, string>) => Object.entries(all).toSorted(([a], [b]) => own(b) - own(a))
+  learnt.many = sorted(sentences).map(([format, zh]) => [fitting(format), zh])
+  learnt.spoken = sorted(spoken).map(([format, zh]) => [new RegExp('^' + fitting(format).source.replace('(?:^|: )', '')), zh])
+}
 
 /** inChinese is the sentence in Chinese, or undefined where it is not known. */
 export function inChinese(sentence: string): string | undefined {
@@ -111,5 +136,21 @@ export function inChinese(sentence: string): string | undefined {
     const found = fits.exec(sentence)
     if (found) return text.replace(/\{(\w+)\}/g, (_, k: string) => word(k, found.groups?.[k] ?? ''))
   }
+  return among(learnt.many, sentence)
+}
+
+function among(known: Known, sentence: string): string | undefined {
+  for (const [fits, text] of known) {
+    const found = fits.exec(sentence)
+    if (found) return text.replace(/\{(\d)(?::(\w+))?\}/g, (_, n: string, group?: string) => word(group ?? '', found[Number(n)] ?? ''))
+  }
   return undefined
+}
+
+/** told is what the gateway itself says in a list or a history, in the reader's language as far as it is known. What a person wrote stays. */
+export function told(text: string | undefined): string {
+  if (!text || lang() !== 'zh') return text ?? ''
+  const whole = among(learnt.spoken.filter(([fits]) => fits.source.includes('; ')), text)
+  if (whole) return whole
+  return text.split('; ').map((part) => among(learnt.spoken, part) ?? among(learnt.many, part) ?? part).join('；')
 }

@@ -1,3 +1,4 @@
+import { told } from '../refusals'
 import { name } from '../texts/names'
 import { t, texts } from '../texts/tasks'
 import type { Task } from './stages'
@@ -34,6 +35,6 @@ export function said(text: string | undefined, tasks: Task[]): string {
   const task = tasks.find((k) => k.text === text)
   if (task) return taskWords(task)
   const of = /^(?:alarm \S+: )?(?:(?<watch>no seat watches)|nobody has (?:taken it|it) for (?<lasted>\S+?))(?::? to (?<to>all seats|the duty lead))?$/.exec(text)?.groups
-  if (!of) return text
+  if (!of) return told(text)
   return [of.watch ? t('says.nowatch') : t('says.nobody', { for: of.lasted ?? '' }), of.to && t(of.to === 'all seats' ? 'says.toseats' : 'says.tolead')].filter(Boolean).join(' · ')
 }
