@@ -47,7 +47,7 @@ func unknown(line string) (wrong []string) {
 	if err != nil {
 		return []string{err.Error()}
 	}
-	if cmd.HasSubCommands() && len(rest) > 0 && regexp.MustCompile(`^[a-z]+$`).MatchString(rest[0]) && cmd.RunE == nil {
+	if cmd.HasSubCommands() && len(rest) > 0 && regexp.MustCompile(`^[a-z]+$`).MatchString(rest[0]) && !strings.ContainsAny(cmd.Use, "<[") {
 		return []string{"no command " + rest[0]}
 	}
 	cmd.InitDefaultHelpFlag()
