@@ -191,7 +191,7 @@ func (s *Server) sheet(name, format string, write func(ctx context.Context, w io
 		hc.SetHeader("Content-Disposition", `attachment; filename="`+name+`"`)
 		hc.SetHeader("X-Content-Type-Options", "nosniff")
 		hc.SetHeader("Cache-Control", "no-store")
-		if err := write(hc.Context(), hc.BodyWriter()); err != nil {
+		if err := write(hc.Context(), readInTime(hc)); err != nil {
 			s.Log.Warn("a sheet was broken off", "err", err)
 			panic(http.ErrAbortHandler)
 		}

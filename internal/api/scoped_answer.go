@@ -94,6 +94,8 @@ func (i *insider) shows(v reflect.Value) bool {
 		return i.in(aUnit, x.ID)
 	case ContractorView:
 		return i.in(aUnit, x.Unit.ID)
+	case grid.RouteReason: // of a unit that was thought of and not taken too
+		return x.Unit == "" || i.in(aUnit, x.Unit)
 	case grid.ChannelHealth:
 		return i.in(aUnit, x.Unit)
 	case grid.Roster:

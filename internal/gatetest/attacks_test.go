@@ -15,6 +15,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/xuri/excelize/v2"
+
 	"gridgate/internal/api"
 	"gridgate/internal/grid"
 )
@@ -24,7 +26,7 @@ import (
 // strange are texts that mean something to SQL, InfluxQL, line protocol, spreadsheets, pages and shells.
 var strange = []string{
 	`x'); DROP TABLE points; --`, `' OR '1'='1`, `a" OR "b"="b`, `p,street=310105999 open=true 1`, `%_%`, `=HYPERLINK("http://evil.example","x")`, `@SUM(1+1)`, `+1-1`,
-	`<img src=x onerror=alert(1)>`, `"><script>alert(1)</script>`, `${jndi:ldap://x}`, `{{.}}`, `$(id)`,
+	`<img src=x onerror=alert(1)>`, `"><script>alert(1)</script>`, `${jndi:ldap://x}`, `{{.}}`, `$(id)`, `＝1+1`, `＋SUM(1)`, `－2+3`, `＠SUM(1)`,
 }
 
 func TestAttacksOverHTTP(t *testing.T) {
@@ -161,29 +163,77 @@ func attackSheets(t *testing.T, g *gateway) {
 	must(t, err)
 	read := 0
 	for path := range doc.Paths {
-		if !strings.HasSuffix(path, ".csv") || strings.Contains(path, "{") {
+		if strings.Contains(path, "{") {
 			continue
 		}
-		code, _, text := asks(t, g, http.MethodGet, path, g.api.Token, "")
-		if code != http.StatusOK {
-			continue // it wants more
+		var rows [][]string
+		switch at := path; {
+		case path == "/api/v1/audit/export":
+			rows = csvOf(t, g, at+"?format=csv")
+		case strings.HasSuffix(path, ".csv"):
+			rows = csvOf(t, g, at)
+		case strings.HasSuffix(path, ".xlsx"):
+			rows = bookCells(t, g, at)
 		}
-		read++
-		r := csv.NewReader(strings.NewReader(strings.TrimPrefix(text, "\ufeff")))
-		r.FieldsPerRecord = -1
-		rows, err := r.ReadAll()
-		must(t, err)
+		if len(rows) > 0 {
+			read++
+		}
 		for _, row := range rows {
 			for _, cell := range row {
-				if cell != "" && strings.ContainsAny(cell[:1], "=+@\t\r") {
+				if r := []rune(strings.TrimSpace(cell)); len(r) > 0 && strings.ContainsRune("=+-@＝＋－＠", r[0]) && !aNumber.MatchString(cell) {
 					t.Errorf("%s: a spreadsheet would run %q", path, cell)
 				}
 			}
 		}
 	}
-	if read < 5 {
+	if read < 15 {
 		t.Errorf("only %d sheets were given", read)
 	}
+}
+
+var aNumber = regexp.MustCompile(`^-?\d+(\.\d+)?%?$`)
+
+// csvOf reads a sheet of CSV; none: it wants more than its path.
+func csvOf(t *testing.T, g *gateway, path string) [][]string {
+	t.Helper()
+	code, _, text := asks(t, g, http.MethodGet, path, g.api.Token, "")
+	if code != http.StatusOK {
+		return nil
+	}
+	r := csv.NewReader(strings.NewReader(strings.TrimPrefix(text, "\ufeff")))
+	r.FieldsPerRecord = -1
+	rows, err := r.ReadAll()
+	must(t, err)
+	return rows
+}
+
+// bookCells reads all sheets of a workbook. A formula is a cell that begins with its sign.
+func bookCells(t *testing.T, g *gateway, path string) (rows [][]string) {
+	t.Helper()
+	code, _, text := asks(t, g, http.MethodGet, path, g.api.Token, "")
+	if code != http.StatusOK {
+		return nil
+	}
+	book, err := excelize.OpenReader(strings.NewReader(text))
+	must(t, err)
+	defer book.Close()
+	for _, sheet := range book.GetSheetList() {
+		got, err := book.GetRows(sheet)
+		must(t, err)
+		for y, row := range got {
+			for x := range row {
+				at, err := excelize.CoordinatesToCellName(x+1, y+1)
+				must(t, err)
+				f, err := book.GetCellFormula(sheet, at)
+				must(t, err)
+				if f != "" {
+					t.Errorf("%s: %s of %s is the formula %q", path, at, sheet, f)
+				}
+			}
+		}
+		rows = append(rows, got...)
+	}
+	return rows
 }
 
 func attackPaths(t *testing.T, g *gateway) {
