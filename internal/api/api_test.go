@@ -10,6 +10,7 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"net/netip"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -440,8 +441,25 @@ func TestMetricsAreServed(t *testing.T) {
 	reg := w.server.Metrics.(*prometheus.Registry)
 	c := prometheus.NewCounter(prometheus.CounterOpts{Name: "gridgate_test_total"})
 	reg.MustRegister(c)
-	if got, _, b := w.do("", "GET", "/metrics", ""); got != 200 || !strings.Contains(string(b), "gridgate_test_total 0") {
+	if got, _, b := w.do(admin, "GET", "/metrics", ""); got != 200 || !strings.Contains(string(b), "gridgate_test_total 0") {
 		t.Errorf("%d %s", got, b)
+	}
+	// Without a token to who comes straight from a network that is named, and to nobody else.
+	if got, _, _ := w.do("", "GET", "/metrics", ""); got != 401 {
+		t.Errorf("without a token: %d", got)
+	}
+	w.server.MetricsFrom = []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8"), netip.MustParsePrefix("::1/128")}
+	for what, want := range map[string]struct {
+		token, forwarded string
+		code             int
+	}{"straight": {"", "", 200}, "forwarded": {"", "203.0.113.9", 401}, "forwarded, with a wrong token": {"wrong", "203.0.113.9", 401}, "of a unit": {"fire-token", "203.0.113.9", 403}, "forwarded, with a token": {admin, "203.0.113.9", 200}} {
+		header := []string{}
+		if want.forwarded != "" {
+			header = []string{"X-Forwarded-For", want.forwarded}
+		}
+		if got, _, _ := w.do(want.token, "GET", "/metrics", "", header...); got != want.code {
+			t.Errorf("%s: %d, want %d", what, got, want.code)
+		}
 	}
 }
 

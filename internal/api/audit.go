@@ -134,11 +134,13 @@ func (t *trail) asked(ctx context.Context, in any) {
 	if json.Unmarshal(t.entry.Asked, &said) == nil {
 		t.entry.Why = said.Reason
 	}
-	if id := fieldOf(in, "ID"); id != nil {
-		if text, ok := id.(string); ok {
-			if was := t.s.standing(ctx, t.op.OperationID, text); was != nil {
-				t.entry.Before = t.s.withoutSecrets(was)
-			}
+	id, ok := fieldOf(in, "ID").(string)
+	if !ok { // what is put says its id itself
+		id, ok = fieldOf(wish, "ID").(string)
+	}
+	if ok {
+		if was := t.s.standing(ctx, t.op.OperationID, id); was != nil {
+			t.entry.Before = t.s.withoutSecrets(was)
 		}
 	}
 }
@@ -172,7 +174,7 @@ func (t *trail) refused(code grid.Code) {
 
 func (t *trail) keep(ctx context.Context) {
 	t.kept = true
-	if personal := t.notes.Onto(&t.entry); !t.change && !personal && t.op.Extensions["x-personal"] != true {
+	if personal := t.notes.Onto(&t.entry); !t.change && !personal && (t.op == nil || t.op.Extensions["x-personal"] != true) {
 		return
 	}
 	if t.entry.Code == string(grid.Unauthorized) && t.entry.Who == "" {
@@ -268,6 +270,10 @@ func (s *Server) standing(ctx context.Context, operation, id string) any {
 		was, err = s.Store.Site(ctx, id)
 	case "put-building":
 		was, err = s.Store.Building(ctx, id)
+	case "extend-window", "end-window", "extend-permit", "end-permit", "extend-exercise", "end-exercise":
+		was, err = s.Store.Window(ctx, id)
+	case "put-contact", "verify-contact", "erase-contact", "put-roster", "end-roster", "put-shift", "end-shift":
+		was = s.standingOfPeople(ctx, operation, id)
 	}
 	if err != nil {
 		return nil

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"time"
 
 	"github.com/danielgtaylor/huma/v2"
 
@@ -35,6 +36,11 @@ type ErasedPart struct {
 	Left  int64  `json:"left"`
 }
 
+// wasErased answers who asks for what is gone.
+func wasErased(what, id string, at time.Time, why string) error {
+	return grid.Errorf(grid.NotFound, "%s %s was erased on %s: %s", what, id, at.UTC().Format(time.DateOnly), why)
+}
+
 func (s *Server) eraseRoute(api huma.API) {
 	route(s, api, admins, importWithin, post("/erase", "erase", "people", "Take away what is known of a person, or was read at a home"), s.erase)
 }
@@ -56,6 +62,16 @@ func (s *Server) erase(ctx context.Context, by grid.Actor, in *struct{ Body Eras
 func (s *Server) lookedAt(ctx context.Context, p *grid.Point) {
 	if s.Private != nil && s.Private(p) {
 		audit.Personal(ctx, "")
+	}
+}
+
+// lookedAtPlace is lookedAt for what is told of a point by its id.
+func (s *Server) lookedAtPlace(ctx context.Context, point string) {
+	if s.Private == nil || point == "" {
+		return
+	}
+	if p, err := s.Store.Point(ctx, point); err == nil && s.Private(&p) {
+		audit.Personal(ctx, "point="+point)
 	}
 }
 

@@ -3,10 +3,12 @@ package api
 import (
 	"bytes"
 	"context"
+	"fmt"
 	"io"
 	"net/http"
 	"os"
 	"strconv"
+	"time"
 
 	"github.com/danielgtaylor/huma/v2"
 
@@ -17,6 +19,7 @@ import (
 // Files keeps what stands behind tickets.
 type Files interface {
 	Put(r io.Reader) (evidence.Stored, error)
+	Done(sha256 string) // the row of what was put is written, or will not be
 	Get(sha256 string) (*os.File, error)
 }
 
@@ -45,6 +48,7 @@ func (s *Server) addEvidence(ctx context.Context, by grid.Actor, in *evidenceInp
 	if err != nil {
 		return nil, err
 	}
+	defer s.Files.Done(stored.SHA256)
 	f, err := s.Engine.AddFile(ctx, grid.EvidenceFile{
 		Ticket: t.ID, SHA256: stored.SHA256, Bytes: stored.Bytes, Type: stored.Type, Shows: in.Shows, Note: in.Note, By: by,
 	})
@@ -62,6 +66,23 @@ func (s *Server) listEvidence(ctx context.Context, by grid.Actor, in *idInput) (
 	return &body[Page[grid.EvidenceFile]]{Page[grid.EvidenceFile]{Items: files}}, err
 }
 
+// erasedSteps tell in a timeline which files are gone: that they were there, what they were, and who
+// brought them stays.
+func erasedSteps(files []grid.EvidenceFile) (out []Step) {
+	for _, f := range files {
+		if f.Erased.IsZero() {
+			continue
+		}
+		by := string(f.By.Role)
+		if f.By.Unit != "" {
+			by += " " + f.By.Unit
+		}
+		out = append(out, Step{f.Erased, "move", fmt.Sprintf("%s%s (%s, %d bytes, sha256 %s), brought by %s at %s, was erased: %s",
+			grid.EvidencePrefix, f.ID, f.Type, f.Bytes, f.SHA256, by, f.At.UTC().Format(time.RFC3339), f.Why), f})
+	}
+	return out
+}
+
 // getEvidence gives the bytes as what they are and nothing else: no browser guesses.
 func (s *Server) getEvidence(ctx context.Context, by grid.Actor, in *idInput) (*huma.StreamResponse, error) {
 	f, err := s.Store.File(ctx, in.ID)
@@ -70,6 +91,9 @@ func (s *Server) getEvidence(ctx context.Context, by grid.Actor, in *idInput) (*
 	}
 	if _, err := s.ticketFor(ctx, by, f.Ticket); err != nil {
 		return nil, err
+	}
+	if !f.Erased.IsZero() {
+		return nil, wasErased("file", f.ID, f.Erased, f.Why)
 	}
 	file, err := s.Files.Get(f.SHA256)
 	if err != nil {

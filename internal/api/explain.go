@@ -32,6 +32,7 @@ func (s *Server) explain(ctx context.Context, by grid.Actor, in *idInput) (*body
 	if err != nil {
 		return nil, err
 	}
+	s.lookedAtPlace(ctx, t.Point)
 	c := caseFile{ticket: t}
 	if c.evidence, err = s.Store.EvidenceOf(ctx, t.ID); err != nil {
 		return nil, err
@@ -50,6 +51,9 @@ func (s *Server) explain(ctx context.Context, by grid.Actor, in *idInput) (*body
 		if c.tries[d.ID], err = s.Store.Attempts(ctx, d.ID); err != nil {
 			return nil, err
 		}
+	}
+	if c.files, err = s.Store.Files(ctx, t.ID); err != nil {
+		return nil, err
 	}
 	if t.Alarm != "" {
 		a, err := s.Store.Alarm(ctx, t.Alarm)
@@ -89,6 +93,7 @@ type caseFile struct {
 	evidence   []Evidence
 	events     []grid.Event
 	moves      []grid.MoveRecord
+	files      []grid.EvidenceFile
 	deliveries []grid.Delivery
 	tries      map[string][]grid.Attempt
 }
@@ -125,6 +130,7 @@ func (c *caseFile) timeline() []Step {
 			add(a.At.Add(a.Took), "answer", a, "%s to %s, try %d: %s", d.Type, d.Unit, a.N, outcome(a))
 		}
 	}
+	steps = append(steps, erasedSteps(c.files)...)
 	if !t.Closed.IsZero() {
 		add(t.Closed, "closed", nil, "ticket %s is %s", t.ID, t.State)
 	}

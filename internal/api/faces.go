@@ -28,7 +28,9 @@ func (s *Server) face(f Face) http.Handler {
 		defer cancel()
 		r = r.WithContext(ctx)
 		r.Body = http.MaxBytesReader(w, r.Body, maxBody)
+		w, r, keep := s.followFace(w, r)
 		by, err := s.Who(ctx, f.token(r))
+		defer func() { keep(by) }()
 		if err == nil {
 			err = s.allow(ctx, by, operators|units)
 		}

@@ -107,6 +107,9 @@ func (s *Server) quarantine(ctx context.Context, by grid.Actor, in *listInput) (
 	page := Page[Quarantined]{Items: make([]Quarantined, len(found.Items)), Next: found.Next}
 	for i := range found.Items {
 		page.Items[i] = Quarantined{found.Items[i], viewFrame(&found.Items[i].Frame)}
+		if of := found.Items[i].Frame.Identity; i == 0 || of != found.Items[i-1].Frame.Identity {
+			s.lookedAtDevice(ctx, of)
+		}
 	}
 	return &body[Page[Quarantined]]{page}, nil
 }

@@ -34,7 +34,7 @@ func (s *Server) keyRoutes(api huma.API) {
 	rotate := post("/keys/rotate", "rotate-key", "system", "Add a key to the key file, and seal everything under it")
 	rotate.DefaultStatus = http.StatusOK
 	route(s, api, admins, importWithin, rotate, s.rotateKey)
-	route(s, api, viewers|technicians, answerWithin, get("/credentials", "list-ending-credentials", "devices", "Keys, passwords and certificates of devices that end by themselves, the first first"), s.endingCredentials)
+	route(s, api, operators|technicians, answerWithin, get("/credentials", "list-ending-credentials", "devices", "Keys, passwords and certificates of devices that end by themselves, the first first"), s.endingCredentials)
 }
 
 func (s *Server) keeper() (KeyKeeper, error) {

@@ -404,6 +404,7 @@ func (s *Server) addPhoto(ctx context.Context, by grid.Actor, in *addPhotoInput)
 	if err != nil {
 		return nil, err
 	}
+	defer s.Files.Done(stored.SHA256)
 	sent := sha256.Sum256(in.RawBody)
 	var as *As
 	if in.By != "" {
@@ -437,6 +438,9 @@ func (s *Server) getPhoto(ctx context.Context, by grid.Actor, in *idInput) (*hum
 	}
 	if err != nil {
 		return nil, err
+	}
+	if !photo.Erased.IsZero() {
+		return nil, wasErased("photo", photo.ID, photo.Erased, photo.Why)
 	}
 	f, err := s.Files.Get(photo.SHA256)
 	if err != nil {

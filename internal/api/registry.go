@@ -152,5 +152,6 @@ func (s *Server) putRegistry(ctx context.Context, by grid.Actor, in *importInput
 	if in.DryRun {
 		return out, nil
 	}
+	s.noteUnits(ctx, r.Units)
 	return out, s.Engine.PutAs(ctx, r, grid.Act{By: by, Via: "import"})
 }

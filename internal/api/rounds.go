@@ -247,6 +247,7 @@ func (s *Server) stopPhoto(ctx context.Context, by grid.Actor, in *stopPhotoInpu
 	if err != nil {
 		return nil, err
 	}
+	defer s.Files.Done(stored.SHA256)
 	var out StopPhoto
 	for _, t := range tickets {
 		f, err := s.Engine.AddFile(ctx, grid.EvidenceFile{Ticket: t, SHA256: stored.SHA256, Bytes: stored.Bytes, Type: stored.Type, Shows: in.Shows, By: by})

@@ -18,7 +18,6 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 	"github.com/danielgtaylor/huma/v2/adapters/humago"
 	"github.com/prometheus/client_golang/prometheus"
-	"github.com/prometheus/client_golang/prometheus/promhttp"
 
 	"gridgate/internal/alarm"
 	"gridgate/internal/audit"
@@ -136,8 +135,9 @@ type Deps struct {
 	Codes      *label.Reader
 	Font       *pdf.Font
 	GuessLabel func(id grid.Identity, model string) []grid.ProfileGuess
-	// Metrics is served at /metrics. Optional.
-	Metrics prometheus.Gatherer
+	// Metrics is served at /metrics: without a token to who comes straight from MetricsFrom. Optional.
+	Metrics     prometheus.Gatherer
+	MetricsFrom []netip.Prefix
 
 	Heartbeat time.Duration    // of the stream; 0 is 15 s
 	Now       func() time.Time // nil is time.Now
@@ -186,7 +186,7 @@ func New(d Deps) *Server {
 		mux.Handle(pattern, h)
 	}
 	if d.Metrics != nil {
-		mux.Handle("GET /metrics", promhttp.HandlerFor(d.Metrics, promhttp.HandlerOpts{}))
+		mux.Handle("GET /metrics", s.figuresOfGateway())
 	}
 	s.handler = s.recovered(plainly(http.NewCrossOriginProtection().Handler(mux)))
 	if d.Around != nil {

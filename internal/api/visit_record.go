@@ -24,6 +24,9 @@ func (s *Server) visitRecord(ctx context.Context, by grid.Actor, in *recordInput
 	if err != nil {
 		return nil, err
 	}
+	if !v.Erased.IsZero() {
+		return nil, wasErased("visit", v.ID, v.Erased, v.Why)
+	}
 	r := &record.Visit{Visit: v}
 	if r.Place, err = s.Store.Point(ctx, v.Point); err != nil {
 		return nil, err
@@ -64,7 +67,11 @@ func (s *Server) visitPhotos(ctx context.Context, v *grid.Visit) (out []record.P
 		if err != nil {
 			return nil, err
 		}
-		out = append(out, record.Photo{PointPhoto: p, File: s.photoFile(p.SHA256)})
+		kept := record.Photo{PointPhoto: p}
+		if p.Erased.IsZero() {
+			kept.File = s.photoFile(p.SHA256)
+		}
+		out = append(out, kept)
 	}
 	return out, nil
 }

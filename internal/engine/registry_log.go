@@ -4,10 +4,10 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
-	"net/url"
 	"strings"
 
 	"gridgate/internal/grid"
+	"gridgate/internal/state"
 )
 
 // The history of the registry: whatever rows a command has added to the batch are compared
@@ -282,12 +282,12 @@ func (c *chronicle) units(r *registryRows, m *mark) error {
 	secrets := map[string]string{}
 	for i := range stored {
 		secrets[stored[i].ID] = stored[i].Secret + "\n" + stored[i].URL
-		stored[i].URL = bareURL(stored[i].URL)
+		stored[i].URL = state.BareURL(stored[i].URL)
 	}
 	shown := make([]grid.Unit, len(r.units))
 	for i := range r.units {
 		shown[i] = r.units[i]
-		shown[i].URL = bareURL(shown[i].URL)
+		shown[i].URL = state.BareURL(shown[i].URL)
 	}
 	told := map[string]bool{}
 	err = differ(c.b.rows.Units[:m.units], shown, func(u *grid.Unit) string { return u.ID },
@@ -299,26 +299,10 @@ func (c *chronicle) units(r *registryRows, m *mark) error {
 	for i := range r.units {
 		u := &r.units[i]
 		if old, had := secrets[u.ID]; had && !told[u.ID] && old != u.Secret+"\n"+u.URL {
-			c.line(grid.Change{Action: "changed", Kind: "unit", Subject: u.ID, After: json.RawMessage("{}"), Reason: strings.TrimSpace("its secret or the query of its URL; " + c.act.Reason), Scope: u.Scope, Mode: u.Mode})
+			c.line(grid.Change{Action: "changed", Kind: "unit", Subject: u.ID, After: json.RawMessage("{}"), Reason: strings.TrimSpace("its secret or what is secret of its address; " + c.act.Reason), Scope: u.Scope, Mode: u.Mode})
 		}
 	}
 	return err
-}
-
-// bareURL is an URL without what may be secret in it.
-func bareURL(s string) string {
-	u, err := url.Parse(s)
-	if err != nil {
-		return ""
-	}
-	if u.User != nil {
-		u.User = url.User("…")
-	}
-	if u.RawQuery != "" {
-		u.RawQuery = "…"
-	}
-	u.Fragment = ""
-	return u.String()
 }
 
 func (c *chronicle) siteRows(r *registryRows, m *mark) error {

@@ -3,6 +3,7 @@ package engine
 import (
 	"bytes"
 	"context"
+	"slices"
 
 	"gridgate/internal/grid"
 	"gridgate/internal/state"
@@ -53,6 +54,27 @@ func (e *Engine) ResealContacts(ctx context.Context, all []Reseal) error {
 		return nil, nil
 	}})
 	return err
+}
+
+// ResealUnits writes units as they are: the store seals what is secret of them, under the newest
+// key. It gives how many; one whose secret cannot be opened stays as it is.
+func (e *Engine) ResealUnits(ctx context.Context, ids []string) (int, error) {
+	return as[int](e.do(ctx, &command{name: "unit.reseal", do: func(b *batch) (any, error) {
+		n := 0
+		for _, id := range ids {
+			if slices.ContainsFunc(b.rows.Units, func(u grid.Unit) bool { return u.ID == id }) {
+				continue // it is written in this turn, as it is to be
+			}
+			u, err := e.store.Unit(context.Background(), id)
+			if err != nil {
+				e.log.Warn("secret of a unit is not sealed anew", "unit", id, "err", err)
+				continue
+			}
+			b.rows.Units = append(b.rows.Units, u)
+			n++
+		}
+		return n, nil
+	}}))
 }
 
 // KeyRotated notes who had everything sealed under a new key.

@@ -15,6 +15,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"slices"
+	"sync"
 
 	"gridgate/internal/grid"
 )
@@ -26,7 +27,12 @@ const MaxBytes = 10 << 20
 var types = []string{"image/jpeg", "image/png", "image/webp", "image/heic", "application/pdf"}
 
 // Files is a folder of files. Safe for concurrent use.
-type Files struct{ dir string }
+type Files struct {
+	dir string
+
+	mu   sync.Mutex
+	held map[string]int // files that were put, and whose rows are on their way
+}
 
 // Open makes the folder if it is not there.
 func Open(dir string) (*Files, error) {
@@ -40,7 +46,7 @@ func Open(dir string) (*Files, error) {
 	if err != nil {
 		return nil, fmt.Errorf("evidence: %w", err)
 	}
-	return &Files{dir}, nil
+	return &Files{dir: dir, held: map[string]int{}}, nil
 }
 
 // Stored is what is known of a file that is kept.
@@ -50,7 +56,8 @@ type Stored struct {
 	Type   string // media type
 }
 
-// Put keeps a file; on nil it is on disk. The same bytes again are the same file.
+// Put keeps a file; on nil it is on disk, and nobody removes it until Done. The same bytes again are
+// the same file.
 func (f *Files) Put(r io.Reader) (Stored, error) {
 	tmp, err := os.CreateTemp(f.dir, "new-*")
 	if err != nil {
@@ -73,7 +80,46 @@ func (f *Files) Put(r io.Reader) (Stored, error) {
 	case !slices.Contains(types, s.Type):
 		return Stored{}, grid.Errorf(grid.Invalid, "file is %s by its content: want one of %v", s.Type, types)
 	}
-	return s, f.keep(tmp, s.SHA256)
+	f.hold(s.SHA256, 1)
+	if err := f.keep(tmp, s.SHA256); err != nil {
+		f.hold(s.SHA256, -1)
+		return Stored{}, err
+	}
+	return s, nil
+}
+
+// Done says that the row of a file that was put is written, or will not be.
+func (f *Files) Done(sum string) { f.hold(sum, -1) }
+
+func (f *Files) hold(sum string, by int) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.held[sum] += by; f.held[sum] <= 0 {
+		delete(f.held, sum)
+	}
+}
+
+// Remove takes a file away unless somebody has just put it, or used says that something refers to
+// it. gone: it is not there any more, durably.
+func (f *Files) Remove(sum string, used func() (bool, error)) (gone bool, err error) {
+	if !aSum.MatchString(sum) {
+		return false, grid.Errorf(grid.Invalid, "sha256 is %q: want 64 digits", sum)
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.held[sum] > 0 {
+		return false, nil
+	}
+	if is, err := used(); err != nil || is {
+		return false, err
+	}
+	if err := os.Remove(f.path(sum)); err != nil {
+		if errors.Is(err, fs.ErrNotExist) {
+			return true, nil
+		}
+		return false, fmt.Errorf("evidence: %w", err)
+	}
+	return true, syncDir(filepath.Dir(f.path(sum)))
 }
 
 // keep makes a file durable under its name.

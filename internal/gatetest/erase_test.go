@@ -4,6 +4,7 @@ import (
 	"database/sql"
 	"encoding/json"
 	"fmt"
+	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -168,3 +169,121 @@ func (g *gateway) erased(t *testing.T, args ...string) map[string][2]int64 {
 	}
 	return parts
 }
+
+const flatRegistry = `
+points:
+  - {id: flat, name: a flat, kind: smoke, privacy: dwelling, mode: simulated}
+  - {id: next, name: another, kind: smoke, privacy: dwelling, mode: simulated}
+  - {id: gone, name: a flat, kind: smoke, privacy: dwelling, mode: simulated}
+devices:
+  - {identity: "sn:1", profile: gridgate/json, point: flat, mode: simulated}
+  - {identity: "sn:2", profile: gridgate/json, point: next, mode: simulated}
+`
+
+// caseAt is the ticket of smoke at a point.
+func caseAt(t *testing.T, g *gateway, device, point string) (ticket string) {
+	t.Helper()
+	connect(t, g.broker).send(t, "gridgate/up/"+device, []byte(`{"smoke.alarm":true}`))
+	eventually(t, 20*time.Second, "the ticket", func() error {
+		found := all[grid.Ticket](t, g, "tickets", api.Query{Point: point})
+		if len(found) == 0 {
+			return os.ErrNotExist
+		}
+		ticket = found[0].ID
+		return nil
+	})
+	return ticket
+}
+
+// Photos and visits of a home are erased with it, those of others stay, also where the file is the
+// same; what a ticket says of its evidence stays true. Those of a flat that was retired a month ago
+// go by themselves.
+func TestPhotosAndVisitsOfAHomeAreErased(t *testing.T) {
+	g := newGateway(t)
+	g.start(t)
+	g.put(t, flatRegistry)
+	mine, others := caseAt(t, g, "sn:1", "flat"), caseAt(t, g, "sn:2", "next")
+	photo := photograph(t)
+	own := append(append([]byte{}, photo...), "of this home alone"...)
+	shared, err := g.api.AddEvidence(t.Context(), mine, photo, "before", "at the neighbour's too")
+	must(t, err)
+	kept, err := g.api.AddEvidence(t.Context(), others, photo, "before", "")
+	must(t, err)
+	alone, err := g.api.AddEvidence(t.Context(), mine, own, "after", "his kitchen")
+	must(t, err)
+	near, err := g.api.AddPhoto(t.Context(), "flat", photo, "near", "his door")
+	must(t, err)
+	past, err := g.api.AddPhoto(t.Context(), "gone", photo, "near", "")
+	must(t, err)
+	by := &api.As{Name: "lin", Role: "technician"}
+	v, err := g.api.StartVisit(t.Context(), api.NewVisit{ID: "0123456789abcdef", Device: "sn:1", Point: "flat", By: by})
+	must(t, err)
+	_, err = g.api.FinishVisit(t.Context(), v.ID, api.NewVerdict{Verdict: "fail", Reasons: []string{"nobody at home"}, By: by}, "")
+	must(t, err)
+	onDisk := func(sum string) bool {
+		_, err := os.Stat(filepath.Join(g.dir, "data", "evidence", sum[:2], sum))
+		return err == nil
+	}
+
+	dry := g.erased(t, "dwelling", "flat", "--dry-run")
+	if dry["photos of tickets"] != [2]int64{2, 2} || dry["photos of the point"] != [2]int64{1, 1} || dry["visits"] != [2]int64{1, 1} || !onDisk(alone.SHA256) {
+		t.Errorf("a dry run says %v: want all there and left", dry)
+	}
+	e := g.erased(t, "dwelling", "flat", "--reason", "moved out")
+	if e["photos of tickets"] != [2]int64{2, 0} || e["photos of the point"] != [2]int64{1, 0} || e["visits"] != [2]int64{1, 0} {
+		t.Errorf("erased: %v: want two, one and one, nothing left", e)
+	}
+	if onDisk(alone.SHA256) || onDisk(near.SHA256) && near.SHA256 != past.SHA256 || !onDisk(shared.SHA256) {
+		t.Errorf("on disk: own %v, shared %v: want the shared one alone", onDisk(alone.SHA256), onDisk(shared.SHA256))
+	}
+	if b, err := g.api.EvidenceFile(t.Context(), kept.ID); err != nil || string(b) != string(photo) {
+		t.Errorf("the neighbour's photo: %v", err)
+	}
+	for _, id := range []string{alone.ID, shared.ID} {
+		if _, err := g.api.EvidenceFile(t.Context(), id); grid.CodeOf(err) != grid.NotFound || !strings.Contains(err.Error(), "moved out") {
+			t.Errorf("an erased photo is answered %v", err)
+		}
+	}
+	if _, err := g.api.Photo(t.Context(), near.ID); grid.CodeOf(err) != grid.NotFound {
+		t.Errorf("an erased photo of the point is answered %v", err)
+	}
+	for _, f := range got(g.api.Evidence(t.Context(), mine)).Items {
+		if f.Erased.IsZero() || f.Why != "moved out" || f.Note != "" || f.SHA256 == "" || f.At.IsZero() {
+			t.Errorf("what is left of a photo: %+v", f)
+		}
+	}
+	told := 0
+	for _, s := range got(g.api.Explain(t.Context(), mine)).Timeline {
+		if strings.Contains(s.Detail, "was erased: moved out") && strings.Contains(s.Detail, "sha256") {
+			told++
+		}
+	}
+	if told != 2 {
+		t.Errorf("the timeline tells of %d erased photos, want 2", told)
+	}
+	if v, err = g.api.Visit(t.Context(), v.ID); err != nil || v.Erased.IsZero() || len(v.Words)+len(v.Frames) > 0 || v.State != grid.VisitFailed || v.Signed == nil {
+		t.Errorf("what is left of the visit: %+v, %v", v, err)
+	}
+
+	must(t, errOf(g.api.RetirePoint(t.Context(), "gone", "the flat is no more", false)))
+	g.settled(t)
+	g.Stop(t)
+	db, err := sql.Open("sqlite", filepath.Join(g.dir, "data", "state.db"))
+	must(t, err)
+	monthAgo(t, db, "gone")
+	_, err = db.ExecContext(t.Context(), "UPDATE tickets SET ended = 1, opened = opened - ?, closed = 0 WHERE id = ?", 366*24*time.Hour, others)
+	must(t, err)
+	must(t, db.Close())
+	g.start(t)
+	eventually(t, time.Minute, "what is old to be erased", func() error {
+		old := got(g.api.Photos(t.Context(), "gone")).Items
+		late := got(g.api.Evidence(t.Context(), others)).Items
+		if len(old) != 1 || old[0].Erased.IsZero() || len(late) != 1 || late[0].Erased.IsZero() || onDisk(shared.SHA256) {
+			return fmt.Errorf("%+v %+v, on disk %v", old, late, onDisk(shared.SHA256))
+		}
+		return nil
+	})
+}
+
+// got is what was answered; an empty one tells of an error.
+func got[T any](v T, _ error) T { return v }

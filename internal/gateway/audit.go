@@ -44,8 +44,10 @@ func (c *Config) AuditKeyPath() string {
 }
 
 // proxies are those whose word about an address is taken; the list is valid.
-func (c *Config) proxies() (out []netip.Prefix) {
-	for _, s := range c.HTTP.TrustedProxies {
+func (c *Config) proxies() []netip.Prefix { return networks(c.HTTP.TrustedProxies) }
+
+func networks(all []string) (out []netip.Prefix) {
+	for _, s := range all {
 		if p, err := netip.ParsePrefix(s); err == nil {
 			out = append(out, p)
 		}
@@ -53,10 +55,12 @@ func (c *Config) proxies() (out []netip.Prefix) {
 	return out
 }
 
-func validProxies(v *problems, all []string) {
+func validProxies(v *problems, all []string) { validNetworks(v, "http.trusted_proxies", all) }
+
+func validNetworks(v *problems, name string, all []string) {
 	for i, s := range all {
 		_, err := netip.ParsePrefix(s)
-		v.want(err == nil, "http.trusted_proxies[%d] is %q: want a network such as 10.1.0.0/16, or 10.1.0.5/32", i, s)
+		v.want(err == nil, "%s[%d] is %q: want a network such as 10.1.0.0/16, or 10.1.0.5/32", name, i, s)
 	}
 }
 

@@ -44,7 +44,7 @@ func (g *Gateway) makeTester() {
 	})
 }
 
-// allUnits reads every unit, with its secret.
+// allUnits reads every unit, without what is secret of it.
 func (g *Gateway) allUnits(ctx context.Context) (all []grid.Unit, err error) {
 	for q := (state.Query{Limit: 1000}); ; {
 		page, err := g.store.ListUnits(ctx, q)

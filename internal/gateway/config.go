@@ -78,6 +78,7 @@ type HTTPConfig struct {
 	TokenFile string        `yaml:"token_file"` // made at the first start, readable by the owner alone; "" : <data_dir>/token
 
 	TrustedProxies []string `yaml:"trusted_proxies"` // networks of our own proxies: X-Forwarded-For is believed of them alone
+	MetricsFrom    []string `yaml:"metrics_from"`    // networks from which /metrics is read without a token
 }
 
 // BrokerConfig is the embedded MQTT broker. Without users and not anonymous there is one
@@ -185,7 +186,7 @@ type MailConfig struct {
 func Default() Config {
 	return Config{
 		DataDir:  "gridgate-data",
-		HTTP:     HTTPConfig{Listen: "127.0.0.1:8080", TLS: HTTPTLSConfig{Redirect: true}},
+		HTTP:     HTTPConfig{Listen: "127.0.0.1:8080", TLS: HTTPTLSConfig{Redirect: true}, MetricsFrom: []string{"127.0.0.0/8", "::1/128"}},
 		Broker:   BrokerConfig{Enabled: true, Listen: "127.0.0.1:1883", MaxPayload: 256 << 10, MaxPacket: 4 << 20, MaxClients: 10_000, MaxInFlight: 1024},
 		CoAP:     defaultCoAP(),
 		Journal:  JournalConfig{SegmentBytes: 64 << 20, SegmentAge: time.Hour, RetainDays: 14, ReserveBytes: 64 << 20},
@@ -293,6 +294,7 @@ func (c *Config) Validate() error {
 	c.Auth.validate(&v)
 	c.Audit.validate(&v)
 	validProxies(&v, c.HTTP.TrustedProxies)
+	validNetworks(&v, "http.metrics_from", c.HTTP.MetricsFrom)
 	c.Simulation.validate(&v)
 	c.Backup.validate(&v)
 	c.Standby.validate(&v)

@@ -91,6 +91,7 @@ func (g *Gateway) openCredentials(ctx context.Context) error {
 		}
 	}
 	g.credentials = c
+	g.sealUnits(ctx)
 	if n, err := vault.Unreadable(); n > 0 {
 		g.log.Error("credentials of devices cannot be read", "in", n, "err", err)
 	}
@@ -107,6 +108,9 @@ func loadVault(ctx context.Context, store *state.Store, keyFile string, mayMake 
 	})
 	if err == nil {
 		err = store.SealedContacts(ctx, func([]byte) { sealed = true })
+	}
+	if err == nil {
+		err = store.EachSealedOfUnits(ctx, func(string, []byte) { sealed = true })
 	}
 	if err == nil {
 		v.Keys, err = auth.OpenKeys(keyFile, sealed || !mayMake)
@@ -405,5 +409,10 @@ func (c *Config) CheckCredentials(ctx context.Context, log *slog.Logger) (n int,
 			n, err = n+1, bad
 		}
 	})
-	return n, errors.Join(err, contacts)
+	units := store.EachSealedOfUnits(ctx, func(_ string, sealed []byte) {
+		if bad := v.Keys.Has(sealed); bad != nil {
+			n, err = n+1, bad
+		}
+	})
+	return n, errors.Join(err, contacts, units)
 }

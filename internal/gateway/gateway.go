@@ -263,6 +263,9 @@ func (g *Gateway) open(ctx context.Context) error {
 	if err := g.openCredentials(ctx); err != nil {
 		return err
 	}
+	if err := g.checkApart(ctx); err != nil {
+		return err
+	}
 	if err := g.openAccounts(ctx); err != nil {
 		return err
 	}
@@ -390,7 +393,7 @@ func (g *Gateway) openStores(ctx context.Context) error {
 	if g.files, err = evidence.Open(c.EvidenceDir()); err != nil {
 		return err
 	}
-	if err := errors.Join(g.startClock(ctx), g.checkApart(ctx)); err != nil {
+	if err := g.startClock(ctx); err != nil {
 		return err
 	}
 	if g.journal != nil { // it takes frames already
@@ -484,7 +487,7 @@ func (g *Gateway) makeEngine(rules *alarm.Rules, plans *ticket.Plans, version st
 		Dir: g.cfg.DataDir, Journal: g.journal, Store: g.store, Profiles: g.profiles, Rules: rules, Plans: plans, Hazards: g.hazards, Commission: g.commissioning, Contractors: g.contractors, Duty: g.duty, Privacy: g.privacy,
 		Routes: g.routes, People: people.NewBook(g.calendars),
 		Body: g.body, Digest: g.digest, Calendars: g.calendars, Committed: g.committed, Discover: g.discovered, Unwritten: g.unwritten, CredentialsChanged: g.credentials.change, Decoders: g.cfg.Engine.Decoders, CheckpointEvery: g.cfg.Engine.CheckpointEvery, SessionSilent: g.cfg.Engine.SessionSilent,
-		ConfigVersion: version, SeriesLost: g.queueLost, Clock: g.clock, Admit: g.mayRun, Log: g.log,
+		ConfigVersion: version, SeriesLost: g.queueLost, Clock: g.clock, Admit: g.admits, Log: g.log,
 		Limit: engine.Limit{Rate: g.cfg.Limits.DeviceRate, Burst: g.cfg.Limits.DeviceBurst},
 		Guard: engine.Guard{Frames: g.cfg.Rollout.MinFrames, Percent: g.cfg.Rollout.MaxWorsePercent},
 	}
@@ -623,7 +626,7 @@ func (g *Gateway) makeAPI() error {
 		Imports: g.imports, Files: g.files, Store: g.store, Engine: faces{g.engine, g}, Frames: g.journal, Workbench: g.engine, Parse: g.parseRegistry, Faces: g.faces, Pages: withPages(withPages(console.Pages(), g.caPages()), g.profiling()), Around: g.around, Backup: g.backupInto, Standby: copies{g}, Ready: g.health,
 		Regions: regions{g}, Channels: g.channels, Filer: g.engine, Hazards: g.store, Visits: g.engine, VisitStore: g.store, Commission: g.commissioning, Links: g.links, Peers: g.peers, Credentials: g.credentials, Figures: g.board, FigureTables: figureTables{g}, Work: g.contractors, Scores: g.scoreboard, People: g.folk, AlarmRules: g.alarmRules,
 		Who:     g.who,
-		Metrics: g.metrics(), Log: g.log, Version: Version, Now: g.clock.Now, Simulation: g.simulation,
+		Metrics: g.metrics(), MetricsFrom: networks(g.cfg.HTTP.MetricsFrom), Log: g.log, Version: Version, Now: g.clock.Now, Simulation: g.simulation,
 	}
 	if g.client != nil {
 		d.History = g.history

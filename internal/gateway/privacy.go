@@ -130,11 +130,11 @@ func (g *Gateway) runPrivacy(ctx context.Context) error {
 	}
 }
 
-// forget deletes coarse readings past their days, and erases contacts of points that are long gone,
-// also where InfluxDB does not answer.
+// forget deletes coarse readings past their days, and erases contacts, photos and visits whose time is
+// over, also where InfluxDB does not answer.
 func (g *Gateway) forget(ctx context.Context) error {
 	now := g.clock.Now()
-	err := g.forgetContacts(ctx, now)
+	err := errors.Join(g.forgetContacts(ctx, now), g.forgetKept(ctx, now))
 	if days := g.privacy.ReadingsDays(); days > 0 && g.client != nil {
 		err = errors.Join(err, g.client.Forget(ctx, influx.Dwelling, now.AddDate(0, 0, -days)))
 	}
@@ -214,15 +214,11 @@ func (g *Gateway) erase(ctx context.Context, e api.Erase, by grid.Actor) (api.Er
 	if err := g.eraseContacts(ctx, &out, ids, e, by); err != nil {
 		return out, err
 	}
-	photos, err := g.store.ListPhotos(ctx, state.Query{Point: p.ID, Limit: 1000})
-	if err != nil {
+	if err := g.eraseKeptOf(ctx, &out, p.ID, e, by); err != nil {
 		return out, err
 	}
-	if n := len(photos.Items); n > 0 {
-		out.Stays = append(out.Stays, fmt.Sprintf("%d photos of the point: they are part of its history and are not taken out yet", n))
-	}
 	g.staysOf(&out)
-	out.Stays = append(out.Stays, "events, alarms and tickets of the point: the record of the work, without readings")
+	out.Stays = append(out.Stays, "events, alarms and tickets of the point: the record of the work, without readings and photos", "that there were photos and visits: their hashes, when, by whom, and what came of a visit")
 	return out, nil
 }
 

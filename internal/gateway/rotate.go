@@ -32,7 +32,7 @@ func (c *credentials) RotateKey(ctx context.Context, by grid.Actor) (api.KeyRota
 		return done, err
 	}
 	done.Key = keys.Name()
-	for _, reseal := range []func(context.Context) (int, error){c.resealKeys, c.resealContacts, c.resealAuthority} {
+	for _, reseal := range []func(context.Context) (int, error){c.resealKeys, c.resealContacts, c.resealUnits, c.resealAuthority} {
 		n, err := reseal(ctx)
 		if done.Resealed += n; err != nil {
 			return done, err
@@ -90,6 +90,24 @@ func (c *credentials) resealContacts(ctx context.Context) (int, error) {
 	return inParts(ctx, all, c.g.engine.ResealContacts)
 }
 
+func (c *credentials) resealUnits(ctx context.Context) (done int, err error) {
+	var ids []string
+	err = c.g.store.EachSealedOfUnits(ctx, func(id string, sealed []byte) {
+		if !c.vault.Keys.Newest(sealed) && !slices.Contains(ids, id) {
+			ids = append(ids, id)
+		}
+	})
+	for part := range slices.Chunk(ids, resealAtOnce) {
+		if err != nil {
+			break
+		}
+		var n int
+		n, err = c.g.engine.ResealUnits(ctx, part)
+		done += n
+	}
+	return done, err
+}
+
 func (c *credentials) resealAuthority(context.Context) (int, error) {
 	if !exists(cert.RootPath(c.g.cfg.CADir())) {
 		return 0, nil
@@ -130,6 +148,9 @@ func (c *credentials) keysInUse(ctx context.Context) (map[string]bool, error) {
 	})
 	if err == nil {
 		err = c.g.store.EachSealedContact(ctx, func(_ string, sealed []byte) { used[auth.UsedBy(sealed)] = true })
+	}
+	if err == nil {
+		err = c.g.store.EachSealedOfUnits(ctx, func(_ string, sealed []byte) { used[auth.UsedBy(sealed)] = true })
 	}
 	if err == nil && exists(cert.RootPath(c.g.cfg.CADir())) {
 		var a *cert.Authority

@@ -3,7 +3,8 @@ package grid
 import "time"
 
 // EvidenceFile is a photo or document behind a ticket. The bytes lie under their hash; the
-// row never changes.
+// row never changes, but that it is erased: then the bytes and the note are gone, and what proves
+// that it was there stays.
 type EvidenceFile struct {
 	ID     string `json:"id"`
 	Ticket string `json:"ticket"`
@@ -17,6 +18,8 @@ type EvidenceFile struct {
 	Note   string    `json:"note,omitempty"`
 	By     Actor     `json:"by"`
 	At     time.Time `json:"at"`
+	Erased time.Time `json:"erased,omitzero"`
+	Why    string    `json:"erased_why,omitempty"`
 }
 
 // EvidencePrefix begins a move's Evidence that is a file of its ticket: "file:<id>".

@@ -132,6 +132,8 @@ type PointPhoto struct {
 	Note     string    `json:"note,omitempty"`
 	By       Actor     `json:"by"`
 	At       time.Time `json:"at"`
+	Erased   time.Time `json:"erased,omitzero"` // the bytes and the note are gone
+	Why      string    `json:"erased_why,omitempty"`
 }
 
 // Swap puts another device in the place of one.

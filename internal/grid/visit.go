@@ -218,6 +218,8 @@ type Visit struct {
 	Looked   bool            `json:"looked"`          // what came before we heard of it was looked through
 	From     [Lanes]uint64   `json:"from"`            // the journal's place when we did
 	At       *VisitPosition  `json:"place,omitempty"` // where the point is, as registered
+	Erased   time.Time       `json:"erased,omitzero"` // what people said and the device sent is gone; what came of it stays
+	Why      string          `json:"erased_why,omitempty"`
 	Scope
 	Cell string `json:"cell,omitempty"`
 	Mode Mode   `json:"mode"`

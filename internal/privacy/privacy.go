@@ -32,6 +32,8 @@ type Class struct {
 	LiveDoors    Detail `yaml:"live_doors"`    // what is shown of them now
 	ReadingsDays int    `yaml:"readings_days"` // of its doors in InfluxDB; 0: as long as the bucket keeps them
 	ContactsDays int    `yaml:"contacts_days"` // after the point was retired; 0: until somebody erases them
+	EvidenceDays int    `yaml:"evidence_days"` // photos behind its tickets, after the ticket ended; 0: until somebody erases them
+	PhotosDays   int    `yaml:"photos_days"`   // its own photos and visits, after the point was retired; 0: until somebody erases them
 	Audited      bool   `yaml:"audited"`       // who looks at its history, frames or live values stands in the audit
 }
 
@@ -71,6 +73,8 @@ func Parse(name string, data []byte) (*Classes, error) {
 		want(slices.Contains(details, c.LiveDoors), "live_doors is %q: want exact, coarse or none", c.LiveDoors)
 		want(c.ReadingsDays >= 0 && c.ReadingsDays <= maxDays, "readings_days is %d: want 0 (as the bucket) to %d", c.ReadingsDays, maxDays)
 		want(c.ContactsDays >= 0 && c.ContactsDays <= maxDays, "contacts_days is %d: want 0 (until erased) to %d", c.ContactsDays, maxDays)
+		want(c.EvidenceDays >= 0 && c.EvidenceDays <= maxDays, "evidence_days is %d: want 0 (until erased) to %d", c.EvidenceDays, maxDays)
+		want(c.PhotosDays >= 0 && c.PhotosDays <= maxDays, "photos_days is %d: want 0 (until erased) to %d", c.PhotosDays, maxDays)
 		want(c.Doors != Exact || c.ReadingsDays == 0, "readings_days is %d and doors is exact: want coarse or none, what is exact is one measurement for all classes", c.ReadingsDays)
 	}
 	for _, p := range all {

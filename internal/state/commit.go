@@ -25,7 +25,11 @@ func (s *Store) Commit(ctx context.Context, b *Batch) error {
 	if err != nil {
 		return err
 	}
-	if err := s.inTransaction(ctx, func(w *writer) { w.batch(b, next) }); err != nil {
+	units, err := s.sealUnits(b.Units)
+	if err != nil {
+		return fmt.Errorf("commit state: %w", err)
+	}
+	if err := s.inTransaction(ctx, func(w *writer) { w.batch(b, next, units) }); err != nil {
 		return fmt.Errorf("commit state: %w", err)
 	}
 	s.last = next
@@ -220,8 +224,8 @@ func put[T any](w *writer, t *table[T], rows ...T) {
 	}
 }
 
-// batch writes all of b; parents go before the rows that copy their scope.
-func (w *writer) batch(b *Batch, e engineRow) {
+// batch writes all of b, units as they are sealed; parents go before the rows that copy their scope.
+func (w *writer) batch(b *Batch, e engineRow, units []grid.Unit) {
 	safety, bulk := e.cursors[grid.Safety], e.cursors[grid.Bulk]
 	w.exec(engineSQL, nanos(e.time), int64(safety.Epoch), int64(safety.Seq), int64(bulk.Epoch), int64(bulk.Seq),
 		int64(e.mark.Segment), e.mark.Offset)
@@ -234,7 +238,7 @@ func (w *writer) batch(b *Batch, e engineRow) {
 	put(w, &installationTable, b.Installations...)
 	w.settle(b)
 	w.hand(b.Handed)
-	put(w, &unitTable, b.Units...)
+	put(w, &unitTable, units...)
 	put(w, &eventTable, b.Events...)
 	put(w, &alarmTable, b.Alarms...)
 	put(w, &incidentTable, b.Incidents...)

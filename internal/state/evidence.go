@@ -7,10 +7,24 @@ import (
 	"gridgate/internal/grid"
 )
 
-// fileTable writes a file's row once: it does not change.
+// keptOnce is what an upsert does with the row of a file: it takes that it was erased, and nothing else.
+func keptOnce(cols string) map[string]string {
+	sets := map[string]string{}
+	for _, c := range columns(cols) {
+		sets[c] = ""
+	}
+	for _, c := range []string{"note", "erased", "erased_why"} {
+		sets[c] = "CASE excluded.erased WHEN 0 THEN " + c + " ELSE excluded." + c + " END"
+	}
+	return sets
+}
+
+const fileCols = "id, ticket, " + allScope + ", sha256, bytes, type, shows, note, by_role, by_name, by_unit, at, erased, erased_why"
+
+// fileTable writes a file's row once: it does not change, but that it is erased.
 var fileTable = table[grid.EvidenceFile]{
-	name: "evidence_files", key: "id", once: true,
-	cols: "id, ticket, " + allScope + ", sha256, bytes, type, shows, note, by_role, by_name, by_unit, at",
+	name: "evidence_files", key: "id", sets: keptOnce(fileCols),
+	cols: fileCols,
 	bind: func(a *args, f *grid.EvidenceFile) {
 		a.text(f.ID, f.Ticket)
 		a.scope(f.Scope)
@@ -19,11 +33,13 @@ var fileTable = table[grid.EvidenceFile]{
 		a.text(f.Type, f.Shows, f.Note)
 		a.actor(f.By)
 		a.time(f.At)
+		a.time(f.Erased)
+		a.text(f.Why)
 	},
 	scan: func(r *row) grid.EvidenceFile {
 		return grid.EvidenceFile{
 			ID: r.text(), Ticket: r.text(), Scope: r.scope(), Cell: r.text(), Mode: grid.Mode(r.text()), SHA256: r.text(), Bytes: r.num(),
-			Type: r.text(), Shows: r.text(), Note: r.text(), By: r.actor(), At: r.time(),
+			Type: r.text(), Shows: r.text(), Note: r.text(), By: r.actor(), At: r.time(), Erased: r.time(), Why: r.text(),
 		}
 	},
 }

@@ -45,6 +45,7 @@ func (s *Store) Load(ctx context.Context) (*Loaded, error) {
 	var err error
 	if l.Progress, err = s.Progress(ctx); err == nil {
 		err = s.reader(ctx, func(c driver.Conn) error { return l.rest(ctx, c) })
+		s.openUnits(l.Units)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("load state: %w", err)

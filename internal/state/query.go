@@ -181,7 +181,7 @@ func (s *Store) ListInstallations(ctx context.Context, q Query) (Page[grid.Insta
 	return pageOf(ctx, s, &installationTable, &installationList, q)
 }
 
-// ListUnits leaves the secrets out.
+// ListUnits leaves the secrets out, those in addresses too.
 func (s *Store) ListUnits(ctx context.Context, q Query) (Page[grid.Unit], error) {
 	alone := q.ID != "" && q == Query{ID: q.ID, Limit: q.Limit} // as each call of a unit's system asks
 	known, round := s.tokens.find("unit " + q.ID)
@@ -189,8 +189,8 @@ func (s *Store) ListUnits(ctx context.Context, q Query) (Page[grid.Unit], error)
 		return Page[grid.Unit]{Items: []grid.Unit{*known}}, nil
 	}
 	p, err := pageOf(ctx, s, &unitTable, &unitList, q)
-	for i := range p.Items {
-		p.Items[i].Secret = ""
+	for i := range s.openUnits(p.Items) {
+		p.Items[i].Secret, p.Items[i].URL = "", BareURL(p.Items[i].URL)
 	}
 	if alone && err == nil && len(p.Items) == 1 {
 		u := p.Items[0]

@@ -109,9 +109,14 @@ func (s *Store) Device(ctx context.Context, id grid.Identity) (grid.Device, erro
 	return one(ctx, s, &deviceTable, "device", "identity", string(id))
 }
 
-// Unit gives the unit with its webhook secret; the token is not kept.
+// Unit gives the unit with its webhook secret; the token is not kept. Unavailable: what is sealed
+// of it cannot be opened, and the unit is given without.
 func (s *Store) Unit(ctx context.Context, id string) (grid.Unit, error) {
-	return one(ctx, s, &unitTable, "unit", "id", id)
+	u, err := one(ctx, s, &unitTable, "unit", "id", id)
+	if err == nil {
+		err = s.openUnit(&u)
+	}
+	return u, err
 }
 
 func (s *Store) Alarm(ctx context.Context, id string) (grid.Alarm, error) {
@@ -178,6 +183,7 @@ func (s *Store) UnitByToken(ctx context.Context, token string) (grid.Unit, error
 	if len(units) != 1 { // the same token for two units tells nobody apart
 		return grid.Unit{}, grid.Errorf(grid.Unauthorized, "the token is not a unit's: want the one it was registered with")
 	}
+	s.openUnits(units)
 	s.tokens.keep(hash, units[0], round)
 	return units[0], nil
 }

@@ -82,9 +82,11 @@ var changeTable = table[grid.Change]{
 	},
 }
 
+const photoCols = "id, point, " + allScope + ", sha256, original, bytes, type, shows, note, by_role, by_name, by_unit, at, erased, erased_why"
+
 var photoTable = table[grid.PointPhoto]{
-	name: "point_photos", key: "id", once: true,
-	cols: "id, point, " + allScope + ", sha256, original, bytes, type, shows, note, by_role, by_name, by_unit, at",
+	name: "point_photos", key: "id", sets: keptOnce(photoCols),
+	cols: photoCols,
 	bind: func(a *args, p *grid.PointPhoto) {
 		a.text(p.ID, p.Point)
 		a.scope(p.Scope)
@@ -93,11 +95,13 @@ var photoTable = table[grid.PointPhoto]{
 		a.text(p.Type, p.Shows, p.Note)
 		a.actor(p.By)
 		a.time(p.At)
+		a.time(p.Erased)
+		a.text(p.Why)
 	},
 	scan: func(r *row) grid.PointPhoto {
 		return grid.PointPhoto{
 			ID: r.text(), Point: r.text(), Scope: r.scope(), Cell: r.text(), Mode: grid.Mode(r.text()), SHA256: r.text(), Original: r.text(),
-			Bytes: r.num(), Type: r.text(), Shows: r.text(), Note: r.text(), By: r.actor(), At: r.time(),
+			Bytes: r.num(), Type: r.text(), Shows: r.text(), Note: r.text(), By: r.actor(), At: r.time(), Erased: r.time(), Why: r.text(),
 		}
 	},
 }
@@ -201,7 +205,8 @@ func (s *Store) DevicesAmong(ctx context.Context, ids []string) ([]grid.Device, 
 }
 
 func (s *Store) UnitsAmong(ctx context.Context, ids []string) ([]grid.Unit, error) {
-	return among(ctx, s, &unitTable, "id", ids)
+	units, err := among(ctx, s, &unitTable, "id", ids)
+	return s.openUnits(units), err
 }
 
 func (s *Store) SitesAmong(ctx context.Context, ids []string) ([]grid.Site, error) {

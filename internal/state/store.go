@@ -28,6 +28,7 @@ type Store struct {
 	read *sql.DB
 
 	tokens tokens // whose units' tokens are
+	sealer Sealer // of units' secrets; nil: they are as they are. Set by SealWith, before use
 
 	mu      sync.Mutex // the writer, and what it knows
 	write   *writer    // nil after a failed commit, until the next one

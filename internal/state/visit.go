@@ -10,7 +10,7 @@ import (
 // visitTable writes columns for filters and reads the document.
 var visitTable = table[grid.Visit]{
 	name: "visits", key: "id",
-	cols:  "id, device, point, kind, state, needs_gateway, started, decided, newest, doc, " + allScope,
+	cols:  "id, device, point, kind, state, needs_gateway, started, decided, newest, erased, doc, " + allScope,
 	reads: "doc",
 	bind: func(a *args, v *grid.Visit) {
 		a.text(v.ID, string(v.Device), v.Point, string(v.Kind), string(v.State))
@@ -18,6 +18,7 @@ var visitTable = table[grid.Visit]{
 		a.time(v.Started)
 		a.time(v.Decided)
 		a.flag(v.Newest)
+		a.time(v.Erased)
 		a.doc(v)
 		a.scope(v.Scope)
 		a.text(v.Cell, string(v.Mode))
