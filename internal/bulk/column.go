@@ -1,6 +1,7 @@
 package bulk
 
 import (
+	"slices"
 	"strings"
 	"time"
 
@@ -40,7 +41,12 @@ const (
 	keyBuilding = "building_id"
 )
 
+// columns are all there are, in the order in which they are written.
 func columns() []column {
+	return slices.Concat(pointColumns(), deviceColumns(), installationColumns(), buildingColumns())
+}
+
+func pointColumns() []column {
 	return []column{
 		{key: keyPoint, zh: "点位编号", en: "point id", also: []string{"point", "点位", "点位号", "点位id", "安装点位"}, of: ofPoint | ofInstallation | key,
 			form: text(func(l *line) *string { return &l.point.ID }, 128), hint: grid.Text{ZH: "必填，全区唯一", EN: "unique"}, sample: "JA-0001"},
@@ -73,6 +79,11 @@ func columns() []column {
 		{key: "privacy", zh: "隐私类别", en: "privacy", also: []string{"隐私", "privacy class"}, of: ofPoint, form: name(func(l *line) *grid.Privacy { return &l.point.Privacy }, privacyNames),
 			hint: grid.Text{ZH: "公共空间、楼内公共部位或住宅内", EN: "public_space, shared_building or dwelling"}},
 		{key: "point_notes", zh: "点位备注", en: "point notes", also: []string{"备注", "notes"}, of: ofPoint, form: text(func(l *line) *string { return &l.point.Notes }, 1000)},
+	}
+}
+
+func deviceColumns() []column {
+	return []column{
 		{key: keyDevice, zh: "设备标识", en: "device identity", also: []string{"device", "设备", "设备编号", "设备号", "deveui", "dev eui", "eui", "imei"}, of: ofDevice | ofInstallation | key,
 			form: identity(func(l *line) *grid.Identity { return &l.device.Identity }), hint: grid.Text{ZH: "16 位 EUI、15 位 IMEI 或 <类型>:<名称>，列格式须为文本", EN: "EUI of 16, IMEI of 15 digits, or <kind>:<name>, as text"}, sample: "24E124136D490175"},
 		{key: "profile", zh: "设备型号", en: "profile", also: []string{"型号", "固件配置", "model", "device profile"}, of: ofDevice,
@@ -92,10 +103,20 @@ func columns() []column {
 		{key: "warranty", zh: "质保到期", en: "warranty end", also: []string{"质保", "保修到期", "warranty"}, of: ofDevice, form: moment(func(l *line) *time.Time { return &l.device.Warranty })},
 		{key: "device_owner", zh: "设备产权", en: "device owner", also: []string{"产权单位", "owner"}, of: ofDevice, form: text(func(l *line) *string { return &l.device.Owner }, 128)},
 		{key: "device_notes", zh: "设备备注", en: "device notes", also: []string{"备注", "notes"}, of: ofDevice, form: text(func(l *line) *string { return &l.device.Notes }, 1000)},
+	}
+}
+
+func installationColumns() []column {
+	return []column{
 		{key: keyChannel, zh: "通道", en: "channel", also: []string{"通道号", "端口"}, of: ofInstallation | key, form: text(func(l *line) *string { return &l.in.Channel }, 80),
 			hint: grid.Text{ZH: "空为 main", EN: "empty: main"}},
 		{key: keyFrom, zh: "安装时间", en: "installed from", also: []string{"安装日期", "installed", "from date"}, of: ofInstallation, form: moment(func(l *line) *time.Time { return &l.in.From }),
 			hint: grid.Text{ZH: "空为导入时间", EN: "empty: now"}},
+	}
+}
+
+func buildingColumns() []column {
+	return []column{
 		{key: keyBuilding, zh: "楼栋编号", en: "building id", also: []string{"编号", "id"}, of: ofBuilding | key, form: text(func(l *line) *string { return &l.building.ID }, 128), sample: "ja-3"},
 		{key: "building_name", zh: "楼栋名称", en: "building name", also: []string{"名称", "name"}, of: ofBuilding, form: text(func(l *line) *string { return &l.building.Name }, 200), sample: "3号楼"},
 		{key: "building_site", zh: "所属场所", en: "building site", also: []string{"场所", "site"}, of: ofBuilding, form: text(func(l *line) *string { return &l.building.Site }, 128)},

@@ -7,7 +7,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
+	"time"
 	"unicode/utf8"
 
 	"golang.org/x/text/encoding"
@@ -182,3 +184,79 @@ func recovered(err *error) {
 		*err = grid.Errorf(grid.Invalid, "workbook is damaged: %s", shown(fmt.Sprint(p)))
 	}
 }
+
+// sheetOf opens a sheet and reads its header.
+func (j *Jobs) sheetOf(m *grid.Import, now time.Time) (*checker, *rows, []grid.ImportProblem, error) {
+	f, err := j.files.get(m.SHA256)
+	if err != nil {
+		return nil, nil, nil, err
+	}
+	known := newLayout(j.all, m.Kind)
+	s, err := openSheet(f, m.Bytes, func(h string) bool { return bare(h) != "" && known.find(h) >= 0 })
+	if err != nil {
+		return nil, nil, nil, errors.Join(err, f.Close())
+	}
+	r := &rows{sheet: s, file: f}
+	row, cells, _, err := s.next()
+	if errors.Is(err, io.EOF) {
+		err = grid.Errorf(grid.Invalid, "file is empty: want a header row and rows below it")
+	}
+	if err == nil && row > 20 {
+		err = grid.Errorf(grid.Invalid, "header stands in row %d: want it first", row)
+	}
+	if err != nil {
+		return nil, nil, nil, errors.Join(err, r.close())
+	}
+	l, problems := readHeader(j.all, m.Kind, slices.Clone(cells))
+	if l.set == 0 {
+		return nil, nil, nil, errors.Join(grid.Errorf(grid.Invalid, "no header of row %d is known, it begins with %q: want the first row to name the columns, see gridgate device import template", row, shown(first(cells))), r.close())
+	}
+	if m.Kind == grid.ImportAuto && l.set&l.says[ofBuilding] == 0 && l.set&(l.bit(keyPoint)|l.bit(keyDevice)) == 0 {
+		return nil, nil, nil, errors.Join(grid.Errorf(grid.Invalid, "sheet has neither a column of point ids nor of device identities: want one of them"), r.close())
+	}
+	c := &checker{registry: j.Store, profile: j.Profile, place: j.Place, layout: l, now: now, seen: map[place]seen{}}
+	r.c = c
+	return c, r, problems, nil
+}
+
+func first(cells []string) string {
+	for _, c := range cells {
+		if c != "" {
+			return c
+		}
+	}
+	return ""
+}
+
+// rows reads the rows of a sheet below its header.
+type rows struct {
+	sheet sheet
+	file  io.Closer
+	c     *checker
+	n     int
+}
+
+// batch reads up to n rows; none at the end.
+func (r *rows) batch(n int) ([]*parsed, error) {
+	var out []*parsed
+	for len(out) < n {
+		row, cells, dates, err := r.sheet.next()
+		if errors.Is(err, io.EOF) {
+			return out, nil
+		}
+		if err != nil {
+			return nil, err
+		}
+		p := r.c.read(row, cells, dates)
+		if p.blank {
+			continue
+		}
+		if r.n++; r.n > MaxRows {
+			return nil, errTooManyRows
+		}
+		out = append(out, p)
+	}
+	return out, nil
+}
+
+func (r *rows) close() error { return errors.Join(r.sheet.close(), r.file.Close()) }

@@ -1,39 +1,12 @@
 package bulk
 
 import (
-	"bytes"
-	"compress/flate"
 	"context"
 	"encoding/json"
 	"fmt"
-	"io"
 
 	"gridgate/internal/grid"
 )
-
-// packed is what undoes a piece, as it is kept.
-func packed(changes []change) []byte {
-	raw := image(&changes)
-	var b bytes.Buffer
-	w, err := flate.NewWriter(&b, flate.BestSpeed)
-	if err != nil {
-		panic("bulk: flate: " + err.Error()) // its level is right
-	}
-	_, _ = w.Write(raw) // a buffer takes it
-	_ = w.Close()
-	return b.Bytes()
-}
-
-func unpacked(was []byte) (out []change, err error) {
-	raw, err := io.ReadAll(io.LimitReader(flate.NewReader(bytes.NewReader(was)), MaxBytes))
-	if err == nil {
-		err = json.Unmarshal(raw, &out)
-	}
-	if err != nil {
-		return nil, fmt.Errorf("what an import changed cannot be read: %w", err)
-	}
-	return out, nil
-}
 
 // present is what is registered now of what a piece has changed.
 type present struct {
@@ -260,4 +233,44 @@ func restored[T any](to []T, was json.RawMessage) ([]T, error) {
 		return to, fmt.Errorf("a row as it was before an import: %w", err)
 	}
 	return append(to, row), nil
+}
+
+// undo takes the pieces back, the newest first.
+func (j *Jobs) undo(ctx context.Context, m grid.Import) (grid.Import, error) {
+	pieces, err := j.Store.ImportPieces(ctx, m.ID)
+	if err != nil {
+		return m, grid.Errorf(grid.Unavailable, "%w", err)
+	}
+	if len(pieces) == 0 {
+		m.State, m.Ended = grid.ImportUndone, j.Now().UTC()
+		return j.Engine.MoveImport(ctx, m, "", grid.Actor{}, grid.ImportUndoing)
+	}
+	for m.State == grid.ImportUndoing {
+		n := pieces[len(pieces)-1-m.Done]
+		was, err := j.Store.ImportWas(ctx, m.ID, n)
+		if err != nil {
+			return m, grid.Errorf(grid.Unavailable, "%w", err)
+		}
+		changes, err := unpacked(was)
+		if err != nil {
+			return m, err
+		}
+		for try := 0; ; try++ {
+			u, err := j.back(ctx, changes)
+			if err != nil {
+				return m, grid.Errorf(grid.Unavailable, "%w", err)
+			}
+			u.Import, u.By, u.Piece, u.Last = m.ID, m.By, n, m.Done == len(pieces)-1
+			next, err := j.Engine.UndoImported(ctx, *u)
+			if grid.CodeOf(err) == grid.Conflict && err != nil && try < tries && ctx.Err() == nil {
+				continue
+			}
+			if err != nil {
+				return m, err
+			}
+			m = next
+			break
+		}
+	}
+	return m, nil
 }
