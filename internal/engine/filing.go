@@ -29,12 +29,19 @@ func (e *Engine) FileEvent(ctx context.Context, f grid.Filing) (grid.Filed, erro
 	if err != nil {
 		return out, err
 	}
-	if out.Duplicates, err = e.Similar(ctx, out.Ticket.ID); err != nil {
-		// It is filed, and that must be said; a list of what it may repeat can be had later.
-		e.log.Error("similar tickets cannot be read", "ticket", out.Ticket.ID, "err", err)
-		out.Duplicates = []grid.Suggestion{}
-	}
+	out.Duplicates = e.similarNow(ctx, out.Ticket.ID)
 	return out, nil
+}
+
+// similarNow is Similar of what was just filed. That must be said in any case; a list of what it may
+// repeat can be had later.
+func (e *Engine) similarNow(ctx context.Context, ticket string) []grid.Suggestion {
+	out, err := e.Similar(ctx, ticket)
+	if err != nil {
+		e.log.Error("similar tickets cannot be read", "ticket", ticket, "err", err)
+		return []grid.Suggestion{}
+	}
+	return out
 }
 
 // aheadOfUs is how far another system's clock may be before ours.

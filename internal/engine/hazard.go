@@ -95,10 +95,7 @@ func (e *Engine) FileHazard(ctx context.Context, f grid.HazardFiling) (grid.Haza
 	if err != nil {
 		return out, err
 	}
-	if out.Duplicates, err = e.Similar(ctx, out.Hazard.Ticket); err != nil {
-		e.log.Error("similar tickets cannot be read", "ticket", out.Hazard.Ticket, "err", err)
-		out.Duplicates = []grid.Suggestion{}
-	}
+	out.Duplicates = e.similarNow(ctx, out.Hazard.Ticket)
 	return out, nil
 }
 

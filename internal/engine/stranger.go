@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/hex"
 	"fmt"
+	"slices"
 
 	"gridgate/internal/grid"
 	"gridgate/internal/state"
@@ -221,4 +222,8 @@ func newest(first, worst **float32, v float32) {
 	if *worst == nil || v < **worst {
 		*worst = &v
 	}
+}
+
+func newestFirst(ds []grid.Discovered) {
+	slices.SortFunc(ds, func(a, b grid.Discovered) int { return b.Last.Compare(a.Last) })
 }

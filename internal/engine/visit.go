@@ -8,15 +8,13 @@ import (
 	"strings"
 	"time"
 
-	"gridgate/internal/alarm"
 	"gridgate/internal/commission"
 	"gridgate/internal/grid"
 	"gridgate/internal/registry"
-	"gridgate/internal/state"
 )
 
-// Visits: package commission decides, this file brings it what people say and each frame of
-// a device under visit, and makes of its verdict the point's state, the window, the ticket.
+// Visits: package commission decides. This file begins them and brings it what people say, visit_frame.go
+// the frames, visit_verdict.go makes the point's state and the ticket of it; visit_window.go has the window.
 
 // maxVisits bounds the visits that are open or pending.
 const maxVisits = 50_000
@@ -194,22 +192,6 @@ func (e *Engine) liveVisits() (ids []string) {
 	return ids
 }
 
-// visitWindow opens the window of a visit. Offline there is no session, and none is opened.
-func (b *batch) visitWindow(v *grid.Visit, session string) error {
-	if session == "" || v.Offline {
-		return nil
-	}
-	w, err := b.openWindow(grid.Window{
-		Kind: grid.WindowCommissioning, Points: []string{v.Point}, To: b.now.Add(b.e.Commission.Window(v.Kind)), By: v.By,
-		Holder: v.By.Unit, Session: session, Reason: "visit " + v.ID,
-	})
-	if err != nil {
-		return err
-	}
-	v.Window = &grid.VisitWindow{ID: w.ID, To: w.To}
-	return nil
-}
-
 // indexVisit lets the frames of its device find a visit.
 func (b *batch) indexVisit(v *grid.Visit) {
 	e := b.e
@@ -238,141 +220,6 @@ func (b *batch) visitOver(v *grid.Visit) {
 	b.wakeVisit(visitDue+v.ID, time.Time{})
 	b.wakeVisit(visitWake+v.ID, time.Time{})
 	b.closeVisitWindow(v)
-}
-
-func (b *batch) closeVisitWindow(v *grid.Visit) {
-	v.Question = nil
-	if v.Window == nil {
-		return
-	}
-	if w := b.e.windows.all[v.Window.ID]; w != nil && w.Open() {
-		b.endWindow(w.ID, "visit")
-	}
-	v.Window = nil
-}
-
-// judgeVisit judges a visit that is in hand, and does what its verdict calls for.
-func (b *batch) judgeVisit(v *grid.Visit) {
-	was := v.State
-	wake := b.e.Commission.Judge(v, b.now)
-	b.wakeVisit(visitWake+v.ID, wake)
-	if v.State != was && v.Signed != nil {
-		b.decided(v, was)
-	}
-}
-
-// decided is told when a signed visit has come to another verdict.
-func (b *batch) decided(v *grid.Visit, was grid.VisitState) {
-	if !v.Live() {
-		v.Decided = b.now.UTC()
-		b.visitOver(v)
-	} else {
-		v.Due = b.now.Add(b.e.Commission.Pending).UTC()
-		b.wakeVisit(visitDue+v.ID, v.Due)
-		b.closeVisitWindow(v)
-	}
-	b.auditVisit("visit."+string(v.State), v, v.Signed.By, reasonsEN(v.Reasons))
-	if !b.isNewest(v) {
-		return
-	}
-	if v.State == grid.VisitPassed {
-		b.pointState(v, grid.PointActive)
-		b.testCame(v)
-		return
-	}
-	b.pointState(v, grid.PointPending)
-	if was == grid.VisitPending && v.Signed.Verdict == commission.Pass { // he has left, and thinks that it is good
-		b.sendTechnician(v, reasonsEN(v.Reasons))
-	}
-}
-
-// isNewest makes a signed visit the one that decides over its point, unless a later one does.
-func (b *batch) isNewest(v *grid.Visit) bool {
-	if v.Newest {
-		return true
-	}
-	others, err := b.e.store.NewestVisit(context.Background(), v.Point)
-	if err != nil {
-		b.e.log.Error("visits of a point cannot be read", "point", v.Point, "err", err)
-		return false
-	}
-	for _, id := range b.visits { // of this turn
-		if o := b.e.visits.all[id]; o != nil && o.Newest && o.Point == v.Point {
-			others = append(others, *o)
-		}
-	}
-	for i := range others {
-		if o := &others[i]; o.ID != v.ID && o.Newest && o.Signed.At.After(v.Signed.At) {
-			return false
-		}
-	}
-	for i := range others {
-		if id := others[i].ID; id != v.ID {
-			if b.e.visits.all[id] == nil {
-				set(b, b.e.visits.all, id, &others[i])
-			}
-			b.changeVisit(id).Newest = false
-		}
-	}
-	v.Newest = true
-	return true
-}
-
-// pointState makes a point protected, or not: what is pending counts as blind.
-func (b *batch) pointState(v *grid.Visit, to grid.PointState) {
-	e := b.e
-	p, err := e.store.Point(context.Background(), v.Point)
-	for i := range b.rows.Points {
-		if b.rows.Points[i].ID == v.Point {
-			p = b.rows.Points[i]
-		}
-	}
-	if err != nil {
-		e.log.Error("point cannot be read", "point", v.Point, "err", err)
-		return
-	}
-	is := cmp.Or(p.State, grid.PointActive)
-	if is == to || is == grid.PointRetired {
-		return
-	}
-	if !strings.HasPrefix(b.cause, "cmd/") { // a frame or the clock did it: commands write their history themselves
-		c := b.chronicle(visitAct(v))
-		c.line(c.at(grid.Change{
-			Action: "commission", Kind: "point", Subject: p.ID, Point: p.ID, Before: encoded(map[string]grid.PointState{"state": is}), After: encoded(map[string]grid.PointState{"state": to}),
-		}, p.ID))
-	}
-	p.State = to
-	b.rows.Points = append(b.rows.Points, p)
-	points, building := []grid.Point{p}, v.Building
-	b.after = append(b.after, func() {
-		e.remember(points, nil, nil, nil)
-		if building != "" { // judged in the next turn, when memory knows
-			e.visits.due.set(visitBuilding+building, e.Now())
-		}
-	})
-}
-
-// visitAct is the act of a visit in the history of its point.
-func visitAct(v *grid.Visit) grid.Act {
-	act := grid.Act{By: v.By, Via: "visit", At: v.Opened, Reason: "visit " + v.ID}
-	if v.Signed != nil {
-		act.By, act.At = v.Signed.By, v.Signed.Signed
-	}
-	return act
-}
-
-func reasonsEN(all []grid.Text) string {
-	var words []string
-	for _, t := range all {
-		words = append(words, t.EN)
-	}
-	return cut(strings.Join(words, "; "), maxAudited)
-}
-
-func (b *batch) auditVisit(action string, v *grid.Visit, by grid.Actor, detail string) {
-	b.rows.Audit = append(b.rows.Audit, state.Audit{
-		ID: b.id(), At: b.now, By: by, Action: action, Subject: v.ID, Detail: cut(strings.TrimSuffix("at "+v.Point+": "+detail, ": "), maxAudited), Scope: v.Scope, Cell: v.Cell, Mode: v.Mode,
-	})
 }
 
 // SayInVisit takes a person's word on a step. It is durable on nil.
@@ -506,140 +353,6 @@ func failedBecause(v *grid.Visit, end *grid.VisitEnd) (out []grid.Text) {
 		out = append(out, grid.Text{ZH: strings.TrimSuffix("需要网关："+cmp.Or(words, "没有收到信号"), "："), EN: "needs a gateway: " + cmp.Or(words, "nothing is heard")})
 	}
 	return out
-}
-
-// AnswerVisit answers the question that the window of a visit asks.
-func (e *Engine) AnswerVisit(ctx context.Context, id string, a grid.WindowAnswer) (grid.Visit, error) {
-	return as[grid.Visit](e.do(ctx, &command{name: "answer", do: func(b *batch) (any, error) {
-		v, err := b.visit(id)
-		switch {
-		case err != nil:
-			return nil, err
-		case v.Question == nil:
-			return nil, grid.Errorf(grid.Conflict, "visit %s has no question: nobody is asked, or it was dispatched", id)
-		}
-		if err := b.answer(v.Question.Alarm, a); err != nil {
-			return nil, err
-		}
-		b.askVisits()
-		return *e.visits.all[id], nil
-	}}))
-}
-
-// askVisits keeps in each visit what its window asks now. Called when a turn is done: only
-// windows that the turn had to do with are looked at.
-func (b *batch) askVisits() {
-	e := b.e
-	if len(e.visits.all) == 0 {
-		return
-	}
-	touched := map[string]bool{}
-	for _, id := range b.windows {
-		touched[id] = true
-	}
-	for _, id := range b.alarms {
-		if a := e.alarms[id]; a != nil && a.Cover != nil {
-			touched[a.Cover.Window] = true
-		}
-	}
-	if len(touched) == 0 {
-		return
-	}
-	for _, id := range e.liveVisits() {
-		v := e.visits.all[id]
-		if v.Window == nil || !touched[v.Window.ID] {
-			continue
-		}
-		w := e.windows.all[v.Window.ID]
-		if w == nil || !w.Open() {
-			row := b.changeVisit(id)
-			row.Window, row.Question = nil, nil
-			continue
-		}
-		q := e.questionOf(w)
-		if !sameQuestion(q, v.Question) || !w.To.Equal(v.Window.To) {
-			row := b.changeVisit(id)
-			row.Question, row.Window = q, &grid.VisitWindow{ID: w.ID, To: w.To}
-		}
-	}
-}
-
-func (e *Engine) questionOf(w *grid.Window) *grid.VisitQuestion {
-	for _, id := range e.coveredBy(w.ID) {
-		if c := e.alarms[id].Cover; c.State == grid.CoverAsked {
-			return &grid.VisitQuestion{Alarm: id, Ask: c.Ask, Due: c.Due}
-		}
-	}
-	return nil
-}
-
-func sameQuestion(a, b *grid.VisitQuestion) bool {
-	return a == nil && b == nil || a != nil && b != nil && a.Alarm == b.Alarm && a.Due.Equal(b.Due)
-}
-
-// visitClocks judges again what has come due.
-func (b *batch) visitClocks(wall time.Time) {
-	b.comeDue(&b.e.visits.due, "the clock of a visit", wall, b.visitClock)
-}
-
-func (b *batch) visitClock(key string, wall time.Time) {
-	e := b.e
-	b.because(fmt.Sprintf("visit/%s/%d", key, wall.UnixNano()), wall)
-	if building, ok := strings.CutPrefix(key, visitBuilding); ok {
-		b.protection(building, wall)
-		return
-	}
-	id, waited := strings.CutPrefix(key, visitDue)
-	if !waited {
-		id = strings.TrimPrefix(key, visitWake)
-	}
-	v := e.visits.all[id]
-	switch {
-	case v == nil || !v.Live():
-	case !waited:
-		b.judgeVisit(b.changeVisit(id))
-	case v.State == grid.VisitPending:
-		row := b.changeVisit(id)
-		b.sendTechnician(row, fmt.Sprintf("signed by %s at %s, and the device has not shown: %s", v.Signed.By.Name, v.Signed.At.Format(time.RFC3339), reasonsEN(v.Reasons)))
-	default:
-		row := b.changeVisit(id)
-		row.State, row.Decided = grid.VisitFailed, wall.UTC()
-		row.Reasons = []grid.Text{{ZH: "没有人签署结论", EN: "nobody has signed a verdict"}}
-		b.visitOver(row)
-		b.auditVisit("visit.failed", row, grid.Actor{Role: grid.RoleSystem, Name: "clock"}, reasonsEN(row.Reasons))
-	}
-}
-
-// sendTechnician opens the ticket of a point that was signed for and does not work.
-func (b *batch) sendTechnician(v *grid.Visit, why string) {
-	e := b.e
-	rule := e.bare(grid.EventCommissioningPending)
-	pt, ok := e.memory.Point(v.Point)
-	if rule == nil || !ok {
-		e.log.Error("no technician is sent to a visit that is pending: the rules name no such event, or the point is gone", "point", v.Point)
-		return
-	}
-	if ep := e.episode(v.Point, rule.Type); ep == nil || !ep.Active {
-		b.raise(site{point: pt, where: v.Point, rule: rule, device: v.Device, detail: cut(why, maxAudited)}, nil, b.now)
-	}
-	if ep := e.episode(v.Point, rule.Type); ep != nil {
-		v.Alarm = ep.ID
-	}
-}
-
-// testCame ends what sent a technician: the point has passed.
-func (b *batch) testCame(v *grid.Visit) {
-	e := b.e
-	ep := e.episode(v.Point, grid.EventCommissioningPending)
-	pt, ok := e.memory.Point(v.Point)
-	rule := e.bare(grid.EventCommissioningPending)
-	if ep == nil || !ep.Active || !ok || rule == nil {
-		return
-	}
-	b.clear(site{point: pt, where: v.Point, rule: rule, device: v.Device, detail: "visit " + v.ID + " has passed"}, ep, alarm.Input{Since: b.now, Heard: b.now}, nil)
-	if ep.Ticket != "" {
-		b.check(ep.Ticket)
-	}
 }
 
 // dropVisits forgets those that are decided.
