@@ -87,7 +87,7 @@ func (g *Gateway) CoAPAddr(kind string) string {
 	return g.coap.Addr(kind)
 }
 
-func (g *Gateway) coapMetrics(send func(kind prometheus.ValueType, name, help string, v float64, labels ...string)) {
+func (g *Gateway) coapMetrics(send sender) {
 	if g.coap == nil {
 		return
 	}

@@ -385,7 +385,7 @@ func (c *credentials) problem() error {
 	return grid.Errorf(grid.Unavailable, "%d credentials of devices cannot be read, these devices do not come in: %w", n, err)
 }
 
-func (g *Gateway) credentialMetrics(send func(kind prometheus.ValueType, name, help string, v float64, labels ...string)) {
+func (g *Gateway) credentialMetrics(send sender) {
 	n, _ := g.credentials.vault.Unreadable()
 	send(prometheus.GaugeValue, "credentials", "Keys, passwords and certificates of devices that have not ended.", float64(g.credentials.vault.Count()))
 	send(prometheus.GaugeValue, "credentials_unreadable", "Of these, sealed under a key that the key file does not have.", float64(n))

@@ -72,7 +72,7 @@ func (g *Gateway) outboxProblem(parts map[string]error) {
 	}
 }
 
-func (g *Gateway) downlinkMetrics(send func(kind prometheus.ValueType, name, help string, v float64, labels ...string)) {
+func (g *Gateway) downlinkMetrics(send sender) {
 	count, gauge := prometheus.CounterValue, prometheus.GaugeValue
 	s := g.outbox.Stats()
 	send(gauge, "downlinks_queued", "Downlinks that are to be sent, those under way too.", float64(s.Queued))

@@ -76,7 +76,7 @@ func (g *Gateway) linkProblems(parts map[string]error) {
 	}
 }
 
-func (g *Gateway) linkMetrics(send func(kind prometheus.ValueType, name, help string, v float64, labels ...string)) {
+func (g *Gateway) linkMetrics(send sender) {
 	count, gauge := prometheus.CounterValue, prometheus.GaugeValue
 	for _, l := range g.links() {
 		send(gauge, "link_up", "1 while connected to the broker, the port is open, or it listens.", flag(l.Up), "link", l.Name, "kind", string(l.Kind))

@@ -11,7 +11,7 @@ import (
 	"gridgate/internal/mqtt"
 )
 
-func (g *Gateway) mqttMetrics(send func(kind prometheus.ValueType, name, help string, v float64, labels ...string)) {
+func (g *Gateway) mqttMetrics(send sender) {
 	count, gauge := prometheus.CounterValue, prometheus.GaugeValue
 	if g.broker != nil {
 		s := g.broker.Status()

@@ -114,7 +114,7 @@ func (g *Gateway) follow(t *serial.Transport, id grid.Identity, of string, heart
 	return t.SetPolls(id, polls, heartbeat)
 }
 
-func (g *Gateway) serialMetrics(send func(kind prometheus.ValueType, name, help string, v float64, labels ...string)) {
+func (g *Gateway) serialMetrics(send sender) {
 	count, gauge := prometheus.CounterValue, prometheus.GaugeValue
 	for i, t := range g.serial {
 		s, line := t.Status(), g.cfg.Serial[i].Name

@@ -454,7 +454,7 @@ func (s *secured) problem() error {
 	return errors.Join(errs...)
 }
 
-func (g *Gateway) certificateMetrics(send func(kind prometheus.ValueType, name, help string, v float64, labels ...string)) {
+func (g *Gateway) certificateMetrics(send sender) {
 	first := map[string]time.Time{}
 	for _, e := range g.cfg.Certificates(time.Now()) {
 		if had, ok := first[e.What]; !ok || e.Ends.Before(had) {

@@ -145,7 +145,7 @@ func (g *Gateway) engineProblem() error {
 	return fmt.Errorf("has made no progress for %s", time.Since(*last).Round(time.Second))
 }
 
-func (g *Gateway) heartMetrics(send func(kind prometheus.ValueType, name, help string, v float64, labels ...string)) {
+func (g *Gateway) heartMetrics(send sender) {
 	if last := g.heart.pulse.Load(); last != nil {
 		send(prometheus.GaugeValue, "engine_pulse_age_seconds", "Since the engine last answered that it takes turns.", time.Since(*last).Seconds())
 	}
