@@ -83,7 +83,6 @@ func erasedSteps(files []grid.EvidenceFile) (out []Step) {
 	return out
 }
 
-// getEvidence gives the bytes as what they are and nothing else: no browser guesses.
 func (s *Server) getEvidence(ctx context.Context, by grid.Actor, in *idInput) (*huma.StreamResponse, error) {
 	f, err := s.Store.File(ctx, in.ID)
 	if err != nil {
@@ -95,19 +94,24 @@ func (s *Server) getEvidence(ctx context.Context, by grid.Actor, in *idInput) (*
 	if !f.Erased.IsZero() {
 		return nil, wasErased("file", f.ID, f.Erased, f.Why)
 	}
-	file, err := s.Files.Get(f.SHA256)
+	return s.file(f.SHA256, f.Type, f.Bytes)
+}
+
+// file gives a file that people have sent, as what it is and nothing else: no browser guesses.
+func (s *Server) file(sha256, mediaType string, bytes int64) (*huma.StreamResponse, error) {
+	f, err := s.Files.Get(sha256)
 	if err != nil {
 		return nil, err
 	}
 	return &huma.StreamResponse{Body: func(hc huma.Context) {
-		defer file.Close()
-		hc.SetHeader("Content-Type", f.Type)
-		hc.SetHeader("Content-Length", strconv.FormatInt(f.Bytes, 10))
+		defer f.Close()
+		hc.SetHeader("Content-Type", mediaType)
+		hc.SetHeader("Content-Length", strconv.FormatInt(bytes, 10))
 		hc.SetHeader("Content-Disposition", "inline")
 		hc.SetHeader("X-Content-Type-Options", "nosniff")
 		hc.SetHeader("Content-Security-Policy", "sandbox")
 		hc.SetHeader("Cache-Control", "private, max-age=86400, immutable")
-		hc.SetHeader("ETag", `"`+f.SHA256+`"`)
-		io.Copy(hc.BodyWriter(), file) // the client is gone if this fails
+		hc.SetHeader("ETag", `"`+sha256+`"`)
+		io.Copy(hc.BodyWriter(), f) // the client is gone if this fails
 	}}, nil
 }

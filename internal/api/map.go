@@ -1,9 +1,7 @@
 package api
 
 import (
-	"bytes"
 	"cmp"
-	"compress/gzip"
 	"context"
 	"crypto/sha256"
 	"encoding/json"
@@ -263,14 +261,7 @@ func (s *Server) mapAreas(_ context.Context, _ grid.Actor, in *mapAreasInput) (*
 			return
 		}
 		hc.SetHeader("Content-Type", "application/geo+json")
-		hc.SetHeader("Content-Encoding", "gzip")
-		var packed bytes.Buffer
-		z := gzip.NewWriter(&packed)
-		z.Write(b) // into memory: cannot fail
-		z.Close()
-		if _, err := packed.WriteTo(hc.BodyWriter()); err != nil {
-			s.Log.Debug("areas were not taken", "err", err)
-		}
+		s.zipped(hc, b)
 	}}, nil
 }
 

@@ -6,7 +6,6 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
-	"io"
 	"math"
 	"net/http"
 	"slices"
@@ -442,19 +441,5 @@ func (s *Server) getPhoto(ctx context.Context, by grid.Actor, in *idInput) (*hum
 	if !photo.Erased.IsZero() {
 		return nil, wasErased("photo", photo.ID, photo.Erased, photo.Why)
 	}
-	f, err := s.Files.Get(photo.SHA256)
-	if err != nil {
-		return nil, err
-	}
-	return &huma.StreamResponse{Body: func(hc huma.Context) {
-		defer f.Close()
-		hc.SetHeader("Content-Type", photo.Type)
-		hc.SetHeader("Content-Length", strconv.FormatInt(photo.Bytes, 10))
-		hc.SetHeader("Content-Disposition", "inline")
-		hc.SetHeader("X-Content-Type-Options", "nosniff")
-		hc.SetHeader("Content-Security-Policy", "sandbox")
-		hc.SetHeader("Cache-Control", "private, max-age=86400, immutable")
-		hc.SetHeader("ETag", `"`+photo.SHA256+`"`)
-		io.Copy(hc.BodyWriter(), f) // the client is gone if this fails
-	}}, nil
+	return s.file(photo.SHA256, photo.Type, photo.Bytes)
 }

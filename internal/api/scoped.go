@@ -414,22 +414,21 @@ func (i *insider) ownerOf(what thing, id string) (string, error) {
 	switch what {
 	case aContact:
 		p, err := i.s.People.ListContacts(i.ctx, q)
-		if err != nil || len(p.Items) == 0 {
-			return "", err
-		}
-		return p.Items[0].Of, nil
+		return ofFirst(p.Items, err, func(c *ContactView) string { return c.Of })
 	case aRoster:
 		p, err := i.s.People.ListRosters(i.ctx, q)
-		if err != nil || len(p.Items) == 0 {
-			return "", err
-		}
-		return p.Items[0].For, nil
+		return ofFirst(p.Items, err, func(r *grid.Roster) string { return r.For })
 	}
 	p, err := i.s.People.ListShifts(i.ctx, q)
-	if err != nil || len(p.Items) == 0 {
+	return ofFirst(p.Items, err, func(s *grid.Shift) string { return s.For })
+}
+
+// ofFirst says whose the first of some rows is; "": there is none.
+func ofFirst[T any](rows []T, err error, of func(*T) string) (string, error) {
+	if err != nil || len(rows) == 0 {
 		return "", err
 	}
-	return p.Items[0].For, nil
+	return of(&rows[0]), nil
 }
 
 // beyond reports whether something that belongs to a row lies outside.

@@ -33,17 +33,17 @@ func (s *Server) siteRoutes(api huma.API) {
 		op.DefaultStatus = http.StatusCreated
 		return op
 	}
-	route(s, api, admins, answerWithin, add("/sites", "create-site", "Add a site"), func(ctx context.Context, by grid.Actor, in *siteInput) (*body[grid.Site], error) {
+	route(s, api, admins, answerWithin, add("/sites", "create-site", "Add a site"), func(ctx context.Context, by grid.Actor, in *newInput[NewSite]) (*body[grid.Site], error) {
 		return s.putSite(ctx, by, in, in.Body.ID, true)
 	})
-	route(s, api, admins, answerWithin, put("/sites/{id}", "put-site", "Write a site anew"), func(ctx context.Context, by grid.Actor, in *putSiteInput) (*body[grid.Site], error) {
-		return s.putSite(ctx, by, &siteInput{in.Key, in.Body}, in.ID, false)
+	route(s, api, admins, answerWithin, put("/sites/{id}", "put-site", "Write a site anew"), func(ctx context.Context, by grid.Actor, in *anewInput[NewSite]) (*body[grid.Site], error) {
+		return s.putSite(ctx, by, &newInput[NewSite]{in.Key, in.Body}, in.ID, false)
 	})
-	route(s, api, admins, answerWithin, add("/buildings", "create-building", "Add a building"), func(ctx context.Context, by grid.Actor, in *buildingInput) (*body[grid.Building], error) {
+	route(s, api, admins, answerWithin, add("/buildings", "create-building", "Add a building"), func(ctx context.Context, by grid.Actor, in *newInput[NewBuilding]) (*body[grid.Building], error) {
 		return s.putBuilding(ctx, by, in, in.Body.ID, true)
 	})
-	route(s, api, admins, answerWithin, put("/buildings/{id}", "put-building", "Write a building anew"), func(ctx context.Context, by grid.Actor, in *putBuildingInput) (*body[grid.Building], error) {
-		return s.putBuilding(ctx, by, &buildingInput{in.Key, in.Body}, in.ID, false)
+	route(s, api, admins, answerWithin, put("/buildings/{id}", "put-building", "Write a building anew"), func(ctx context.Context, by grid.Actor, in *anewInput[NewBuilding]) (*body[grid.Building], error) {
+		return s.putBuilding(ctx, by, &newInput[NewBuilding]{in.Key, in.Body}, in.ID, false)
 	})
 	for _, kind := range []string{"site", "building"} {
 		route(s, api, operators, answerWithin, get("/"+kind+"s/{id}/log", "get-"+kind+"-log", "sites", "The history of a "+kind+", newest first"), func(ctx context.Context, by grid.Actor, in *logInput) (*body[Page[grid.Change]], error) {
@@ -123,18 +123,20 @@ type NewSite struct {
 	Reason  string    `json:"reason,omitempty" maxLength:"1000"`
 }
 
-type siteInput struct {
+// newInput is a row that is added, under an idempotency key.
+type newInput[T any] struct {
 	Key  string `header:"Idempotency-Key" maxLength:"200"`
-	Body NewSite
+	Body T
 }
 
-type putSiteInput struct {
+// anewInput is a row that is written anew.
+type anewInput[T any] struct {
 	ID   string `path:"id"`
 	Key  string `header:"Idempotency-Key" maxLength:"200"`
-	Body NewSite
+	Body T
 }
 
-func (s *Server) putSite(ctx context.Context, by grid.Actor, in *siteInput, id string, fresh bool) (*body[grid.Site], error) {
+func (s *Server) putSite(ctx context.Context, by grid.Actor, in *newInput[NewSite], id string, fresh bool) (*body[grid.Site], error) {
 	n := &in.Body
 	old, err := s.Store.Site(ctx, id)
 	if err := mayPut("site", id, n.ID, err, fresh); err != nil {
@@ -193,18 +195,7 @@ type NewBuilding struct {
 	Reason  string    `json:"reason,omitempty" maxLength:"1000"`
 }
 
-type buildingInput struct {
-	Key  string `header:"Idempotency-Key" maxLength:"200"`
-	Body NewBuilding
-}
-
-type putBuildingInput struct {
-	ID   string `path:"id"`
-	Key  string `header:"Idempotency-Key" maxLength:"200"`
-	Body NewBuilding
-}
-
-func (s *Server) putBuilding(ctx context.Context, by grid.Actor, in *buildingInput, id string, fresh bool) (*body[grid.Building], error) {
+func (s *Server) putBuilding(ctx context.Context, by grid.Actor, in *newInput[NewBuilding], id string, fresh bool) (*body[grid.Building], error) {
 	n := &in.Body
 	old, err := s.Store.Building(ctx, id)
 	if err := mayPut("building", id, n.ID, err, fresh); err != nil {

@@ -65,13 +65,18 @@ func (s *Server) tile(ctx context.Context, by grid.Actor, in *tileInput) (*huma.
 			return
 		}
 		hc.SetHeader("Content-Type", "application/vnd.mapbox-vector-tile")
-		hc.SetHeader("Content-Encoding", "gzip")
-		var packed bytes.Buffer
-		z := gzip.NewWriter(&packed)
-		z.Write(tile) // into memory: cannot fail
-		z.Close()
-		if _, err := packed.WriteTo(hc.BodyWriter()); err != nil {
-			s.Log.Debug("tile was not taken", "err", err)
-		}
+		s.zipped(hc, tile)
 	}}, nil
+}
+
+// zipped writes a body packed.
+func (s *Server) zipped(hc huma.Context, b []byte) {
+	hc.SetHeader("Content-Encoding", "gzip")
+	var packed bytes.Buffer
+	z := gzip.NewWriter(&packed)
+	z.Write(b) // into memory: cannot fail
+	z.Close()
+	if _, err := packed.WriteTo(hc.BodyWriter()); err != nil {
+		s.Log.Debug("answer was not taken", "err", err)
+	}
 }

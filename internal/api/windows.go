@@ -32,6 +32,7 @@ type WindowEngine interface {
 
 // family is one of the three faces of windows.
 type family struct {
+	s              *Server
 	path, one, tag string
 	kind           grid.WindowKind // "": any
 	said           string
@@ -41,11 +42,11 @@ type family struct {
 // posture of the district.
 func (s *Server) windowRoutes(api huma.API) {
 	for _, f := range []family{
-		{"/windows", "window", "windows", "", "Bounded times in which signals of named points are expected, newest first; kind commissioning, maintenance, permit, shelved, out_of_service or exercise; state open or ended"},
-		{"/permits", "permit", "permits", grid.WindowPermit, "Work permits, newest first: crews that may lift covers; a unit sees its own"},
-		{"/exercises", "exercise", "exercises", grid.WindowExercise, "Exercises, newest first"},
+		{s, "/windows", "window", "windows", "", "Bounded times in which signals of named points are expected, newest first; kind commissioning, maintenance, permit, shelved, out_of_service or exercise; state open or ended"},
+		{s, "/permits", "permit", "permits", grid.WindowPermit, "Work permits, newest first: crews that may lift covers; a unit sees its own"},
+		{s, "/exercises", "exercise", "exercises", grid.WindowExercise, "Exercises, newest first"},
 	} {
-		s.familyRoutes(api, f)
+		f.routes(api)
 	}
 	op := post("/windows/{id}/touch", "touch-window", "windows", "Say that the technician's session is there")
 	op.Description = "A window over smoke points ends when its session was silent for two minutes: the technician's app calls this every 30 s."
@@ -65,84 +66,94 @@ func (s *Server) windowRoutes(api huma.API) {
 	list(s, api, viewers, get("/postures", "list-postures", "postures", "Postures that there were, newest first; kind is the posture"), s.Store.ListPostures)
 }
 
-func (s *Server) familyRoutes(api huma.API, f family) {
-	list(s, api, viewers|units|walls, get(f.path, "list-"+f.tag, f.tag, f.said), func(ctx context.Context, q Query) (Page[grid.Window], error) {
-		if f.kind != "" {
-			q.Kind = string(f.kind)
-		}
-		page, err := s.Store.ListWindows(ctx, q)
-		for i := range page.Items {
-			page.Items[i] = shown(page.Items[i])
-		}
-		return page, err
-	})
-	one := func(ctx context.Context, id string) (grid.Window, error) {
-		w, err := s.Store.Window(ctx, id)
-		if err == nil && f.kind != "" && w.Kind != f.kind {
-			err = grid.Errorf(grid.NotFound, "%s %q: not found, that window is %s", f.one, id, w.Kind)
-		}
-		return w, err
-	}
-	who, act := operators, operators
-	switch f.kind {
-	case "":
-		who = operators | technicians // their own, over points in their hands
-		act = who
-	case grid.WindowExercise:
-		act = supervisors
-	}
-	route(s, api, who, answerWithin, get(f.path+"/{id}", "get-"+f.one, f.tag, "One "+f.one), func(ctx context.Context, by grid.Actor, in *idInput) (*body[grid.Window], error) {
-		w, err := one(ctx, in.ID)
-		if err == nil {
-			err = holds(by, &w)
-		}
-		return &body[grid.Window]{shown(w)}, err
-	})
+func (f family) routes(api huma.API) {
+	s := f.s
+	who, act := f.roles()
+	list(s, api, viewers|units|walls, get(f.path, "list-"+f.tag, f.tag, f.said), f.list)
+	route(s, api, who, answerWithin, get(f.path+"/{id}", "get-"+f.one, f.tag, "One "+f.one), f.get)
 	op := post(f.path, "open-"+f.one, f.tag, "Open a "+f.one)
 	if f.one == "exercise" {
 		op.Summary = "Plan or begin an exercise"
 	}
 	op.DefaultStatus = http.StatusCreated
-	route(s, api, act, answerWithin, op, func(ctx context.Context, by grid.Actor, in *openWindowInput) (*body[grid.Window], error) {
-		w, err := in.window(f, by, s.Now().UTC())
-		if err != nil {
-			return nil, err
-		}
-		if err := s.forOwnWork(ctx, by, &w); err != nil {
-			return nil, err
-		}
-		w, err = s.Engine.OpenWindow(ctx, w)
-		return &body[grid.Window]{shown(w)}, err
-	})
-	own := func(ctx context.Context, by grid.Actor, id string) error {
-		w, err := one(ctx, id)
-		if err != nil {
-			return err
-		}
-		return holds(by, &w)
+	route(s, api, act, answerWithin, op, f.open)
+	route(s, api, act, answerWithin, post(f.path+"/{id}/extend", "extend-"+f.one, f.tag, "Move the end of an open "+f.one), f.extend)
+	route(s, api, act, answerWithin, post(f.path+"/{id}/end", "end-"+f.one, f.tag, "End a "+f.one+": what it covers and is still active is judged again"), f.end)
+}
+
+// roles are those that may read one, and act.
+func (f family) roles() (who, act access) {
+	switch f.kind {
+	case "":
+		return operators | technicians, operators | technicians // their own, over points in their hands
+	case grid.WindowExercise:
+		return operators, supervisors
 	}
-	route(s, api, act, answerWithin, post(f.path+"/{id}/extend", "extend-"+f.one, f.tag, "Move the end of an open "+f.one), func(ctx context.Context, by grid.Actor, in *extendWindowInput) (*body[grid.Window], error) {
-		if err := own(ctx, by, in.ID); err != nil {
-			return nil, err
-		}
-		to, err := endOf(in.Body.To, in.Body.For, s.Now().UTC())
-		if err != nil {
-			return nil, err
-		}
-		w, err := s.Engine.ExtendWindow(ctx, in.ID, to, in.Body.By.actor(by), in.Body.Reason)
-		return &body[grid.Window]{shown(w)}, err
-	})
-	route(s, api, act, answerWithin, post(f.path+"/{id}/end", "end-"+f.one, f.tag, "End a "+f.one+": what it covers and is still active is judged again"), func(ctx context.Context, by grid.Actor, in *endWindowInput) (*body[grid.Window], error) {
-		if err := own(ctx, by, in.ID); err != nil {
-			return nil, err
-		}
-		reason := ""
-		if in.Body != nil {
-			reason, by = in.Body.Reason, in.Body.By.actor(by)
-		}
-		w, err := s.Engine.EndWindow(ctx, in.ID, by, reason)
-		return &body[grid.Window]{shown(w)}, err
-	})
+	return operators, operators
+}
+
+func (f family) list(ctx context.Context, q Query) (Page[grid.Window], error) {
+	if f.kind != "" {
+		q.Kind = string(f.kind)
+	}
+	page, err := f.s.Store.ListWindows(ctx, q)
+	for i := range page.Items {
+		page.Items[i] = shown(page.Items[i])
+	}
+	return page, err
+}
+
+// find gives a window of this face to who may hold it.
+func (f family) find(ctx context.Context, by grid.Actor, id string) (grid.Window, error) {
+	w, err := f.s.Store.Window(ctx, id)
+	if err == nil && f.kind != "" && w.Kind != f.kind {
+		err = grid.Errorf(grid.NotFound, "%s %q: not found, that window is %s", f.one, id, w.Kind)
+	}
+	if err == nil {
+		err = holds(by, &w)
+	}
+	return w, err
+}
+
+func (f family) get(ctx context.Context, by grid.Actor, in *idInput) (*body[grid.Window], error) {
+	w, err := f.find(ctx, by, in.ID)
+	return &body[grid.Window]{shown(w)}, err
+}
+
+func (f family) open(ctx context.Context, by grid.Actor, in *openWindowInput) (*body[grid.Window], error) {
+	w, err := in.window(f, by, f.s.Now().UTC())
+	if err != nil {
+		return nil, err
+	}
+	if err := f.s.forOwnWork(ctx, by, &w); err != nil {
+		return nil, err
+	}
+	w, err = f.s.Engine.OpenWindow(ctx, w)
+	return &body[grid.Window]{shown(w)}, err
+}
+
+func (f family) extend(ctx context.Context, by grid.Actor, in *extendWindowInput) (*body[grid.Window], error) {
+	if _, err := f.find(ctx, by, in.ID); err != nil {
+		return nil, err
+	}
+	to, err := endOf(in.Body.To, in.Body.For, f.s.Now().UTC())
+	if err != nil {
+		return nil, err
+	}
+	w, err := f.s.Engine.ExtendWindow(ctx, in.ID, to, in.Body.By.actor(by), in.Body.Reason)
+	return &body[grid.Window]{shown(w)}, err
+}
+
+func (f family) end(ctx context.Context, by grid.Actor, in *endWindowInput) (*body[grid.Window], error) {
+	if _, err := f.find(ctx, by, in.ID); err != nil {
+		return nil, err
+	}
+	reason := ""
+	if in.Body != nil {
+		reason, by = in.Body.Reason, in.Body.By.actor(by)
+	}
+	w, err := f.s.Engine.EndWindow(ctx, in.ID, by, reason)
+	return &body[grid.Window]{shown(w)}, err
 }
 
 // shown is a window without its session: who knows it may say "it is me".
