@@ -71,21 +71,8 @@ func (a *app) alarmList() *cobra.Command {
 			if q.Since, err = ago(since); err != nil {
 				return usage(cmd, err)
 			}
-			c, err := a.client()
-			if err != nil {
-				return err
-			}
-			page, err := api.List[api.AlarmView](cmd.Context(), c, "alarms", q)
-			if err != nil {
-				return err
-			}
-			return a.show(page, func() {
-				var rows [][]string
-				for _, v := range page.Items {
-					rows = append(rows, []string{v.ID, v.Priority.String(), string(v.Type), string(v.State), clock(v.Raised), dash(v.Point), string(v.Mode), dash(v.AckedBy)})
-				}
-				a.table("no alarms", []string{"ALARM", "", "TYPE", "STATE", "RAISED", "POINT", "MODE", "ACKNOWLEDGED BY"}, rows)
-				a.more(page.Next)
+			return listRows(a, cmd, "alarms", q, "no alarms", []string{"ALARM", "", "TYPE", "STATE", "RAISED", "POINT", "MODE", "ACKNOWLEDGED BY"}, func(v *api.AlarmView) []string {
+				return []string{v.ID, v.Priority.String(), string(v.Type), string(v.State), clock(v.Raised), dash(v.Point), string(v.Mode), dash(v.AckedBy)}
 			})
 		},
 	}

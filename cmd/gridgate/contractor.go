@@ -208,11 +208,16 @@ func (a *app) save(cmd *cobra.Command, c *api.Client, path string, v url.Values,
 	return a.show(map[string]any{"file": name, "bytes": len(b)}, func() { a.say("%s  %d bytes", name, len(b)) })
 }
 
+// seasonFlags are what gridgate contractor season is asked.
+type seasonFlags struct {
+	place                  grid.Scope
+	unit, from, kind, file string
+	within, days, stops    int
+	rounds                 bool
+}
+
 func (a *app) contractorSeason() *cobra.Command {
-	var place grid.Scope
-	var unit, from, kind, file string
-	var within, days, stops int
-	var rounds bool
+	var s seasonFlags
 	cmd := &cobra.Command{
 		Use: "season", Short: "Batteries that end within so many days: by building and type, what to buy, on which days",
 		Example: `  gridgate contractor season --unit wb-1 --within 60
@@ -224,40 +229,23 @@ func (a *app) contractorSeason() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			if rounds {
-				if unit == "" {
-					return usage(cmd, fmt.Errorf("--unit is missing: want the contractor that walks the rounds"))
-				}
-				return a.planned(cmd, c, api.NewRounds{
-					Unit: unit, From: from, Days: cmp.Or(days, 20), Stops: stops, Season: cmp.Or(within, 60),
-					District: place.District, Street: place.Street, Community: place.Community, Compound: place.Compound,
-				}, "")
+			if s.rounds {
+				return a.seasonRounds(cmd, c, &s)
 			}
-			v := url.Values{}
-			for key, s := range map[string]string{"unit": unit, "from": from, "kind": kind, "district": place.District, "street": place.Street, "community": place.Community, "compound": place.Compound} {
-				if s != "" {
-					v.Set(key, s)
-				}
+			if s.file != "" {
+				return a.save(cmd, c, "/batteries/season.csv", s.query(), s.file)
 			}
-			for key, n := range map[string]int{"within": within, "days": days, "stops": stops} {
-				if n != 0 {
-					v.Set(key, strconv.Itoa(n))
-				}
-			}
-			if file != "" {
-				return a.save(cmd, c, "/batteries/season.csv", v, file)
-			}
-			s, err := c.BatterySeason(cmd.Context(), v)
+			out, err := c.BatterySeason(cmd.Context(), s.query())
 			if err != nil {
 				return err
 			}
-			return a.show(s, func() {
-				a.say("%d batteries end within %d days (%d in a round already, %d not foretold yet)", s.Points, s.Within, s.InRounds, s.Unknown)
-				for _, b := range s.Buy {
+			return a.show(out, func() {
+				a.say("%d batteries end within %d days (%d in a round already, %d not foretold yet)", out.Points, out.Within, out.InRounds, out.Unknown)
+				for _, b := range out.Buy {
 					a.say("  to buy: %d × %s", b.Count, b.Type)
 				}
 				var rows [][]string
-				for _, b := range s.Buildings {
+				for _, b := range out.Buildings {
 					var types []string
 					for _, n := range b.Batteries {
 						types = append(types, fmt.Sprintf("%d × %s", n.Count, n.Type))
@@ -265,21 +253,47 @@ func (a *app) contractorSeason() *cobra.Command {
 					rows = append(rows, []string{dash(b.Day), b.Place, strconv.Itoa(len(b.Points)), strings.Join(types, ", "), clock(b.Points[0].Ends)})
 				}
 				a.table("no battery ends", []string{"DAY", "PLACE", "POINTS", "BATTERIES", "FIRST ENDS"}, rows)
-				a.left(s.Left, s.Late)
+				a.left(out.Left, out.Late)
 			})
 		},
 	}
-	bindPlace(cmd, &place)
+	bindPlace(cmd, &s.place)
 	f := cmd.Flags()
-	f.StringVar(&unit, "unit", "", "only points in the hands of this `unit`")
-	f.StringVar(&kind, "kind", "", "only points of this `kind`")
-	f.IntVar(&within, "within", 0, "`days` ahead (default as configured: 60)")
-	f.StringVar(&from, "from", "", "first `day` of work, such as 2026-11-24")
-	f.IntVar(&days, "days", 0, "work `days` to spread it over (default 20)")
-	f.IntVar(&stops, "stops", 0, "buildings a day, at most `n`")
-	f.StringVar(&file, "csv", "", "write it to this `file` instead")
-	f.BoolVar(&rounds, "rounds", false, "make rounds of it")
+	f.StringVar(&s.unit, "unit", "", "only points in the hands of this `unit`")
+	f.StringVar(&s.kind, "kind", "", "only points of this `kind`")
+	f.IntVar(&s.within, "within", 0, "`days` ahead (default as configured: 60)")
+	f.StringVar(&s.from, "from", "", "first `day` of work, such as 2026-11-24")
+	f.IntVar(&s.days, "days", 0, "work `days` to spread it over (default 20)")
+	f.IntVar(&s.stops, "stops", 0, "buildings a day, at most `n`")
+	f.StringVar(&s.file, "csv", "", "write it to this `file` instead")
+	f.BoolVar(&s.rounds, "rounds", false, "make rounds of it")
 	return cmd
+}
+
+func (s *seasonFlags) query() url.Values {
+	v := url.Values{}
+	for key, text := range map[string]string{"unit": s.unit, "from": s.from, "kind": s.kind, "district": s.place.District, "street": s.place.Street, "community": s.place.Community, "compound": s.place.Compound} {
+		if text != "" {
+			v.Set(key, text)
+		}
+	}
+	for key, n := range map[string]int{"within": s.within, "days": s.days, "stops": s.stops} {
+		if n != 0 {
+			v.Set(key, strconv.Itoa(n))
+		}
+	}
+	return v
+}
+
+// seasonRounds makes rounds of a season.
+func (a *app) seasonRounds(cmd *cobra.Command, c *api.Client, s *seasonFlags) error {
+	if s.unit == "" {
+		return usage(cmd, fmt.Errorf("--unit is missing: want the contractor that walks the rounds"))
+	}
+	return a.planned(cmd, c, api.NewRounds{
+		Unit: s.unit, From: s.from, Days: cmp.Or(s.days, 20), Stops: s.stops, Season: cmp.Or(s.within, 60),
+		District: s.place.District, Street: s.place.Street, Community: s.place.Community, Compound: s.place.Compound,
+	}, "")
 }
 
 func (a *app) left(left, late []grid.RoundLeft) {

@@ -303,21 +303,8 @@ func (a *app) downlinkList() *cobra.Command {
 			if q.Since, err = ago(since); err != nil {
 				return usage(cmd, err)
 			}
-			c, err := a.client()
-			if err != nil {
-				return err
-			}
-			page, err := api.List[grid.Downlink](cmd.Context(), c, "downlinks", q)
-			if err != nil {
-				return err
-			}
-			return a.show(page, func() {
-				var rows [][]string
-				for _, d := range page.Items {
-					rows = append(rows, []string{d.ID, string(d.Device), told(d.Order), string(d.State), clock(d.Created), fmt.Sprint(d.Attempts), dash(d.Way), first(d.Error, d.Answer)})
-				}
-				a.table("no downlinks", []string{"DOWNLINK", "DEVICE", "ORDER", "STATE", "CREATED", "TRIES", "WAY", "SAID"}, rows)
-				a.more(page.Next)
+			return listRows(a, cmd, "downlinks", q, "no downlinks", []string{"DOWNLINK", "DEVICE", "ORDER", "STATE", "CREATED", "TRIES", "WAY", "SAID"}, func(d *grid.Downlink) []string {
+				return []string{d.ID, string(d.Device), told(d.Order), string(d.State), clock(d.Created), fmt.Sprint(d.Attempts), dash(d.Way), first(d.Error, d.Answer)}
 			})
 		},
 	}

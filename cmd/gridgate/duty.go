@@ -131,12 +131,18 @@ func (a *app) dutySignOff() *cobra.Command {
 	return cmd
 }
 
+// handoverFlags are what gridgate duty handover is asked.
+type handoverFlags struct {
+	fresh           api.NewHandover
+	sign            api.HandoverSignature
+	by              api.As
+	role, lang, out string
+	key             string
+	makeOne, list   bool
+}
+
 func (a *app) dutyHandover() *cobra.Command {
-	var n api.NewHandover
-	var sign api.HandoverSignature
-	var by api.As
-	var role, id, lang, out, key string
-	var make, list bool
+	var h handoverFlags
 	cmd := &cobra.Command{
 		Use: "handover [id]", Short: "Show the newest handover sheet or one, make one now, sign one", Args: args(cobra.MaximumNArgs(1)),
 		Example: `  gridgate duty handover
@@ -144,59 +150,64 @@ func (a *app) dutyHandover() *cobra.Command {
   gridgate duty handover 01JG… --sign outgoing --as chen
   gridgate duty handover 01JG… --out handover.pdf`,
 		RunE: func(cmd *cobra.Command, argv []string) error {
-			if len(argv) == 1 {
-				id = argv[0]
-			}
 			c, err := a.client()
 			if err != nil {
 				return err
 			}
 			switch {
-			case list:
+			case h.list:
 				return a.listHandovers(cmd, c)
-			case make:
-				n.By = asWhom(by.Name, role)
-				h, err := c.MakeHandover(cmd.Context(), n, key)
-				if err != nil {
-					return err
-				}
-				return a.show(h, func() { a.sayHandover(&h) })
+			case h.makeOne:
+				return a.makeHandover(cmd, c, &h)
+			case len(argv) == 1 && argv[0] != "":
+				return a.oneHandover(cmd, c, argv[0], &h)
 			}
-			if id == "" {
-				page, err := c.Handovers(cmd.Context(), api.Query{Limit: 1})
-				if err != nil {
-					return err
-				}
-				if len(page.Items) == 0 {
-					return fmt.Errorf("there is no handover sheet yet: --make makes one")
-				}
-				id = page.Items[0].ID
-			}
-			if out != "" {
-				b, err := c.HandoverPDF(cmd.Context(), id, lang)
-				return a.written(out, b, err)
-			}
-			h, err := c.Handover(cmd.Context(), id)
-			if sign.As != "" && err == nil {
-				sign.By, sign.Note = asWhom(by.Name, role), n.Note
-				h, err = c.SignHandover(cmd.Context(), id, sign)
-			}
+			page, err := c.Handovers(cmd.Context(), api.Query{Limit: 1})
 			if err != nil {
 				return err
 			}
-			return a.show(h, func() { a.sayHandover(&h) })
+			if len(page.Items) == 0 {
+				return fmt.Errorf("there is no handover sheet yet: --make makes one")
+			}
+			return a.oneHandover(cmd, c, page.Items[0].ID, &h)
 		},
 	}
 	f := cmd.Flags()
-	f.BoolVar(&list, "list", false, "list the sheets")
-	f.BoolVar(&make, "make", false, "make one now")
-	f.StringVar(&sign.As, "sign", "", "sign it as `outgoing` or incoming")
-	f.StringVar(&n.Note, "note", "", "a note, for --make and --sign")
-	f.StringVar(&out, "out", "", "write it to print into this `file`")
-	f.StringVar(&lang, "lang", "zh", "language of the file: zh or en")
-	f.StringVar(&key, "key", "", "idempotency `key` of --make")
-	bindAs(cmd, &by, &role)
+	f.BoolVar(&h.list, "list", false, "list the sheets")
+	f.BoolVar(&h.makeOne, "make", false, "make one now")
+	f.StringVar(&h.sign.As, "sign", "", "sign it as `outgoing` or incoming")
+	f.StringVar(&h.fresh.Note, "note", "", "a note, for --make and --sign")
+	f.StringVar(&h.out, "out", "", "write it to print into this `file`")
+	f.StringVar(&h.lang, "lang", "zh", "language of the file: zh or en")
+	f.StringVar(&h.key, "key", "", "idempotency `key` of --make")
+	bindAs(cmd, &h.by, &h.role)
 	return cmd
+}
+
+func (a *app) makeHandover(cmd *cobra.Command, c *api.Client, f *handoverFlags) error {
+	f.fresh.By = asWhom(f.by.Name, f.role)
+	h, err := c.MakeHandover(cmd.Context(), f.fresh, f.key)
+	if err != nil {
+		return err
+	}
+	return a.show(h, func() { a.sayHandover(&h) })
+}
+
+// oneHandover writes a sheet into a file, or signs it, or shows it.
+func (a *app) oneHandover(cmd *cobra.Command, c *api.Client, id string, f *handoverFlags) error {
+	if f.out != "" {
+		b, err := c.HandoverPDF(cmd.Context(), id, f.lang)
+		return a.written(f.out, b, err)
+	}
+	h, err := c.Handover(cmd.Context(), id)
+	if f.sign.As != "" && err == nil {
+		f.sign.By, f.sign.Note = asWhom(f.by.Name, f.role), f.fresh.Note
+		h, err = c.SignHandover(cmd.Context(), id, f.sign)
+	}
+	if err != nil {
+		return err
+	}
+	return a.show(h, func() { a.sayHandover(&h) })
 }
 
 func (a *app) listHandovers(cmd *cobra.Command, c *api.Client) error {

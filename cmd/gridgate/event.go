@@ -200,25 +200,12 @@ func (a *app) hazardList() *cobra.Command {
 			if q.Since, err = ago(since); err != nil {
 				return usage(cmd, err)
 			}
-			c, err := a.client()
-			if err != nil {
-				return err
-			}
-			page, err := api.List[grid.Hazard](cmd.Context(), c, "hazards", q)
-			if err != nil {
-				return err
-			}
-			return a.show(page, func() {
-				var rows [][]string
-				for _, h := range page.Items {
-					state := string(h.State)
-					if h.Overdue {
-						state += ", overdue"
-					}
-					rows = append(rows, []string{h.ID, h.Level, h.Kind, state, clock(h.Deadline), dash(h.Unit), dash(h.RepeatOf), h.Place})
+			return listRows(a, cmd, "hazards", q, "no hazards", []string{"HAZARD", "LEVEL", "KIND", "STATE", "DEADLINE", "UNIT", "REPEATS", "PLACE"}, func(h *grid.Hazard) []string {
+				state := string(h.State)
+				if h.Overdue {
+					state += ", overdue"
 				}
-				a.table("no hazards", []string{"HAZARD", "LEVEL", "KIND", "STATE", "DEADLINE", "UNIT", "REPEATS", "PLACE"}, rows)
-				a.more(page.Next)
+				return []string{h.ID, h.Level, h.Kind, state, clock(h.Deadline), dash(h.Unit), dash(h.RepeatOf), h.Place}
 			})
 		},
 	}

@@ -188,21 +188,8 @@ func (a *app) hotspotsCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "hotspots", Short: "List places with too many verified alarms, newest first", Args: args(cobra.NoArgs),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			c, err := a.client()
-			if err != nil {
-				return err
-			}
-			page, err := api.List[grid.Hotspot](cmd.Context(), c, "hotspots", q)
-			if err != nil {
-				return err
-			}
-			return a.show(page, func() {
-				var rows [][]string
-				for _, h := range page.Items {
-					rows = append(rows, []string{string(h.What), h.Place, h.Street, clock(h.Listed), clock(h.Delisted), strconv.Itoa(h.Alarms), fmt.Sprintf("%.1f %%", 100*h.Share), dash(h.Ticket), h.Why})
-				}
-				a.table("no hot-spots", []string{"WHAT", "PLACE", "STREET", "LISTED", "DELISTED", "ALARMS", "SHARE", "TICKET", "WHY"}, rows)
-				a.more(page.Next)
+			return listRows(a, cmd, "hotspots", q, "no hot-spots", []string{"WHAT", "PLACE", "STREET", "LISTED", "DELISTED", "ALARMS", "SHARE", "TICKET", "WHY"}, func(h *grid.Hotspot) []string {
+				return []string{string(h.What), h.Place, h.Street, clock(h.Listed), clock(h.Delisted), strconv.Itoa(h.Alarms), fmt.Sprintf("%.1f %%", 100*h.Share), dash(h.Ticket), h.Why}
 			})
 		},
 	}

@@ -116,28 +116,15 @@ func (a *app) gridList() *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "list", Short: "List areas by code", Args: args(cobra.NoArgs),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			c, err := a.client()
-			if err != nil {
-				return err
-			}
-			page, err := api.List[grid.Region](cmd.Context(), c, "cells", q)
-			if err != nil {
-				return err
-			}
-			return a.show(page, func() {
-				var rows [][]string
-				for _, r := range page.Items {
-					marks := string(r.Mode)
-					if r.Schematic {
-						marks += ", schematic"
-					}
-					if r.Synthetic {
-						marks += ", synthetic"
-					}
-					rows = append(rows, []string{r.Code, string(r.Kind), dash(r.Name), dash(r.NameEN), marks})
+			return listRows(a, cmd, "cells", q, "no areas: import some with \"gridgate grid import\"", []string{"CODE", "KIND", "NAME", "", "MODE"}, func(r *grid.Region) []string {
+				marks := string(r.Mode)
+				if r.Schematic {
+					marks += ", schematic"
 				}
-				a.table("no areas: import some with \"gridgate grid import\"", []string{"CODE", "KIND", "NAME", "", "MODE"}, rows)
-				a.more(page.Next)
+				if r.Synthetic {
+					marks += ", synthetic"
+				}
+				return []string{r.Code, string(r.Kind), dash(r.Name), dash(r.NameEN), marks}
 			})
 		},
 	}

@@ -171,21 +171,8 @@ func (a *app) importList() *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "list", Short: "List sheets that were handed in, newest first", Args: args(cobra.NoArgs),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			c, err := a.client()
-			if err != nil {
-				return err
-			}
-			page, err := api.List[grid.Import](cmd.Context(), c, "imports", q)
-			if err != nil {
-				return err
-			}
-			return a.show(page, func() {
-				var rows [][]string
-				for _, m := range page.Items {
-					rows = append(rows, []string{m.ID, clock(m.At), dash(m.Name), string(m.State), fmt.Sprint(m.Rows), fmt.Sprint(m.Added), fmt.Sprint(m.Changed), fmt.Sprint(m.Same), fmt.Sprint(m.Bad)})
-				}
-				a.table("no imports", []string{"IMPORT", "AT", "FILE", "STATE", "ROWS", "ADDED", "CHANGED", "SAME", "BAD"}, rows)
-				a.more(page.Next)
+			return listRows(a, cmd, "imports", q, "no imports", []string{"IMPORT", "AT", "FILE", "STATE", "ROWS", "ADDED", "CHANGED", "SAME", "BAD"}, func(m *grid.Import) []string {
+				return []string{m.ID, clock(m.At), dash(m.Name), string(m.State), fmt.Sprint(m.Rows), fmt.Sprint(m.Added), fmt.Sprint(m.Changed), fmt.Sprint(m.Same), fmt.Sprint(m.Bad)}
 			})
 		},
 	}

@@ -6,6 +6,10 @@ import (
 	"strings"
 	"text/tabwriter"
 	"time"
+
+	"github.com/spf13/cobra"
+
+	"gridgate/internal/api"
 )
 
 // show prints v as JSON with --json, else what text makes of it.
@@ -35,6 +39,26 @@ func (a *app) table(none string, head []string, rows [][]string) {
 		fmt.Fprintln(w, strings.Join(r, "\t"))
 	}
 	w.Flush()
+}
+
+// listRows asks for rows of a list and shows them as a table, each as row makes it.
+func listRows[T any](a *app, cmd *cobra.Command, list string, q api.Query, none string, head []string, row func(*T) []string) error {
+	c, err := a.client()
+	if err != nil {
+		return err
+	}
+	page, err := api.List[T](cmd.Context(), c, list, q)
+	if err != nil {
+		return err
+	}
+	return a.show(page, func() {
+		var rows [][]string
+		for i := range page.Items {
+			rows = append(rows, row(&page.Items[i]))
+		}
+		a.table(none, head, rows)
+		a.more(page.Next)
+	})
 }
 
 // more tells that a list was cut.

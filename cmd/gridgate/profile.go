@@ -74,65 +74,85 @@ func payloadIsFlagged(_ *cobra.Command, args []string) error {
 	return nil
 }
 
+// decodeFlags are what gridgate profile decode is asked.
+type decodeFlags struct {
+	id, codec, variables      string
+	hex, text, path, received string
+	port, format              int
+}
+
 func (a *app) profileDecode() *cobra.Command {
-	var id, codec, variables, hex, text, path, received string
-	var port, format int
+	var d decodeFlags
 	cmd := &cobra.Command{
 		Use: "decode", Short: "Decode a payload and print its readings as JSON", Args: args(payloadIsFlagged),
 		Example: "  gridgate profile decode --profile milesight/ws301 --port 85 --hex 01755c030001040001\n" +
 			"  gridgate profile decode --codec maker.js --port 85 --hex 01755c030001040001",
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			if (id == "") == (codec == "") || (hex == "") == (text == "") {
-				return usage(cmd, errors.New("want --profile or --codec, and --hex or --text"))
-			}
-			if codec == "" && variables != "" {
-				return usage(cmd, errors.New("--variables are for --codec: want them in the profile"))
-			}
-			payload, err := []byte(text), error(nil)
-			if hex != "" {
-				if payload, err = profile.ParseHex(hex); err != nil {
-					return usage(cmd, err)
-				}
-			}
-			f := grid.Frame{Uplink: grid.Uplink{Port: port, Path: path, Payload: payload}}
-			if f.Received, err = receivedAt(received); err != nil {
+			f, err := d.frame()
+			if err != nil {
 				return usage(cmd, err)
 			}
-			if format < -1 || format > math.MaxUint16 {
-				return usage(cmd, fmt.Errorf("--format is %d: want 0 to %d, or -1 for none", format, math.MaxUint16))
+			if d.codec != "" {
+				return a.runCodec(d.codec, d.variables, f)
 			}
-			f.Format, f.HasFormat = uint16(format), format >= 0
-			if codec != "" {
-				return a.runCodec(codec, variables, f)
-			}
-			set, err := a.profiles()
-			if err != nil {
-				return err
-			}
-			defer set.Close()
-			p, err := set.Get(id)
-			if err != nil {
-				return err
-			}
-			d, err := p.Decode(f)
-			if err != nil {
-				return err
-			}
-			a.json = true // there is no other form: it is what tests of profiles compare
-			return a.show(profile.NewOutput(d), nil)
+			return a.decode(d.id, f)
 		},
 	}
 	f := cmd.Flags()
-	f.StringVar(&id, "profile", "", "firmware profile, `vendor/model`")
-	f.StringVar(&codec, "codec", "", "instead of a profile, the JavaScript codec of a device maker, a `file`: prints its own data, warnings and errors")
-	f.StringVar(&variables, "variables", "", "a `JSON` object that the codec finds as input.variables")
-	f.IntVar(&port, "port", -1, "port the payload came on; -1: none")
-	f.StringVar(&hex, "hex", "", "payload in hexadecimal")
-	f.StringVar(&text, "text", "", "payload as text, for profiles that read JSON")
-	f.IntVar(&format, "format", -1, "CoAP content format of the payload, for example 112 for SenML in CBOR; -1: none")
-	f.StringVar(&path, "path", "", "LwM2M path that the payload is the value of, for example /3/0/9")
-	f.StringVar(&received, "received", "", "when the payload came (RFC 3339), for times that are relative to it; default: now")
+	f.StringVar(&d.id, "profile", "", "firmware profile, `vendor/model`")
+	f.StringVar(&d.codec, "codec", "", "instead of a profile, the JavaScript codec of a device maker, a `file`: prints its own data, warnings and errors")
+	f.StringVar(&d.variables, "variables", "", "a `JSON` object that the codec finds as input.variables")
+	f.IntVar(&d.port, "port", -1, "port the payload came on; -1: none")
+	f.StringVar(&d.hex, "hex", "", "payload in hexadecimal")
+	f.StringVar(&d.text, "text", "", "payload as text, for profiles that read JSON")
+	f.IntVar(&d.format, "format", -1, "CoAP content format of the payload, for example 112 for SenML in CBOR; -1: none")
+	f.StringVar(&d.path, "path", "", "LwM2M path that the payload is the value of, for example /3/0/9")
+	f.StringVar(&d.received, "received", "", "when the payload came (RFC 3339), for times that are relative to it; default: now")
 	return cmd
+}
+
+// frame is the frame that the flags describe.
+func (d *decodeFlags) frame() (f grid.Frame, err error) {
+	switch {
+	case (d.id == "") == (d.codec == "") || (d.hex == "") == (d.text == ""):
+		return f, errors.New("want --profile or --codec, and --hex or --text")
+	case d.codec == "" && d.variables != "":
+		return f, errors.New("--variables are for --codec: want them in the profile")
+	}
+	payload := []byte(d.text)
+	if d.hex != "" {
+		if payload, err = profile.ParseHex(d.hex); err != nil {
+			return f, err
+		}
+	}
+	f = grid.Frame{Uplink: grid.Uplink{Port: d.port, Path: d.path, Payload: payload}}
+	if f.Received, err = receivedAt(d.received); err != nil {
+		return f, err
+	}
+	if d.format < -1 || d.format > math.MaxUint16 {
+		return f, fmt.Errorf("--format is %d: want 0 to %d, or -1 for none", d.format, math.MaxUint16)
+	}
+	f.Format, f.HasFormat = uint16(d.format), d.format >= 0
+	return f, nil
+}
+
+// decode prints the readings that a profile makes of a frame.
+func (a *app) decode(id string, f grid.Frame) error {
+	set, err := a.profiles()
+	if err != nil {
+		return err
+	}
+	defer set.Close()
+	p, err := set.Get(id)
+	if err != nil {
+		return err
+	}
+	d, err := p.Decode(f)
+	if err != nil {
+		return err
+	}
+	a.json = true // there is no other form: it is what tests of profiles compare
+	return a.show(profile.NewOutput(d), nil)
 }
 
 // receivedAt reads the time a payload came.

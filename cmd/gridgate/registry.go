@@ -457,21 +457,8 @@ func (a *app) buildingList() *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "list", Short: "List buildings", Args: args(cobra.NoArgs),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			c, err := a.client()
-			if err != nil {
-				return err
-			}
-			page, err := api.List[grid.Building](cmd.Context(), c, "buildings", q)
-			if err != nil {
-				return err
-			}
-			return a.show(page, func() {
-				var rows [][]string
-				for _, b := range page.Items {
-					rows = append(rows, []string{b.ID, b.Name, dash(b.Site), dash(b.Address), dash(b.Street)})
-				}
-				a.table("no buildings", []string{"BUILDING", "NAME", "SITE", "ADDRESS", "STREET"}, rows)
-				a.more(page.Next)
+			return listRows(a, cmd, "buildings", q, "no buildings", []string{"BUILDING", "NAME", "SITE", "ADDRESS", "STREET"}, func(b *grid.Building) []string {
+				return []string{b.ID, b.Name, dash(b.Site), dash(b.Address), dash(b.Street)}
 			})
 		},
 	}

@@ -95,22 +95,7 @@ func (a *app) roundList() *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "list", Short: "List rounds, the last day first", Args: args(cobra.NoArgs),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			c, err := a.client()
-			if err != nil {
-				return err
-			}
-			page, err := api.List[grid.Round](cmd.Context(), c, "rounds", q)
-			if err != nil {
-				return err
-			}
-			return a.show(page, func() {
-				var rows [][]string
-				for i := range page.Items {
-					rows = append(rows, roundRow(&page.Items[i]))
-				}
-				a.table("no rounds", roundHead, rows)
-				a.more(page.Next)
-			})
+			return listRows(a, cmd, "rounds", q, "no rounds", roundHead, roundRow)
 		},
 	}
 	f := cmd.Flags()
@@ -249,25 +234,12 @@ func (a *app) roundNoEntries() *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "no-entries", Short: "List visits at which nobody opened, newest first", Args: args(cobra.NoArgs),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			c, err := a.client()
-			if err != nil {
-				return err
-			}
-			page, err := api.List[grid.NoEntry](cmd.Context(), c, "no-entries", q)
-			if err != nil {
-				return err
-			}
-			return a.show(page, func() {
-				var rows [][]string
-				for _, n := range page.Items {
-					approved := "waiting"
-					if !n.Approved.IsZero() {
-						approved = "approved by " + n.ApprovedBy.Name
-					}
-					rows = append(rows, []string{n.ID, n.Unit, n.Place, clock(n.At), n.Reason, strconv.Itoa(n.Times), n.Next, approved})
+			return listRows(a, cmd, "no-entries", q, "none", []string{"NO ENTRY", "UNIT", "PLACE", "AT", "REASON", "TIMES", "NEXT", ""}, func(n *grid.NoEntry) []string {
+				approved := "waiting"
+				if !n.Approved.IsZero() {
+					approved = "approved by " + n.ApprovedBy.Name
 				}
-				a.table("none", []string{"NO ENTRY", "UNIT", "PLACE", "AT", "REASON", "TIMES", "NEXT", ""}, rows)
-				a.more(page.Next)
+				return []string{n.ID, n.Unit, n.Place, clock(n.At), n.Reason, strconv.Itoa(n.Times), n.Next, approved}
 			})
 		},
 	}

@@ -25,21 +25,8 @@ func (a *app) ticketList() *cobra.Command {
 			if q.Since, err = ago(since); err != nil {
 				return usage(cmd, err)
 			}
-			c, err := a.client()
-			if err != nil {
-				return err
-			}
-			page, err := api.List[grid.Ticket](cmd.Context(), c, "tickets", q)
-			if err != nil {
-				return err
-			}
-			return a.show(page, func() {
-				var rows [][]string
-				for _, t := range page.Items {
-					rows = append(rows, []string{t.ID, t.Priority.String(), string(t.Type), string(t.State), clock(t.Opened), dash(t.Point), string(t.Mode), t.Title})
-				}
-				a.table("no tickets", []string{"TICKET", "", "TYPE", "STATE", "OPENED", "POINT", "MODE", "TITLE"}, rows)
-				a.more(page.Next)
+			return listRows(a, cmd, "tickets", q, "no tickets", []string{"TICKET", "", "TYPE", "STATE", "OPENED", "POINT", "MODE", "TITLE"}, func(t *grid.Ticket) []string {
+				return []string{t.ID, t.Priority.String(), string(t.Type), string(t.State), clock(t.Opened), dash(t.Point), string(t.Mode), t.Title}
 			})
 		},
 	}

@@ -277,26 +277,12 @@ func (a *app) visitList() *cobra.Command {
 			case unproven:
 				q.State = "unproven"
 			}
-			c, err := a.client()
-			if err != nil {
-				return err
-			}
-			page, err := api.List[grid.Visit](cmd.Context(), c, "visits", q)
-			if err != nil {
-				return err
-			}
-			return a.show(page, func() {
-				var rows [][]string
-				for i := range page.Items {
-					v := &page.Items[i]
-					why := ""
-					if len(v.Reasons) > 0 {
-						why = v.Reasons[0].EN
-					}
-					rows = append(rows, []string{v.ID, string(v.State), string(v.Kind), v.Point, string(v.Device), clock(v.Started), v.By.Name, why})
+			return listRows(a, cmd, "visits", q, "no visits", []string{"VISIT", "STATE", "KIND", "POINT", "DEVICE", "BEGUN", "BY", ""}, func(v *grid.Visit) []string {
+				why := ""
+				if len(v.Reasons) > 0 {
+					why = v.Reasons[0].EN
 				}
-				a.table("no visits", []string{"VISIT", "STATE", "KIND", "POINT", "DEVICE", "BEGUN", "BY", ""}, rows)
-				a.more(page.Next)
+				return []string{v.ID, string(v.State), string(v.Kind), v.Point, string(v.Device), clock(v.Started), v.By.Name, why}
 			})
 		},
 	}

@@ -138,25 +138,12 @@ func (a *app) windowList() *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "list", Short: "List windows, newest first", Args: args(cobra.NoArgs),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			c, err := a.client()
-			if err != nil {
-				return err
-			}
-			page, err := api.List[grid.Window](cmd.Context(), c, "windows", q)
-			if err != nil {
-				return err
-			}
-			return a.show(page, func() {
-				var rows [][]string
-				for _, w := range page.Items {
-					ended := "open"
-					if !w.Open() {
-						ended = "ended by " + w.EndedBy
-					}
-					rows = append(rows, []string{w.ID, string(w.Kind), clock(w.From), clock(w.To), ended, placesOf(w), w.By.Name, dash(w.Reason)})
+			return listRows(a, cmd, "windows", q, "no windows", []string{"WINDOW", "KIND", "FROM", "TO", "", "POINTS", "BY", "REASON"}, func(w *grid.Window) []string {
+				ended := "open"
+				if !w.Open() {
+					ended = "ended by " + w.EndedBy
 				}
-				a.table("no windows", []string{"WINDOW", "KIND", "FROM", "TO", "", "POINTS", "BY", "REASON"}, rows)
-				a.more(page.Next)
+				return []string{w.ID, string(w.Kind), clock(w.From), clock(w.To), ended, placesOf(*w), w.By.Name, dash(w.Reason)}
 			})
 		},
 	}
