@@ -116,87 +116,103 @@ type Peer interface {
 	Closed() bool
 }
 
-// TestTransport tests what every transport over an acknowledged wire promises. connect
-// starts a transport that gives up after giveUp, with a peer; both end with the test.
-func TestTransport(t *testing.T, connect func(t *testing.T, in grid.Ingester, giveUp time.Duration) Peer) {
-	const never = time.Hour
-	t.Run("AcknowledgesWhatIsDurable", func(t *testing.T) {
-		var in Inbox
-		p := connect(t, &in, never)
-		p.Send(t, "a")
-		Eventually(t, "an acknowledgement", func() bool { return len(p.Acked()) == 1 })
-		if got := in.Frames(); len(got) != 1 || string(got[0].Raw) != "a" {
-			t.Fatalf("acknowledged, and taken in were %v", got)
-		}
-	})
-	t.Run("AcknowledgesNothingBefore", func(t *testing.T) {
-		var in Inbox
-		release := in.Stall()
-		defer release()
-		p := connect(t, &in, never)
-		p.Send(t, "a")
-		Eventually(t, "Ingest to be called", func() bool { return len(in.Calls()) == 1 })
-		quiet(t, p, 0)
-		release()
-		Eventually(t, "an acknowledgement", func() bool { return len(p.Acked()) == 1 })
-	})
-	t.Run("TriesAgainAndAcknowledgesThen", func(t *testing.T) {
-		var in Inbox
-		in.Fail(errors.New("disk is gone"))
-		p := connect(t, &in, never)
-		p.Send(t, "a")
-		Eventually(t, "a second try", func() bool { return len(in.Calls()) >= 2 })
-		quiet(t, p, 0)
-		in.Fail(nil)
-		Eventually(t, "an acknowledgement", func() bool { return len(p.Acked()) == 1 })
-		if got := in.Frames(); len(got) != 1 {
-			t.Fatalf("one frame was sent, %d were taken", len(got))
-		}
-	})
-	t.Run("KeepsTheOrder", func(t *testing.T) {
-		var in Inbox
-		p := connect(t, &in, never)
-		var want []string
-		for i := range 300 {
-			want = append(want, fmt.Sprint(i))
-			p.Send(t, want[i])
-		}
-		Eventually(t, "all acknowledgements", func() bool { return len(p.Acked()) == len(want) })
-		var got []string
-		for _, f := range in.Frames() {
-			got = append(got, string(f.Raw))
-		}
-		if w := strings.Join(want, " "); strings.Join(got, " ") != w || strings.Join(p.Acked(), " ") != w {
-			t.Fatalf("order was lost:\ntaken        %v\nacknowledged %v", got, p.Acked())
-		}
-	})
-	t.Run("CollectsWhatWaits", func(t *testing.T) {
-		var in Inbox
-		release := in.Stall()
-		defer release()
-		p := connect(t, &in, never)
-		p.Send(t, "first")
-		Eventually(t, "Ingest to be called", func() bool { return len(in.Calls()) == 1 })
-		for i := range 200 {
-			p.Send(t, fmt.Sprint(i))
-		}
-		time.Sleep(100 * time.Millisecond) // for them to arrive; the test holds without
-		release()
-		in.Wait(t, 201)
-		if n := len(in.Calls()); n > 100 {
-			t.Errorf("201 frames took %d calls of Ingest", n)
-		}
-	})
-	t.Run("GivesUpTheConnectionNotTheFrame", func(t *testing.T) {
-		var in Inbox
-		in.Fail(errors.New("disk is gone"))
-		p := connect(t, &in, 300*time.Millisecond)
-		p.Send(t, "a")
-		Eventually(t, "the connection to be closed", p.Closed)
-		if got := p.Acked(); len(got) != 0 {
-			t.Fatalf("acknowledged %v, which is not stored", got)
-		}
-	})
+// Connect starts a transport that gives up after giveUp, with a peer; both end with the test.
+type Connect func(t *testing.T, in grid.Ingester, giveUp time.Duration) Peer
+
+// never is when a transport gives up that is not to.
+const never = time.Hour
+
+// TestTransport tests what every transport over an acknowledged wire promises.
+func TestTransport(t *testing.T, connect Connect) {
+	t.Run("AcknowledgesWhatIsDurable", func(t *testing.T) { acknowledgesWhatIsDurable(t, connect) })
+	t.Run("AcknowledgesNothingBefore", func(t *testing.T) { acknowledgesNothingBefore(t, connect) })
+	t.Run("TriesAgainAndAcknowledgesThen", func(t *testing.T) { triesAgainAndAcknowledgesThen(t, connect) })
+	t.Run("KeepsTheOrder", func(t *testing.T) { keepsTheOrder(t, connect) })
+	t.Run("CollectsWhatWaits", func(t *testing.T) { collectsWhatWaits(t, connect) })
+	t.Run("GivesUpTheConnectionNotTheFrame", func(t *testing.T) { givesUpTheConnectionNotTheFrame(t, connect) })
+}
+
+func acknowledgesWhatIsDurable(t *testing.T, connect Connect) {
+	var in Inbox
+	p := connect(t, &in, never)
+	p.Send(t, "a")
+	Eventually(t, "an acknowledgement", func() bool { return len(p.Acked()) == 1 })
+	if got := in.Frames(); len(got) != 1 || string(got[0].Raw) != "a" {
+		t.Fatalf("acknowledged, and taken in were %v", got)
+	}
+}
+
+func acknowledgesNothingBefore(t *testing.T, connect Connect) {
+	var in Inbox
+	release := in.Stall()
+	defer release()
+	p := connect(t, &in, never)
+	p.Send(t, "a")
+	Eventually(t, "Ingest to be called", func() bool { return len(in.Calls()) == 1 })
+	quiet(t, p, 0)
+	release()
+	Eventually(t, "an acknowledgement", func() bool { return len(p.Acked()) == 1 })
+}
+
+func triesAgainAndAcknowledgesThen(t *testing.T, connect Connect) {
+	var in Inbox
+	in.Fail(errors.New("disk is gone"))
+	p := connect(t, &in, never)
+	p.Send(t, "a")
+	Eventually(t, "a second try", func() bool { return len(in.Calls()) >= 2 })
+	quiet(t, p, 0)
+	in.Fail(nil)
+	Eventually(t, "an acknowledgement", func() bool { return len(p.Acked()) == 1 })
+	if got := in.Frames(); len(got) != 1 {
+		t.Fatalf("one frame was sent, %d were taken", len(got))
+	}
+}
+
+func keepsTheOrder(t *testing.T, connect Connect) {
+	var in Inbox
+	p := connect(t, &in, never)
+	var want []string
+	for i := range 300 {
+		want = append(want, fmt.Sprint(i))
+		p.Send(t, want[i])
+	}
+	Eventually(t, "all acknowledgements", func() bool { return len(p.Acked()) == len(want) })
+	var got []string
+	for _, f := range in.Frames() {
+		got = append(got, string(f.Raw))
+	}
+	if w := strings.Join(want, " "); strings.Join(got, " ") != w || strings.Join(p.Acked(), " ") != w {
+		t.Fatalf("order was lost:\ntaken        %v\nacknowledged %v", got, p.Acked())
+	}
+}
+
+func collectsWhatWaits(t *testing.T, connect Connect) {
+	var in Inbox
+	release := in.Stall()
+	defer release()
+	p := connect(t, &in, never)
+	p.Send(t, "first")
+	Eventually(t, "Ingest to be called", func() bool { return len(in.Calls()) == 1 })
+	for i := range 200 {
+		p.Send(t, fmt.Sprint(i))
+	}
+	time.Sleep(100 * time.Millisecond) // for them to arrive; the test holds without
+	release()
+	in.Wait(t, 201)
+	if n := len(in.Calls()); n > 100 {
+		t.Errorf("201 frames took %d calls of Ingest", n)
+	}
+}
+
+func givesUpTheConnectionNotTheFrame(t *testing.T, connect Connect) {
+	var in Inbox
+	in.Fail(errors.New("disk is gone"))
+	p := connect(t, &in, 300*time.Millisecond)
+	p.Send(t, "a")
+	Eventually(t, "the connection to be closed", p.Closed)
+	if got := p.Acked(); len(got) != 0 {
+		t.Fatalf("acknowledged %v, which is not stored", got)
+	}
 }
 
 // quiet fails when a further acknowledgement comes where none may.

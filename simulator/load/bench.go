@@ -56,11 +56,10 @@ func (b *Bench) Run(ctx context.Context, cores int) (res Result, err error) {
 	var wg sync.WaitGroup
 	defer wg.Wait()
 	defer cancel()
+	res.Sends = b.Load.Profile + ", " + b.Load.Envelope
 	if field != nil {
 		res.Sends = b.Mix
 		wg.Go(func() { field.Run(ctx) }) // how it ends shows in what is not acknowledged
-	} else {
-		res.Sends = b.Load.Profile + ", " + b.Load.Envelope
 	}
 	gateway := &b.Gateway
 	if b.Own != nil {
@@ -76,29 +75,36 @@ func (b *Bench) Run(ctx context.Context, cores int) (res Result, err error) {
 			f.Load.Broker = rig.Broker
 		}
 	}
-	if _, err := gateway.Clock(ctx); err != nil { // refuses one of a real city
+	if err := prepare(ctx, gateway, driver, field); err != nil {
 		return res, err
-	}
-	reg, err := driver.Registry()
-	if err != nil {
-		return res, err
-	}
-	if err := gateway.Register(ctx, reg); err != nil {
-		return res, err
-	}
-	if field != nil {
-		if err := field.First(ctx); err != nil {
-			return res, err
-		}
-		if _, err := gateway.drained(ctx, drainWithin); err != nil {
-			return res, err
-		}
 	}
 	m := meter{gateway: gateway, driver: driver, length: b.Length}
 	b.Sweep.Hold = m.hold
 	res.Knee, err = b.Sweep.Run(ctx)
 	res.Limits = res.Limit(cores)
 	return res, err
+}
+
+// prepare registers the devices, and lets each of a field be heard once before anything is measured.
+func prepare(ctx context.Context, gateway *Gateway, driver Driver, field *Field) error {
+	if _, err := gateway.Clock(ctx); err != nil { // refuses one of a real city
+		return err
+	}
+	reg, err := driver.Registry()
+	if err != nil {
+		return err
+	}
+	if err := gateway.Register(ctx, reg); err != nil {
+		return err
+	}
+	if field == nil {
+		return nil
+	}
+	if err := field.First(ctx); err != nil {
+		return err
+	}
+	_, err = gateway.drained(ctx, drainWithin)
+	return err
 }
 
 func (b *Bench) driver(dir string) (Driver, *Field, string, error) {
