@@ -76,7 +76,6 @@ type City struct {
 	skews   map[int]time.Duration
 	silent  map[string]bool // radio gateways that are dead
 	rain    rainCourse
-	unsaid  uint64 // frames that a played model had no words for
 
 	sent atomic.Uint64
 	lag  atomic.Int64
@@ -417,13 +416,6 @@ func (c *City) act(ctx context.Context, i int, why Why, now time.Time, change fu
 		return c.frame(i, why, now)
 	})
 	return cmp.Or(err, mute)
-}
-
-// Unsaid counts what played models had no words for.
-func (c *City) Unsaid() uint64 {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.unsaid
 }
 
 // Report sends what device i says, without any change.

@@ -129,7 +129,6 @@ func (c *City) frame(i int, why Why, now time.Time) []Message {
 	why = r.firstOf(why)
 	port, payload := c.version(p, i).model.encode(s, c.memory(i, p, own.Sub(now)), why, own)
 	if payload == nil {
-		c.unsaid++
 		return nil // a played model has no words for this
 	}
 	return c.wrap(i, why, port, payload, now)

@@ -100,11 +100,6 @@ func (c *Client) Claim(ctx context.Context, id grid.Identity, claim Claim) (Clai
 	return call[Claimed](ctx, c, http.MethodPost, "/api/v1/devices/"+url.PathEscape(string(id))+"/claim", nil, &content{json: claim})
 }
 
-// Retire takes a device out.
-func (c *Client) Retire(ctx context.Context, id grid.Identity) (grid.Device, error) {
-	return call[grid.Device](ctx, c, http.MethodPost, "/api/v1/devices/"+url.PathEscape(string(id))+"/retire", nil, &content{})
-}
-
 // Import puts a registry file.
 func (c *Client) Import(ctx context.Context, file []byte, dryRun bool) (Imported, error) {
 	return call[Imported](ctx, c, http.MethodPut, "/api/v1/registry", url.Values{"dry_run": {strconv.FormatBool(dryRun)}}, &content{raw: file})

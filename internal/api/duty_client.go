@@ -13,11 +13,6 @@ func (c *Client) SignOn(ctx context.Context, seat string, on SeatSignOn, key str
 	return call[SeatView](ctx, c, http.MethodPost, "/api/v1/seats/"+url.PathEscape(seat)+"/sign-on", nil, &content{json: on, key: key})
 }
 
-// BeatSeat says that a seat is there.
-func (c *Client) BeatSeat(ctx context.Context, seat string, b SeatBeat) (SeatView, error) {
-	return call[SeatView](ctx, c, http.MethodPost, "/api/v1/seats/"+url.PathEscape(seat)+"/beat", nil, &content{json: b})
-}
-
 // SignOff leaves a seat.
 func (c *Client) SignOff(ctx context.Context, seat string, off SeatSignOff) (SeatView, error) {
 	return call[SeatView](ctx, c, http.MethodPost, "/api/v1/seats/"+url.PathEscape(seat)+"/sign-off", nil, &content{json: off})

@@ -104,11 +104,6 @@ func (c *Client) SensorHealth(ctx context.Context, q KPIQuery) (figures.SensorHe
 	return call[figures.SensorHealth](ctx, c, http.MethodGet, "/api/v1/kpis/sensors", q.values(), nil)
 }
 
-// FalseAlarmModels reads device models by false-alarm rate.
-func (c *Client) FalseAlarmModels(ctx context.Context, q KPIQuery) (figures.Models, error) {
-	return call[figures.Models](ctx, c, http.MethodGet, "/api/v1/kpis/models", q.values(), nil)
-}
-
 // KPITrend reads how the figures went within a period.
 func (c *Client) KPITrend(ctx context.Context, q KPIQuery) (figures.Trend, error) {
 	return call[figures.Trend](ctx, c, http.MethodGet, "/api/v1/kpis/trend", q.values(), nil)

@@ -35,7 +35,7 @@ func (c *Client) UndoImport(ctx context.Context, id string) (ImportView, error) 
 	return call[ImportView](ctx, c, http.MethodPost, "/api/v1/imports/"+url.PathEscape(id)+"/undo", nil, nil)
 }
 
-// ImportRows and ImportProblems read one page.
+// ImportRows reads one page.
 func (c *Client) ImportRows(ctx context.Context, id, result, cursor string, limit int) (Page[grid.ImportRow], error) {
 	q := url.Values{"limit": {strconv.Itoa(limit)}}
 	for k, v := range map[string]string{"result": result, "cursor": cursor} {
@@ -44,14 +44,6 @@ func (c *Client) ImportRows(ctx context.Context, id, result, cursor string, limi
 		}
 	}
 	return call[Page[grid.ImportRow]](ctx, c, http.MethodGet, "/api/v1/imports/"+url.PathEscape(id)+"/rows", q, nil)
-}
-
-func (c *Client) ImportProblems(ctx context.Context, id, cursor string, limit int) (Page[grid.ImportProblem], error) {
-	q := url.Values{"limit": {strconv.Itoa(limit)}}
-	if cursor != "" {
-		q.Set("cursor", cursor)
-	}
-	return call[Page[grid.ImportProblem]](ctx, c, http.MethodGet, "/api/v1/imports/"+url.PathEscape(id)+"/problems", q, nil)
 }
 
 // Sheet writes a sheet that the gateway makes ("exports/points.csv", "imports/template.xlsx") into w.

@@ -73,15 +73,6 @@ func Parse(name string, file []byte) (*Reader, error) {
 	return r, errors.Join(errs...)
 }
 
-// Forms gives the makers' forms, for a reader elsewhere.
-func (r *Reader) Forms() []Form {
-	out := make([]Form, len(r.makers))
-	for i := range r.makers {
-		out[i] = r.makers[i].Form
-	}
-	return out
-}
-
 func compile(f Form) (pattern, error) {
 	switch {
 	case f.Name == "" || f.Maker == "":

@@ -25,7 +25,7 @@ func (m *Memory) DropDevice(id grid.Identity) {
 	}
 }
 
-// CheckPoint, CheckDevice and CheckInstallation complete one row with its defaults and say
+// CheckPoint, CheckDevice and CheckBuilding complete one row with its defaults and say
 // what is wrong with it, as Parse does for a whole file.
 func CheckPoint(p *grid.Point) error {
 	var c checker
@@ -36,12 +36,6 @@ func CheckPoint(p *grid.Point) error {
 func CheckDevice(d *grid.Device) error {
 	var c checker
 	c.device(d)
-	return c.first()
-}
-
-func CheckInstallation(in *grid.Installation) error {
-	var c checker
-	c.installation(in)
 	return c.first()
 }
 

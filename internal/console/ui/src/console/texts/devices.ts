@@ -19,7 +19,6 @@ export const texts = {
   'none.more': { zh: '设备由导入的表格登记，或从“新发现”认领。', en: 'Devices are registered by an imported sheet, or claimed from what was discovered.' },
   reason: { zh: '原因', en: 'Reason' },
   cancel: { zh: '取消', en: 'Cancel' },
-  refresh: { zh: '重新读取', en: 'Read again' },
   'no.wall': { zh: '大屏只读', en: 'A wall only reads' },
 
   'tab.about': { zh: '概况', en: 'About' },
@@ -103,7 +102,6 @@ export const texts = {
   'frames.answer': { zh: '是对下行的回答', en: 'is an answer to a downlink' },
   'frames.restart': { zh: '启动报文', en: 'start-up' },
   'frames.seq': { zh: '序号 {n}', en: 'number {n}' },
-  'frames.offset': { zh: '偏移', en: 'Offset' },
   'col.time': { zh: '收到', en: 'Received' },
   'col.device': { zh: '设备', en: 'Device' },
   'col.way': { zh: '接入', en: 'By' },

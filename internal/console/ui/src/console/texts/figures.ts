@@ -73,7 +73,6 @@ export const texts = {
   trend: { zh: '看走势', en: 'Show its course' },
   'trend.of': { zh: '{what} · 走势', en: '{what}: its course' },
   'trend.none': { zh: '设备类指标没有走势：过去某天的在用设备数没有留存', en: 'Figures of devices have no course: what was installed on a past day is not kept' },
-  'trend.few': { zh: '时段内有数据的点不足两个，画不出走势', en: 'Fewer than two points were measured: there is no course to draw' },
   'step.hour': { zh: '按小时', en: 'by the hour' },
   'step.day': { zh: '按天', en: 'by the day' },
   'step.week': { zh: '按周', en: 'by the week' },
@@ -93,7 +92,6 @@ export const texts = {
 
   'ladder.title': { zh: '时效阶梯（真实发生过的用时）', en: 'Time ladder: times that were really taken' },
   'ladder.step': { zh: '环节', en: 'Step' },
-  'ladder.n': { zh: '次数', en: 'Count' },
   'ladder.what': { zh: '时段内开立的工单；跳过的环节不计', en: 'Of tickets opened in the period; a step that was skipped is not counted' },
   'ladder.none': { zh: '还没有走完任何环节的工单', en: 'No ticket has taken a step yet' },
   'kinds.title': { zh: '误报率（按点位类型）', en: 'False-alarm rate by kind of point' },
@@ -165,7 +163,6 @@ export const texts = {
   'sen.chart': { zh: '有问题的设备占比（按类型）', en: 'Share of devices with a problem, by kind' },
   'sen.chart.avail': { zh: '可用率（按型号，最低的在前）', en: 'Availability by model, the lowest first' },
   'sen.what': { zh: '失联、电量低、故障按时段末的状态计，一台可以几项都有；可用率 = 1 − 失联时间 ÷ 在用时间。网关失联不重复计到其下设备。', en: 'Silent, low and faulty are as at the end of the period, and one device may be all of them; availability is 1 − time silent / time installed. A silent gateway is not counted again for what is behind it.' },
-  'sen.all': { zh: '合计', en: 'All' },
   'sen.none': { zh: '还没有在用设备', en: 'No device is installed yet' },
   'sen.none.more': { zh: '导入点位和设备，或在“发现”里认领。', en: 'Import points and devices, or claim what is discovered.' },
   'sen.import': { zh: '导入', en: 'Import' },
@@ -217,7 +214,6 @@ export const texts = {
   'unit.s': { zh: '秒', en: 's' },
   'unit.min': { zh: '分', en: 'min' },
   'unit.h': { zh: '时', en: 'h' },
-  'find.view': { zh: '指标：{view}', en: 'Figures: {view}' },
 } as const
 
 export const t = words(texts)

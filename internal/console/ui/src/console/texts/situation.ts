@@ -18,8 +18,6 @@ export const texts = {
   'zoom.out': { zh: '缩小', en: 'Zoom out' },
   legend: { zh: '图例', en: 'Legend' },
   shown: { zh: '图中 {n} 个点位', en: '{n} points in the picture' },
-  'legend.more': { zh: '符号', en: 'Symbols' },
-  'legend.none': { zh: '0', en: '0' },
   'legend.alarm': { zh: '未确认告警（数字为级别）', en: 'Alarm not acknowledged (number: priority)' },
   'legend.seen': { zh: '已确认', en: 'Acknowledged' },
   'legend.practice': { zh: '虚线：非实战', en: 'Dashed: not live' },
@@ -84,7 +82,6 @@ export const texts = {
   state: { zh: '状态', en: 'State' },
   point: { zh: '点位', en: 'Point' },
   name: { zh: '名称', en: 'Name' },
-  'on.map': { zh: '在地图上看', en: 'Show on map' },
 } as const
 
 export const t = words(texts)

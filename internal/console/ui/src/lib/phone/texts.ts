@@ -54,8 +54,6 @@ export const texts = {
   'queue.drop.with': { zh: '以下 {n} 项依赖它，也会被丢弃：', en: '{n} that need it are dropped too:' },
   'queue.drop.yes': { zh: '确认丢弃', en: 'Drop it' },
   'queue.edit.send': { zh: '保存并上传', en: 'Save and send' },
-  'queue.key': { zh: '操作编号', en: 'Key' },
-  'queue.made': { zh: '操作时间', en: 'Done at' },
   'queue.space': { zh: '手机存储空间不足，请尽快同步照片。', en: 'This phone is nearly full: sync soon, pictures may not be kept.' },
   'others.of': { zh: '{unit} 未上传的 {n} 项', en: '{n} not sent, done by {unit}' },
   'others.wait': { zh: '这些操作是以“{unit}”的身份完成的，不会以他人的名义上传。“{unit}”在本机再次登录后自动上传。', en: 'These were done by {unit} and never go out in another’s name. They are sent when {unit} signs on again on this phone.' },
