@@ -81,6 +81,34 @@ func (p *provider) token() string {
 	return out
 }
 
+// trip goes to the provider and back; before it comes back, change may do something.
+func (p *provider) trip(b *browser, change func(asked url.Values)) string {
+	p.t.Helper()
+	res, said := b.ask("GET", "/oidc/city/start?to=/%3Fx%3D1", "")
+	if res.StatusCode != 302 {
+		p.t.Fatal(res.StatusCode, said)
+	}
+	at, err := url.Parse(res.Header.Get("Location"))
+	if err != nil || !strings.HasPrefix(at.String(), p.URL+"/authorize?") {
+		p.t.Fatal(at, err)
+	}
+	q := at.Query()
+	if q.Get("code_challenge_method") != "S256" || q.Get("redirect_uri") != b.e.url+"/api/v1/oidc/city/callback" {
+		p.t.Fatal(q)
+	}
+	p.challenge = q.Get("code_challenge")
+	p.claims = map[string]any{"iss": p.URL, "aud": "gridgate", "sub": "77", "exp": time.Now().Add(time.Minute).Unix(), "iat": time.Now().Unix(), "nonce": q.Get("nonce"),
+		"preferred_username": "wen", "name": "文", "groups": []string{"all", "desk"}}
+	q.Set("code", "good")
+	p.signWith = p.key
+	change(q)
+	res, said = b.ask("GET", "/oidc/city/callback?"+url.Values{"code": {q.Get("code")}, "state": {q.Get("state")}}.Encode(), "")
+	if res.StatusCode != 303 {
+		p.t.Fatal(res.StatusCode, said)
+	}
+	return res.Header.Get("Location")
+}
+
 func TestAPersonSignsOnThroughAnIdentityProvider(t *testing.T) {
 	e := newEntrance(t)
 	p := newProvider(t)
@@ -105,42 +133,15 @@ func TestAPersonSignsOnThroughAnIdentityProvider(t *testing.T) {
 	t.Cleanup(func() { e.server.hub.close(); srv.Close() })
 	e.url = srv.URL
 
-	// trip goes to the provider and back; before it comes back, change may do something.
-	trip := func(b *browser, change func(asked url.Values)) string {
-		t.Helper()
-		res, said := b.ask("GET", "/oidc/city/start?to=/%3Fx%3D1", "")
-		if res.StatusCode != 302 {
-			t.Fatal(res.StatusCode, said)
-		}
-		at, err := url.Parse(res.Header.Get("Location"))
-		if err != nil || !strings.HasPrefix(at.String(), p.URL+"/authorize?") {
-			t.Fatal(at, err)
-		}
-		q := at.Query()
-		if q.Get("code_challenge_method") != "S256" || q.Get("redirect_uri") != e.url+"/api/v1/oidc/city/callback" {
-			t.Fatal(q)
-		}
-		p.challenge = q.Get("code_challenge")
-		p.claims = map[string]any{"iss": p.URL, "aud": "gridgate", "sub": "77", "exp": time.Now().Add(time.Minute).Unix(), "iat": time.Now().Unix(), "nonce": q.Get("nonce"),
-			"preferred_username": "wen", "name": "文", "groups": []string{"all", "desk"}}
-		q.Set("code", "good")
-		p.signWith = p.key
-		change(q)
-		res, said = b.ask("GET", "/oidc/city/callback?"+url.Values{"code": {q.Get("code")}, "state": {q.Get("state")}}.Encode(), "")
-		if res.StatusCode != 303 {
-			t.Fatal(res.StatusCode, said)
-		}
-		return res.Header.Get("Location")
-	}
 	b := e.browser()
-	if to := trip(b, func(url.Values) {}); to != "/?x=1" {
+	if to := p.trip(b, func(url.Values) {}); to != "/?x=1" {
 		t.Fatalf("goes to %q", to)
 	}
 	if said := b.want(200, "GET", "/session", ""); !strings.Contains(said, `"name":"wen"`) || !strings.Contains(said, `"role":"operator"`) || !strings.Contains(said, "310105001") {
 		t.Error(said)
 	}
 	b.want(200, "GET", "/alarms", "")
-	trip(b, func(url.Values) {})
+	p.trip(b, func(url.Values) {})
 	if n := len(a.Users()); n != 2 {
 		t.Errorf("%d users after the second time: want root and wen", n)
 	}
@@ -164,7 +165,7 @@ func TestAPersonSignsOnThroughAnIdentityProvider(t *testing.T) {
 	} {
 		x := e.browser()
 		a.ForgetTries()
-		if to := trip(x, change); !strings.HasPrefix(to, "/?refused=") || x.cookies["gridgate"] != nil {
+		if to := p.trip(x, change); !strings.HasPrefix(to, "/?refused=") || x.cookies["gridgate"] != nil {
 			t.Errorf("%s: goes to %q", what, to)
 		}
 	}

@@ -622,104 +622,124 @@ func legal(was, is grid.Downlink) error {
 // TestWhateverHappensToDownlinksTheirHistoryIsLegal throws orders, steps, answers, time and
 // restarts at an engine whose commits fail now and then.
 func TestWhateverHappensToDownlinksTheirHistoryIsLegal(t *testing.T) {
-	seed := seedOf(t)
-	rng := rand.New(rand.NewPCG(seed, 7))
-	var mu sync.Mutex
-	history := map[string]grid.Downlink{}
-	moves := 0
-	store := &flaky{}
-	r := downRig(t, func(c *Config) {
-		store.Store = c.Store.(*state.Store)
-		c.Store = store
-		c.Committed = func(rows *state.Batch) {
-			mu.Lock()
-			defer mu.Unlock()
-			for _, d := range rows.Downlinks {
-				if err := legal(history[d.ID], d); err != nil {
-					t.Errorf("downlink %s: %v", d.ID, err)
-				}
-				history[d.ID] = d
-				moves++
-			}
-		}
-	})
-	mood := func(rng *rand.Rand) {
-		store.mu.Lock()
-		defer store.mu.Unlock()
-		store.rng = rng
-	}
-	made := []string{}
-	pick := func() string { return made[max(0, len(made)-1-rng.IntN(10))] }
-	devices := []grid.Identity{doorDev, otherDev}
-	kept := map[string]bool{} // what a client was told is there
+	w := newDownWhirl(t)
 	for i := range 400 {
-		mood(rand.New(rand.NewPCG(seed, uint64(i))))
-		switch n := rng.IntN(20); {
-		case n < 5 || len(made) == 0:
-			d := anOrder(devices[rng.IntN(2)], fmt.Sprint(i), func(d *grid.Downlink) {
-				d.Confirm, d.Once = rng.IntN(2) == 0, rng.IntN(2) == 0
-				d.Expires = r.now().Add(time.Duration(1+rng.IntN(300)) * time.Second)
-			})
-			if got, err := r.engine.Downlink(t.Context(), d); err == nil {
-				made = append(made, got.ID)
-				kept[got.ID] = true
-			} else if grid.CodeOf(err) != grid.Conflict {
-				t.Fatal(err)
-			}
-		case n < 12:
-			steps := everyStep(r.now())
-			s := steps[rng.IntN(len(steps))]
-			if s.Sent != nil {
-				sent := *s.Sent
-				sent.Ref = fmt.Sprintf("net-%d", rng.IntN(8))
-				s.Sent = &sent
-			}
-			r.step(pick(), s)
-		case n < 17:
-			ref := pick()
-			if rng.IntN(2) == 0 {
-				ref = fmt.Sprintf("net-%d", rng.IntN(8))
-			}
-			all := everyAnswer(ref)
-			f := networkSays(devices[rng.IntN(2)], ref, all[rng.IntN(len(all))].State)
-			if rng.IntN(8) == 0 {
-				f.Flags |= grid.Retained
-			}
-			r.send(f)
-		case n < 18:
-			if _, err := r.engine.CancelDownlink(t.Context(), pick(), tester, "no"); err != nil && grid.CodeOf(err) != grid.Conflict {
-				t.Fatal(err)
-			}
-		case n < 19:
-			r.clock.Add(int64(rng.IntN(120)) * int64(time.Second))
-		default:
-			mood(nil) // a start and a stop do not try again
-			r.restart()
-		}
+		w.mood(rand.New(rand.NewPCG(w.seed, uint64(i))))
+		w.happens(i)
 		if i%40 == 39 {
-			mood(nil)
-			nothingIsLeft(t, r)
+			w.mood(nil)
+			nothingIsLeft(t, w.rig)
 		}
 	}
-	mood(nil)
-	r.after(time.Hour)
-	nothingIsLeft(t, r)
-	rows := everything(t, r.store.ListDownlinks)
-	mu.Lock()
-	defer mu.Unlock()
+	w.mood(nil)
+	w.after(time.Hour)
+	nothingIsLeft(t, w.rig)
+	rows := everything(t, w.rig.store.ListDownlinks)
+	w.mu.Lock()
+	defer w.mu.Unlock()
 	ends := map[grid.DownlinkState]int{}
 	for _, d := range rows {
 		ends[d.State]++
-		delete(kept, d.ID)
-		if diff := gocmp.Diff(history[d.ID], d); diff != "" || !d.Ended() {
+		delete(w.kept, d.ID)
+		if diff := gocmp.Diff(w.history[d.ID], d); diff != "" || !d.Ended() {
 			t.Errorf("downlink %s at the end (told, +stored):\n%s", d.ID, diff)
 		}
 	}
-	if len(kept) > 0 {
-		t.Errorf("%d downlinks are lost", len(kept))
+	if len(w.kept) > 0 {
+		t.Errorf("%d downlinks are lost", len(w.kept))
 	}
-	t.Logf("%d downlinks, %d moves, %d failed commits, ended %v", len(rows), moves, store.failed, ends)
-	if len(ends) < 3 || store.failed < 20 {
-		t.Errorf("ends are %v, %d commits failed: this shows nothing", ends, store.failed)
+	t.Logf("%d downlinks, %d moves, %d failed commits, ended %v", len(rows), w.moves, w.flaky.failed, ends)
+	if len(ends) < 3 || w.flaky.failed < 20 {
+		t.Errorf("ends are %v, %d commits failed: this shows nothing", ends, w.flaky.failed)
+	}
+}
+
+// downWhirl is a rig to whose downlinks anything happens, by a seed.
+type downWhirl struct {
+	*rig
+	seed  uint64
+	rng   *rand.Rand
+	flaky *flaky
+	made  []string
+	kept  map[string]bool // what a client was told is there
+
+	mu      sync.Mutex
+	history map[string]grid.Downlink
+	moves   int
+}
+
+func newDownWhirl(t *testing.T) *downWhirl {
+	w := &downWhirl{seed: seedOf(t), flaky: &flaky{}, kept: map[string]bool{}, history: map[string]grid.Downlink{}}
+	w.rng = rand.New(rand.NewPCG(w.seed, 7))
+	w.rig = downRig(t, func(c *Config) {
+		w.flaky.Store = c.Store.(*state.Store)
+		c.Store = w.flaky
+		c.Committed = func(rows *state.Batch) {
+			w.mu.Lock()
+			defer w.mu.Unlock()
+			for _, d := range rows.Downlinks {
+				if err := legal(w.history[d.ID], d); err != nil {
+					t.Errorf("downlink %s: %v", d.ID, err)
+				}
+				w.history[d.ID] = d
+				w.moves++
+			}
+		}
+	})
+	return w
+}
+
+// mood is that of the disk; nil: it is good.
+func (w *downWhirl) mood(rng *rand.Rand) {
+	w.flaky.mu.Lock()
+	defer w.flaky.mu.Unlock()
+	w.flaky.rng = rng
+}
+
+func (w *downWhirl) pick() string { return w.made[max(0, len(w.made)-1-w.rng.IntN(10))] }
+
+func (w *downWhirl) happens(i int) {
+	devices := []grid.Identity{doorDev, otherDev}
+	switch n := w.rng.IntN(20); {
+	case n < 5 || len(w.made) == 0:
+		d := anOrder(devices[w.rng.IntN(2)], fmt.Sprint(i), func(d *grid.Downlink) {
+			d.Confirm, d.Once = w.rng.IntN(2) == 0, w.rng.IntN(2) == 0
+			d.Expires = w.now().Add(time.Duration(1+w.rng.IntN(300)) * time.Second)
+		})
+		if got, err := w.engine.Downlink(w.t.Context(), d); err == nil {
+			w.made = append(w.made, got.ID)
+			w.kept[got.ID] = true
+		} else if grid.CodeOf(err) != grid.Conflict {
+			w.t.Fatal(err)
+		}
+	case n < 12:
+		steps := everyStep(w.now())
+		s := steps[w.rng.IntN(len(steps))]
+		if s.Sent != nil {
+			sent := *s.Sent
+			sent.Ref = fmt.Sprintf("net-%d", w.rng.IntN(8))
+			s.Sent = &sent
+		}
+		w.step(w.pick(), s)
+	case n < 17:
+		ref := w.pick()
+		if w.rng.IntN(2) == 0 {
+			ref = fmt.Sprintf("net-%d", w.rng.IntN(8))
+		}
+		all := everyAnswer(ref)
+		f := networkSays(devices[w.rng.IntN(2)], ref, all[w.rng.IntN(len(all))].State)
+		if w.rng.IntN(8) == 0 {
+			f.Flags |= grid.Retained
+		}
+		w.send(f)
+	case n < 18:
+		if _, err := w.engine.CancelDownlink(w.t.Context(), w.pick(), tester, "no"); err != nil && grid.CodeOf(err) != grid.Conflict {
+			w.t.Fatal(err)
+		}
+	case n < 19:
+		w.clock.Add(int64(w.rng.IntN(120)) * int64(time.Second))
+	default:
+		w.mood(nil) // a start and a stop do not try again
+		w.restart()
 	}
 }

@@ -22,10 +22,98 @@ func TestAStateAtTheSimulatorIsAReadingOfTheGatewayOverEveryWire(t *testing.T) {
 		t.Skip("pseudo-terminals are of Linux here")
 	}
 	t.Parallel()
+	w := everyWire(t)
+	defer w.down()
+	open := func(s *simulator.State) { s.Open = true }
+	smoke := func(s *simulator.State) { s.Smoke = true }
+	for i := range w.city.Len() {
+		if err := w.city.Report(w.ctx, i, simulator.Heartbeat); err != nil {
+			t.Fatal(err)
+		}
+	}
+	points := []struct {
+		name   string
+		signal grid.Signal
+		change func(*simulator.State)
+	}{
+		{"coap-door", grid.DoorOpen, open},
+		{"coaps-smoke", grid.SmokeAlarm, smoke},
+		{"senml-bay", grid.ParkingOccupied, func(s *simulator.State) { s.Occupied = true }},
+		{"played-door", grid.DoorOpen, open},
+		{"lwm2m-smoke", grid.SmokeAlarm, smoke},
+		{"lwm2m-pit", grid.ManholeOpen, func(s *simulator.State) { s.Open, s.Tilt = true, 60 }},
+		{"fire-1", grid.SmokeAlarm, smoke},
+		{"fire-34", grid.SmokeAlarm, smoke}, // of the second transmitter
+		{"fire-door", grid.DoorOpen, open},
+		{"rtu-smoke-2", grid.SmokeAlarm, smoke},
+		{"rtu-pit", grid.ManholeOpen, open},
+		{"rtu-played", grid.SmokeAlarm, smoke},
+		{"panel-2", grid.SmokeAlarm, smoke},
+		{"lora-smoke", grid.SmokeAlarm, smoke},
+	}
+	for _, p := range points {
+		w.is(p.name, p.signal, 0)
+	}
+	for _, p := range points {
+		w.act(p.name, p.change)
+	}
+	for _, p := range points {
+		w.is(p.name, p.signal, 1)
+	}
+	w.is("fire-2", grid.SmokeAlarm, 0)
+	w.is("rtu-smoke-1", grid.SmokeAlarm, 0)
+	w.drain()
+	if _, _, _, quarantined, _ := sum(w.g.balanced(t)); quarantined != 0 {
+		t.Errorf("%d frames in quarantine:\n%s", quarantined, w.g.gridgate(t, "frames"))
+	}
+}
+
+// wires is a city with devices on every wire, and the gateway that hears them.
+type wires struct {
+	t     *testing.T
+	ctx   context.Context
+	down  func() // ends the links
+	city  *simulator.City
+	links map[simulator.Wire]simulator.Link
+	g     *gateway
+}
+
+// everyWire starts the gateway and the links to it.
+func everyWire(t *testing.T) *wires {
 	dir := t.TempDir()
 	ends := simulator.Ends{CoAP: gatetest.FreeAddr(t), CoAPS: gatetest.FreeAddr(t), GBT26875: gatetest.FreeAddr(t),
 		Keys: filepath.Join(dir, "keys.yaml"), Lines: filepath.Join(dir, "lines")}
 	router := simulator.Router{}
+	w := &wires{t: t, city: wiredCity(t, router)}
+	must(t, w.city.WriteKeys(ends.Keys))
+	var config, registry strings.Builder
+	must(t, w.city.WriteConfig(&config, ends))
+	must(t, w.city.Registry().Write(&registry))
+	w.g = newGateway(t, strings.TrimSpace(config.String()))
+	w.links = w.city.Links(ends, 64, simulator.Told{Refused: func(m simulator.Message, err error) { t.Errorf("%s: %v", m.Identity, err) }})
+	var wg sync.WaitGroup
+	ctx, cancel := context.WithCancel(t.Context())
+	w.ctx, w.down = ctx, func() { cancel(); wg.Wait() }
+	run := func(link simulator.Link) {
+		wg.Go(func() {
+			if err := link.Run(ctx); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	for wire, link := range w.links {
+		router[wire] = link
+		run(link)
+	}
+	mqtt := simulator.NewPublisher(simulator.Broker{URL: "mqtt://" + w.g.broker}, "wires", 10, nil, nil)
+	router[simulator.MQTT] = mqtt
+	w.g.start(t)
+	w.g.put(t, registry.String())
+	run(mqtt)
+	return w
+}
+
+func wiredCity(t *testing.T, router simulator.Router) *simulator.City {
 	city, err := simulator.NewCity(simulator.CityConfig{Seed: 9, Sink: router, Rules: exactRules(t), Parts: []simulator.Part{
 		{Model: "milesight/ws301", Wire: simulator.CoAP, Count: 1, Name: "coap-door"},
 		{Model: "gridgate/json", Wire: simulator.CoAPS, Count: 1, Name: "coaps-smoke"},
@@ -41,108 +129,36 @@ func TestAStateAtTheSimulatorIsAReadingOfTheGatewayOverEveryWire(t *testing.T) {
 		{Model: "gridgate/lines", Count: 2, Name: "panel"},
 		{Model: "netvox/ra02a", Count: 1, Name: "lora-smoke", Envelope: simulator.TheThings},
 	}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := city.WriteKeys(ends.Keys); err != nil {
-		t.Fatal(err)
-	}
-	var config, registry strings.Builder
-	if err := city.WriteConfig(&config, ends); err != nil {
-		t.Fatal(err)
-	}
-	if err := city.Registry().Write(&registry); err != nil {
-		t.Fatal(err)
-	}
-	g := newGateway(t, strings.TrimSpace(config.String()))
-	links := city.Links(ends, 64, simulator.Told{Refused: func(m simulator.Message, err error) { t.Errorf("%s: %v", m.Identity, err) }})
-	ctx, cancel := context.WithCancel(t.Context())
-	var wg sync.WaitGroup
-	defer wg.Wait()
-	defer cancel()
-	for w, link := range links {
-		router[w] = link
-		wg.Go(func() {
-			if err := link.Run(ctx); err != nil {
-				t.Error(err)
-			}
-		})
-	}
-	mqtt := simulator.NewPublisher(simulator.Broker{URL: "mqtt://" + g.broker}, "wires", 10, nil, nil)
-	router[simulator.MQTT] = mqtt
-	g.start(t)
-	g.put(t, registry.String())
-	wg.Go(func() {
-		if err := mqtt.Run(ctx); err != nil {
-			t.Error(err)
-		}
-	})
+	must(t, err)
+	return city
+}
 
-	act := func(point string, change func(*simulator.State)) {
-		t.Helper()
-		i, err := city.Find(point)
-		if err != nil {
-			t.Fatal(err)
+func (w *wires) act(point string, change func(*simulator.State)) {
+	w.t.Helper()
+	i, err := w.city.Find(point)
+	must(w.t, err)
+	must(w.t, w.city.Act(w.ctx, i, simulator.Edge, change))
+}
+
+// is waits for a value at a point.
+func (w *wires) is(point string, signal grid.Signal, want float64) {
+	w.t.Helper()
+	eventually(w.t, 40*time.Second, fmt.Sprintf("%s of %s to be %v", grid.Signals[signal].Name, point, want), func() error {
+		v, err := w.g.live(w.t, point, signal)
+		if err == nil && v.Value != want {
+			err = fmt.Errorf("it is %v", v.Value)
 		}
-		if err := city.Act(ctx, i, simulator.Edge, change); err != nil {
-			t.Fatal(err)
-		}
-	}
-	is := func(point string, signal grid.Signal, want float64) {
-		t.Helper()
-		eventually(t, 40*time.Second, fmt.Sprintf("%s of %s to be %v", grid.Signals[signal].Name, point, want), func() error {
-			v, err := g.live(t, point, signal)
-			if err == nil && v.Value != want {
-				err = fmt.Errorf("it is %v", v.Value)
-			}
-			return err
-		})
-	}
-	smoke := func(s *simulator.State) { s.Smoke = true }
-	for i := range city.Len() {
-		if err := city.Report(ctx, i, simulator.Heartbeat); err != nil {
-			t.Fatal(err)
-		}
-	}
-	points := []struct {
-		name   string
-		signal grid.Signal
-		change func(*simulator.State)
-	}{
-		{"coap-door", grid.DoorOpen, func(s *simulator.State) { s.Open = true }},
-		{"coaps-smoke", grid.SmokeAlarm, smoke},
-		{"senml-bay", grid.ParkingOccupied, func(s *simulator.State) { s.Occupied = true }},
-		{"played-door", grid.DoorOpen, func(s *simulator.State) { s.Open = true }},
-		{"lwm2m-smoke", grid.SmokeAlarm, smoke},
-		{"lwm2m-pit", grid.ManholeOpen, func(s *simulator.State) { s.Open, s.Tilt = true, 60 }},
-		{"fire-1", grid.SmokeAlarm, smoke},
-		{"fire-34", grid.SmokeAlarm, smoke}, // of the second transmitter
-		{"fire-door", grid.DoorOpen, func(s *simulator.State) { s.Open = true }},
-		{"rtu-smoke-2", grid.SmokeAlarm, smoke},
-		{"rtu-pit", grid.ManholeOpen, func(s *simulator.State) { s.Open = true }},
-		{"rtu-played", grid.SmokeAlarm, smoke},
-		{"panel-2", grid.SmokeAlarm, smoke},
-		{"lora-smoke", grid.SmokeAlarm, smoke},
-	}
-	for _, p := range points {
-		is(p.name, p.signal, 0)
-	}
-	for _, p := range points {
-		act(p.name, p.change)
-	}
-	for _, p := range points {
-		is(p.name, p.signal, 1)
-	}
-	is("fire-2", grid.SmokeAlarm, 0)
-	is("rtu-smoke-1", grid.SmokeAlarm, 0)
-	for w, link := range links {
-		wait, done := context.WithTimeout(ctx, 30*time.Second)
+		return err
+	})
+}
+
+// drain waits until everything that was said is acknowledged.
+func (w *wires) drain() {
+	for wire, link := range w.links {
+		wait, done := context.WithTimeout(w.ctx, 30*time.Second)
 		if err := link.Drain(wait); err != nil {
-			t.Errorf("%s: %v", w, err)
+			w.t.Errorf("%s: %v", wire, err)
 		}
 		done()
-	}
-	if _, _, _, quarantined, _ := sum(g.balanced(t)); quarantined != 0 {
-		t.Errorf("%d frames in quarantine:\n%s", quarantined, g.gridgate(t, "frames"))
 	}
 }
