@@ -1,3 +1,5 @@
+// Package registry is what is registered: registry files with their rules, what a point, device or
+// building must be, and the flat tables that hold a million of them in memory.
 package registry
 
 import (
