@@ -53,6 +53,7 @@ type CityConfig struct {
 	From     int        // number of the first device: cities of different numbers share none
 	Doubled  float64    // share of the LoRaWAN frames that the network passes on twice, heard by another radio gateway
 	Notes    Notes
+	Secured  bool                                 // LwM2M goes over DTLS, by the devices' keys
 	Progress func(sent uint64, lag time.Duration) // called about once a second of real time
 }
 
@@ -74,6 +75,7 @@ type City struct {
 	records []record
 	wheel   wheel
 	skews   map[int]time.Duration
+	told    map[int]uint32  // ticks between heartbeats of those who were told so
 	silent  map[string]bool // radio gateways that are dead
 	rain    rainCourse
 

@@ -468,7 +468,7 @@ func (c *City) Key(id grid.Identity) []byte {
 	return mac.Sum(nil)[:16]
 }
 
-// WriteKeys writes the keys of all devices that speak CoAPS, as the gateway's
+// WriteKeys writes the keys of all devices that speak over DTLS, as the gateway's
 // coap.dtls.keys_file wants them.
 func (c *City) WriteKeys(path string) error {
 	return writeWhole(path, func(w io.Writer) error {
@@ -477,7 +477,7 @@ func (c *City) WriteKeys(path string) error {
 		}
 		for i := range c.records {
 			d := c.Device(i)
-			if d.Wire != CoAPS {
+			if d.Wire != CoAPS && (d.Wire != LwM2M || !c.cfg.Secured) {
 				continue
 			}
 			if _, err := fmt.Fprintf(w, "  - {device: %q, psk: %s}\n", d.Identity, hex.EncodeToString(c.Key(d.Identity))); err != nil {

@@ -41,7 +41,7 @@ func (c *City) SerialLines() (out []CityLine) {
 // Ends says where the gateway listens, and where the city's lines are.
 type Ends struct {
 	CoAP     string // host:port of UDP, for CoAP and LwM2M
-	CoAPS    string // host:port of DTLS
+	CoAPS    string // host:port of DTLS, for CoAP, and for LwM2M where it is secured
 	Keys     string // file of the keys of those that speak CoAPS
 	GBT26875 string // host:port of TCP
 	Lines    string // folder with a link for each serial line
@@ -66,15 +66,17 @@ func (c *City) has(w Wire) bool {
 // city, MQTT apart.
 func (c *City) WriteConfig(w io.Writer, e Ends) error {
 	var b []byte
-	if c.has(CoAP) || c.has(LwM2M) || c.has(CoAPS) {
+	secure := c.has(CoAPS) || c.cfg.Secured && c.has(LwM2M)
+	plain := c.has(CoAP) || !c.cfg.Secured && c.has(LwM2M)
+	if plain || secure {
 		b = append(b, "coap:\n"...)
-		if c.has(CoAP) || c.has(LwM2M) {
+		if plain {
 			b = fmt.Appendf(b, "  listen: %s\n  open: true\n", e.CoAP)
 		}
 		if c.has(LwM2M) {
 			b = append(b, "  lwm2m: true\n"...)
 		}
-		if c.has(CoAPS) {
+		if secure {
 			b = fmt.Appendf(b, "  dtls: {listen: %s, keys_file: %q}\n", e.CoAPS, e.Keys)
 		}
 	}
@@ -124,11 +126,15 @@ func (c *City) Links(e Ends, window int, told Told) map[Wire]Link {
 		case CoAPS:
 			out[w] = NewCoAPS(CoAPConfig{Addr: e.CoAPS, Window: window, Told: told, Key: c.Key})
 		case LwM2M:
-			out[w] = NewLwM2M(LwM2MConfig{Addr: e.CoAP, Window: window, Told: told})
+			l := LwM2MConfig{Addr: e.CoAP, Window: window, Told: told, Obey: c.Obey}
+			if c.cfg.Secured {
+				l.Addr, l.Key = e.CoAPS, c.Key
+			}
+			out[w] = NewLwM2M(l)
 		case GBT26875:
 			out[w] = NewGBT26875(GBT26875Config{Addr: e.GBT26875, Window: window, Told: told})
 		case Modbus:
-			out[w] = NewModbus(LinesConfig{Open: open, Names: names[w], Window: window, Told: told})
+			out[w] = NewModbus(LinesConfig{Open: open, Names: names[w], Window: window, Told: told, Obey: c.obeySlave})
 		case Lines:
 			out[w] = NewLines(LinesConfig{Open: open, Names: names[w], Window: window, Told: told})
 		}

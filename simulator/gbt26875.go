@@ -17,6 +17,10 @@ import (
 var fireModels = [...]Model{
 	{Profile: "gbt26875/transmitter", Name: "User information transmission device", Kind: grid.Smoke, Interval: 10 * time.Minute, Form: Fire, Wire: GBT26875,
 		also: []grid.Kind{grid.Door}, encode: fireComponent},
+	{Profile: "gbt26875/bcd", Name: "Transmission device with BCD times", Kind: grid.Smoke, Interval: 10 * time.Minute, Form: Fire, Wire: GBT26875, bcd: true,
+		also: []grid.Kind{grid.Door}, encode: fireComponentBCD},
+	{Profile: "gbt26875/dahua", Name: "Transmission device of Dahua", Kind: grid.Smoke, Interval: 10 * time.Minute, Form: Fire, Wire: GBT26875, bcd: true,
+		also: []grid.Kind{grid.Door}, encode: fireComponentDahua},
 }
 
 // detectorsPerTransmitter share an address.
@@ -53,6 +57,36 @@ func fireComponent(s State, m memory, _ Why, now time.Time) (int, []byte) {
 	binary.LittleEndian.PutUint16(b[9:], state)
 	copy(b[42:], beijing(now))
 	return -1, b
+}
+
+// fireComponentBCD has its time in BCD.
+func fireComponentBCD(s State, m memory, why Why, now time.Time) (int, []byte) {
+	port, b := fireComponent(s, m, why, now)
+	copy(b[42:], toBCD(b[42:]))
+	return port, b
+}
+
+// fireComponentDahua: bit 0 is 1 in a test, bit 12 says that the detector is off its base, which
+// is no fault of it.
+func fireComponentDahua(s State, m memory, why Why, now time.Time) (int, []byte) {
+	off := s.Removed
+	s.Removed = false
+	port, b := fireComponentBCD(s, m, why, now)
+	state := binary.LittleEndian.Uint16(b[9:]) ^ 1
+	if off {
+		state |= 1 << 12
+	}
+	binary.LittleEndian.PutUint16(b[9:], state)
+	return port, b
+}
+
+// toBCD writes each byte as two decimal digits.
+func toBCD(b []byte) []byte {
+	out := make([]byte, len(b))
+	for i, n := range b {
+		out[i] = n/10<<4 | n%10
+	}
+	return out
 }
 
 // beijing writes a time as GB/T 26875.3 does, in binary.
@@ -110,7 +144,7 @@ func (t *transmitter) carry(ctx context.Context, m Message) error {
 	if err != nil {
 		return refused{err}
 	}
-	frame := fireFrame(t.serial, m.At, source, 2, m.Payload)
+	frame := fireFrame(t.serial, m.At, source, 2, m.Payload, m.bcd)
 	for range 3 {
 		t.conn.SetDeadline(time.Now().Add(confirmWait))
 		if _, err = t.conn.Write(frame); err != nil {
@@ -150,10 +184,14 @@ func (t *transmitter) confirmed() error {
 }
 
 // fireFrame: @@, serial, version 1.1, when, source, destination 1, length of the unit,
-// command, unit, sum, ##; numbers with the low byte first.
-func fireFrame(serial uint16, at time.Time, source uint64, command byte, unit []byte) []byte {
+// command, unit, sum, ##; numbers with the low byte first, the time by some makers in BCD.
+func fireFrame(serial uint16, at time.Time, source uint64, command byte, unit []byte, bcd bool) []byte {
 	b := append(le16([]byte{'@', '@'}, serial), 1, 1)
-	b = append(b, beijing(at)...)
+	when := beijing(at)
+	if bcd {
+		when = toBCD(when)
+	}
+	b = append(b, when...)
 	for _, a := range []uint64{source, 1} {
 		b = append(b, binary.LittleEndian.AppendUint64(nil, a)[:6]...)
 	}

@@ -300,7 +300,7 @@ func (c *City) happen(i int, t uint32, now time.Time) (out []Message) {
 		out = c.live(i, t, now)
 	}
 	if r.beat <= t {
-		r.beat = t + c.partOf(i).interval
+		r.beat = t + c.beatOf(i)
 		out = append(out, c.frame(i, Heartbeat, now)...)
 	}
 	c.wheel.insert(c.records, i)

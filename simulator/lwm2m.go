@@ -79,6 +79,8 @@ type LwM2MConfig struct {
 	Told     Told
 	// Key, if not nil, is the key of a device: Addr is of DTLS.
 	Key func(id grid.Identity) []byte
+	// Obey, if not nil, takes what the gateway writes and executes.
+	Obey func(id grid.Identity, o Order) error
 }
 
 // NewLwM2M makes a Link of LwM2M 1.1 clients: a socket and a registration for each device.
@@ -93,7 +95,7 @@ func NewLwM2M(cfg LwM2MConfig) *Lanes {
 			dial = dialDTLS(cfg.Addr, id, cfg.Key(grid.Identity(id)))
 		}
 		c := &lwm2mClient{endpoint: strings.TrimPrefix(id, "ep:"), lifetime: cfg.Lifetime, peer: newCoAPPeer(dial),
-			values: map[string]senmlValue{}, told: map[string]string{}, observed: map[string]observed{}, wanted: make(chan struct{}, 1)}
+			identity: grid.Identity(id), obey: cfg.Obey, values: map[string]senmlValue{}, told: map[string]string{}, observed: map[string]observed{}, wanted: make(chan struct{}, 1)}
 		c.peer.request = c.answer
 		return c
 	})
@@ -102,6 +104,8 @@ func NewLwM2M(cfg LwM2MConfig) *Lanes {
 // lwm2mClient is one device.
 type lwm2mClient struct {
 	endpoint   string
+	identity   grid.Identity
+	obey       func(id grid.Identity, o Order) error
 	lifetime   time.Duration
 	peer       *coapPeer
 	location   string
@@ -226,7 +230,7 @@ func (c *lwm2mClient) answer(m coapMessage) coapMessage {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if m.code != codeGET {
-		return coapMessage{code: codeNotAllowed}
+		return c.order(&m, path)
 	}
 	values := c.below(path)
 	if len(values) == 0 {
@@ -247,6 +251,38 @@ func (c *lwm2mClient) answer(m coapMessage) coapMessage {
 	}
 	out.add(optFormat, coapUint(uint32(senmlFormat)))
 	return out
+}
+
+// order is a write (PUT), or an execution (POST), of a single resource.
+func (c *lwm2mClient) order(m *coapMessage, path string) coapMessage {
+	if c.obey == nil || strings.Count(strings.Trim(path, "/"), "/") != 2 {
+		return coapMessage{code: codeNotAllowed}
+	}
+	o := Order{Path: path}
+	if m.code == codePUT {
+		o.Value = writtenValue(m)
+	}
+	if m.code == codePUT && o.Value == "" || c.obey(c.identity, o) != nil {
+		return coapMessage{code: codeNotAllowed}
+	}
+	return coapMessage{code: codeChanged}
+}
+
+// writtenValue is what is written, as text: plain, or the one record of SenML JSON.
+func writtenValue(m *coapMessage) string {
+	var one []senmlValue
+	if json.Unmarshal(m.payload, &one) != nil || len(one) != 1 {
+		return string(m.payload)
+	}
+	switch v := one[0]; {
+	case v.Value != nil:
+		return fmt.Sprint(*v.Value)
+	case v.Text != nil:
+		return *v.Text
+	case v.Bool != nil:
+		return fmt.Sprint(*v.Bool)
+	}
+	return ""
 }
 
 // notify tells what has changed; all, when the device only says that it is there.

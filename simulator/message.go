@@ -16,6 +16,8 @@ type Message struct {
 	Topic    string        `json:"topic"`
 	Format   uint16        `json:"format,omitempty"` // CoAP content format
 	Payload  []byte        `json:"-"`
+
+	bcd bool // of GB/T 26875.3: the frame's time is in BCD too
 }
 
 // chirpstackUp is an uplink event of ChirpStack v4 as its MQTT integration writes it:

@@ -75,6 +75,8 @@ type LinesConfig struct {
 	Names  []string // lines that are there from the beginning; others come with their first message
 	Window int
 	Told   Told
+	// Obey, if not nil, takes what is written to registers of a Modbus slave.
+	Obey func(line string, address byte, o Order) error
 }
 
 // NewLines makes a Link that prints lines: written is all that can be known.
@@ -236,8 +238,21 @@ func (l *ModbusLines) serve(ctx context.Context, b *bus) {
 	}
 }
 
-// answer reads requests and answers them. Requests of reading have 8 bytes; anything
-// else is skipped until the line is quiet.
+// requestLen is how long a request is: of writing many registers (16) it says so itself; 0: more
+// of it must come.
+func requestLen(got []byte) int {
+	switch {
+	case len(got) < 8:
+		return 0
+	case got[1] != 16:
+		return 8
+	case len(got) < 9+int(got[6]):
+		return 0
+	}
+	return 9 + int(got[6])
+}
+
+// answer reads requests and answers them; anything else is skipped byte by byte.
 func (l *ModbusLines) answer(line io.ReadWriter, b *bus) error {
 	var got []byte
 	buf := make([]byte, 256)
@@ -247,17 +262,17 @@ func (l *ModbusLines) answer(line io.ReadWriter, b *bus) error {
 			return err
 		}
 		got = append(got, buf[:n]...)
-		for len(got) >= 8 {
-			if binary.LittleEndian.Uint16(got[6:]) != modbusCRC(got[:6]) {
+		for n := requestLen(got); n > 0; n = requestLen(got) {
+			if binary.LittleEndian.Uint16(got[n-2:]) != modbusCRC(got[:n-2]) {
 				got = got[1:]
 				continue
 			}
-			if out := l.reply(b, got[:8]); out != nil {
+			if out := l.reply(b, got[:n]); out != nil {
 				if _, err := line.Write(out); err != nil {
 					return err
 				}
 			}
-			got = got[8:]
+			got = got[n:]
 		}
 	}
 }
@@ -269,6 +284,10 @@ func (l *ModbusLines) reply(b *bus, request []byte) []byte {
 	if s == nil {
 		b.mu.Unlock()
 		return nil
+	}
+	if request[1] == 6 || request[1] == 16 {
+		b.mu.Unlock()
+		return l.write(b, request)
 	}
 	var read []Message
 	out := []byte{request[0], request[1] | 0x80, 2} // illegal data address
@@ -284,6 +303,23 @@ func (l *ModbusLines) reply(b *bus, request []byte) []byte {
 	l.mu.Lock()
 	l.pending -= len(read)
 	l.mu.Unlock()
+	return le16(out, modbusCRC(out))
+}
+
+// write has a slave do what is written to its registers, and echoes it.
+func (l *ModbusLines) write(b *bus, request []byte) []byte {
+	o := Order{Register: int(binary.BigEndian.Uint16(request[2:]))}
+	if request[1] == 6 {
+		o.Values = []uint16{binary.BigEndian.Uint16(request[4:])}
+	} else {
+		for data := request[7 : len(request)-2]; len(data) >= 2; data = data[2:] {
+			o.Values = append(o.Values, binary.BigEndian.Uint16(data))
+		}
+	}
+	out := append([]byte(nil), request[:6]...)
+	if l.cfg.Obey == nil || o.Values == nil || l.cfg.Obey(b.name, request[0], o) != nil {
+		out = []byte{request[0], request[1] | 0x80, 2} // illegal data address
+	}
 	return le16(out, modbusCRC(out))
 }
 

@@ -75,6 +75,7 @@ type Model struct {
 	Wire     Wire          // it speaks by; "" is MQTT
 	Form     Form          // what its payloads are
 	also     []grid.Kind   // what else it may watch
+	bcd      bool          // of GB/T 26875.3: times in BCD
 	played   *playable     // cases of its profile, in place of an encoder
 	encode   func(s State, m memory, why Why, now time.Time) (port int, payload []byte)
 }

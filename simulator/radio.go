@@ -284,7 +284,7 @@ func (c *City) wiredAddress(m *Message, d *CityDevice) {
 	p := c.partOf(d.Index)
 	switch m.Wire {
 	case GBT26875:
-		m.Topic = fmt.Sprint(firstTransmitter + c.leader(p, d.Index))
+		m.Topic, m.bcd = fmt.Sprint(firstTransmitter+c.leader(p, d.Index)), d.Model.bcd
 	case Modbus:
 		m.Topic = fmt.Sprintf("%s/%d", c.lineName(p, d.Index), p.member(d.Index)+1)
 	default:

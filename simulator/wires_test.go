@@ -197,7 +197,7 @@ func TestATransmitterRepeatsUntilItsFrameIsConfirmed(t *testing.T) {
 				c.Close() // the line breaks before the confirmation
 				continue
 			}
-			if _, err := c.Write(fireFrame(serial, time.Now(), 1, 3, nil)); err != nil {
+			if _, err := c.Write(fireFrame(serial, time.Now(), 1, 3, nil, false)); err != nil {
 				t.Error(err)
 			}
 			defer c.Close()

@@ -29,6 +29,8 @@ type cityFlags struct {
 	rules   string
 	config  string
 	doubled float64
+	secured bool
+	obey    bool
 	ends    simulator.Ends
 }
 
@@ -44,7 +46,9 @@ func (f *cityFlags) add(cmd *cobra.Command) {
 	fl.Float64Var(&f.doubled, "doubled", 0, "share of LoRaWAN frames that the network passes on twice")
 	fl.StringVar(&f.ends.CoAP, "coap", "127.0.0.1:5683", "the gateway's CoAP and LwM2M over UDP")
 	fl.StringVar(&f.ends.CoAPS, "coaps", "127.0.0.1:5684", "the gateway's CoAP over DTLS")
-	fl.StringVar(&f.ends.Keys, "keys", "", "write the devices' CoAPS keys to this file")
+	fl.BoolVar(&f.secured, "lwm2m-dtls", false, "LwM2M goes over DTLS too, by the devices' keys")
+	fl.BoolVar(&f.obey, "obey", true, "devices behind the broker do what they are told")
+	fl.StringVar(&f.ends.Keys, "keys", "", "write the keys of devices that speak over DTLS to this file")
 	fl.StringVar(&f.ends.GBT26875, "gbt26875", "127.0.0.1:5000", "the gateway's GB/T 26875.3 over TCP")
 	fl.StringVar(&f.ends.Lines, "lines", "lines", "folder for the links to serial lines")
 }
@@ -121,6 +125,9 @@ func playCity(cmd *cobra.Command, c *common, f *fleetFlags, g *cityFlags, speed 
 	told := simulator.Told{Acked: p.acknowledged, Refused: p.refuse}
 	p.pub = simulator.NewPublisher(c.broker, orDefault(f.client, fmt.Sprintf("gridsim-%d", c.seed)), f.window, p.acknowledged, nil)
 	p.router[simulator.MQTT] = p.pub
+	if g.obey {
+		p.orders = simulator.NewOrders(c.broker, orDefault(f.client, fmt.Sprintf("gridsim-%d", c.seed))+"-orders", p.city)
+	}
 	p.links = p.city.Links(g.ends, f.window, told)
 	for w, link := range p.links {
 		p.router[w] = link
@@ -133,6 +140,7 @@ type playedCity struct {
 	city   *simulator.City
 	router simulator.Router
 	pub    *simulator.Publisher
+	orders *simulator.Orders // by MQTT; the other wires hear what is said to them by themselves
 	links  map[simulator.Wire]simulator.Link
 	sent   *sentLog
 
@@ -161,7 +169,7 @@ func newPlayedCity(ctx context.Context, c *common, g *cityFlags, speed float64) 
 		}
 	}
 	p := &playedCity{router: simulator.Router{}}
-	p.city, err = simulator.NewCity(simulator.CityConfig{Seed: c.seed, Clock: clock, Sink: p.router, Parts: parts, Rules: rules, Doubled: g.doubled})
+	p.city, err = simulator.NewCity(simulator.CityConfig{Seed: c.seed, Clock: clock, Sink: p.router, Parts: parts, Rules: rules, Doubled: g.doubled, Secured: g.secured})
 	if err != nil {
 		return nil, usageError{err}
 	}
@@ -218,7 +226,7 @@ func (p *playedCity) run(cmd *cobra.Command, length time.Duration) error {
 	linked, unlink := context.WithCancel(context.WithoutCancel(ctx))
 	defer unlink()
 	var wg sync.WaitGroup
-	errs := make(chan error, 2+len(p.links))
+	errs := make(chan error, 3+len(p.links))
 	start := func(f func(context.Context) error) {
 		wg.Go(func() {
 			if err := f(linked); err != nil {
@@ -229,6 +237,9 @@ func (p *playedCity) run(cmd *cobra.Command, length time.Duration) error {
 		})
 	}
 	start(p.pub.Run)
+	if p.orders != nil {
+		start(p.orders.Run)
+	}
 	for _, l := range p.links {
 		start(l.Run)
 	}

@@ -45,6 +45,8 @@ func TestAStateAtTheSimulatorIsAReadingOfTheGatewayOverEveryWire(t *testing.T) {
 		{"fire-1", grid.SmokeAlarm, smoke},
 		{"fire-34", grid.SmokeAlarm, smoke}, // of the second transmitter
 		{"fire-door", grid.DoorOpen, open},
+		{"bcd-fire", grid.SmokeAlarm, smoke},
+		{"dahua-fire", grid.SmokeAlarm, smoke},
 		{"rtu-smoke-2", grid.SmokeAlarm, smoke},
 		{"rtu-pit", grid.ManholeOpen, open},
 		{"rtu-played", grid.SmokeAlarm, smoke},
@@ -123,6 +125,8 @@ func wiredCity(t *testing.T, router simulator.Router) *simulator.City {
 		{Model: "oma/manhole", Count: 1, Name: "lwm2m-pit"},
 		{Model: "gbt26875/transmitter", Count: 34, Name: "fire"},
 		{Model: "gbt26875/transmitter", Kind: grid.Door, Count: 1, Name: "fire-door"},
+		{Model: "gbt26875/bcd", Count: 1, Name: "bcd-fire"},
+		{Model: "gbt26875/dahua", Count: 1, Name: "dahua-fire"},
 		{Model: "modbus/smoke", Count: 2, Name: "rtu-smoke"},
 		{Model: "modbus/pit-alarm", Count: 1, Name: "rtu-pit"},
 		{Model: "modbus/calectro-ug3", Count: 1, Name: "rtu-played"},
