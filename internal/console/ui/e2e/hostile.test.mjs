@@ -2,9 +2,11 @@
 // the console, in the inbox of units and in the technicians' app they are shown as they were
 // written, and nothing of them runs or is asked for.
 import assert from 'node:assert/strict'
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
 import { after, before, test } from 'node:test'
 import { openBrowser, openDesk, openPlace, registry, settled, sitDown, until, World } from './console-harness.mjs'
-import { byToken, goTo, isIn, openPhone, signOn, technicianToken } from './harness.mjs'
+import { byToken, goTo, isIn, openPhone, root, signOn, technicianToken } from './harness.mjs'
 
 // Short, for names have a bound; each part asks for an address of its own if a page believes it.
 const bait = '<img src=/bait onerror=ran(1)><script>ran(2)</script><svg/onload=ran(3)>${ran(4)}{{ran(5)}}'
@@ -20,9 +22,18 @@ const seed = {
   devices: registry.devices.map((d) => ({ ...d, notes: bait, owner: link, label: bait })),
 }
 
+/** profile puts a maker's file beside the gateway's own, with the bait where a maker writes what he likes. */
+function profile(w) {
+  const dir = join(w.dir, 'profiles/acme/door')
+  mkdirSync(dir, { recursive: true })
+  const own = readFileSync(join(root, 'firmware-profiles/gridgate/json/profile.yaml'), 'utf8')
+  writeFileSync(join(dir, 'profile.yaml'), own.replace('profile: gridgate/json', 'profile: acme/door').replace('vendor: gridgate', 'vendor: ' + JSON.stringify(bait)).replace('model: JSON', 'model: ' + JSON.stringify(bait))
+    .replace(/source: >[^]*?\ninterval/, 'source: ' + JSON.stringify(bait + link) + '\ninterval'))
+}
+
 let world, browser, ticket, alarm
 before(async () => {
-  world = await World.open({ seed })
+  world = await World.open({ seed, config: { profiles: ['profiles'] }, prepare: profile })
   await world.say('sn:smoke-1', { 'smoke.alarm': true, seq: 1 })
   await world.say('sn:door-1', bait) // no payload that is known: it lies in quarantine
   await world.say('sn:stranger', bait)
@@ -79,7 +90,7 @@ test('In the console hostile names are names', async () => {
   await sitDown(desk, { token: world.admin, name: bait.slice(0, 40), role: 'supervisor' })
   for (const [place, shown] of [
     [`#/alarms?alarm=${alarm}`], ['#/tickets?view=list'], [`#/tickets?ticket=${ticket}`], ['#/tickets'], ['#/points?point=p-smoke'], ['#/points'], ['#/devices?device=' + encodeURIComponent('sn:smoke-1')],
-    ['#/devices', ''], ['#/units'], ['#/units?unit=fire-1'], ['#/units?view=deliveries&only=all'], ['#/duty/windows'], ['#/duty', ''], ['#/situation?point=p-smoke'], ['#/system', ''],
+    ['#/devices', ''], ['#/units'], ['#/units?unit=fire-1'], ['#/units?view=deliveries&only=all'], ['#/duty/windows'], ['#/duty', ''], ['#/situation?point=p-smoke'], ['#/system', ''], ['#/devices/profiles?profile=acme%2Fdoor'], ['#/devices/profiles', ''],
   ]) {
     await openPlace(desk, place)
     if (shown === '') await settled(desk)
