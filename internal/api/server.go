@@ -105,6 +105,10 @@ type Deps struct {
 	Pages map[string]http.Handler
 	// Around is put around everything that is served. Optional.
 	Around func(http.Handler) http.Handler
+	// Caller is told who asks; the context is that of the request. TraceOf gives the id of the trace of a
+	// frame, if its way is told. Optional.
+	Caller  func(ctx context.Context, by grid.Actor)
+	TraceOf func(p grid.Pos) (id string, ok bool)
 	// Audit keeps who did what, VerifyAudit reads all of it. Proxies are ours: their word is taken for
 	// where a request comes from. HideNumbers takes telephone numbers out of what people write. Optional.
 	Audit       Audit
@@ -176,6 +180,7 @@ func New(d Deps) *Server {
 	api := humago.New(mux, describe(d.Version))
 	s.openapi = api.OpenAPI()
 	s.routes(api)
+	exemplify(s.openapi)
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "ok") })
 	mux.HandleFunc("GET /readyz", s.ready)
 	mux.HandleFunc("GET /standing", s.whichCopy)
