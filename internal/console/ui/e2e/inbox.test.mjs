@@ -180,7 +180,6 @@ test('A unit’s person signs on with an account, a code and a passkey, and a si
   await first(lin) // has no inbox
   await page.getByRole('link', { name: '打开值守台' }).waitFor()
   await accessible(phone, 'a user of the desk')
-  await page.reload()
   await first(zhan)
   await isIn(phone)
   await line(phone).waitFor()

@@ -11,7 +11,7 @@ export const texts = {
   'on.passkey': { zh: '用通行密钥登录', en: 'Sign on with a passkey' },
   'on.with': { zh: '用{label}登录', en: 'Sign on with {label}' },
   'on.token': { zh: '用令牌登录', en: 'Sign on with a token' },
-  'on.account': { zh: '用用户名登录', en: 'Sign on with a user name' },
+  'on.account': { zh: '用账号登录', en: 'Sign on with a user name' },
   'on.bad': { zh: '用户名、密码或验证码不对。', en: 'User name, password or code is wrong.' },
   'on.none': { zh: '联系不上服务器，请检查网络。', en: 'The server gives no answer. Look at the network.' },
   'on.need': { zh: '请填写', en: 'Please fill in' },

@@ -20,7 +20,7 @@ export const texts = {
   'sign.offline': { zh: '连接不到服务器。登录需要网络。', en: 'The server does not answer. Signing on needs a connection.' },
   'sign.need': { zh: '请填写令牌和姓名。', en: 'Token and name are needed.' },
   'sign.by.token': { zh: '用单位令牌登录', en: "Sign on with the unit's token" },
-  'sign.by.account': { zh: '用用户名登录', en: 'Sign on with a user name' },
+  'sign.by.account': { zh: '用账号登录', en: 'Sign on with your account' },
   'sign.on.as': { zh: '继续以“{name}”使用', en: 'Go on as {name}' },
   'sign.slow': { zh: '尝试过多，请 {n} 秒后再试。手机上的内容不受影响。', en: 'Too many tries: again in {n} s. What is on this phone is not touched.' },
   'sign.plain.token': { zh: '也可以用单位令牌登录。', en: "Or sign on with the unit's token." },

@@ -78,7 +78,7 @@ export const texts = {
   'sign.other': { zh: '换人或换单位登录', en: 'Sign on as someone else' },
   'sign.out': { zh: '退出登录', en: 'Sign out' },
   'sign.out.sure': { zh: '退出后，本机上的点位、照片和任务都会删除。', en: 'Signing out erases points, pictures and tasks from this phone.' },
-  'sign.out.queue': { zh: '还有 {n} 项没有上传，退出后将永久丢失！', en: '{n} acts are not sent yet. They would be lost for good!' },
+  'sign.out.queue': { zh: '还有 {n} 项没有上传，删除后将永久丢失！', en: '{n} not sent yet. Erased, they are lost for good!' },
   'sign.out.keep': { zh: '保留未上传的内容并退出', en: 'Keep what is not sent and sign out' },
   'sign.out.keep.what': { zh: '未上传的内容可以留在本机：您再次登录后自动上传，别人不能以自己的名义上传。', en: 'What is not sent can stay on this phone: it is sent when you sign on again, and by nobody else.' },
   'sign.out.others': { zh: '他人未上传的 {n} 项留在本机。', en: '{n} unsent of others stay on this phone.' },
