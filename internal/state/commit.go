@@ -226,19 +226,39 @@ func put[T any](w *writer, t *table[T], rows ...T) {
 
 // batch writes all of b, units as they are sealed; parents go before the rows that copy their scope.
 func (w *writer) batch(b *Batch, e engineRow, units []grid.Unit) {
+	w.progress(b, e)
+	w.gone(&b.Gone)
+	w.places(b, units)
+	w.work(b)
+	w.engine(b)
+	w.people(b)
+	w.plans(b)
+	w.imports(b)
+	w.regions(b)
+}
+
+// progress is how far the engine has come, and what it has counted.
+func (w *writer) progress(b *Batch, e engineRow) {
 	safety, bulk := e.cursors[grid.Safety], e.cursors[grid.Bulk]
 	w.exec(engineSQL, nanos(e.time), int64(safety.Epoch), int64(safety.Seq), int64(bulk.Epoch), int64(bulk.Seq),
 		int64(e.mark.Segment), e.mark.Offset)
 	for i := range b.Ledger {
 		w.ledger(&b.Ledger[i])
 	}
-	w.gone(&b.Gone)
+}
+
+// places are points, what is at them, and who handles.
+func (w *writer) places(b *Batch, units []grid.Unit) {
 	put(w, &pointTable, b.Points...)
 	put(w, &deviceTable, b.Devices...)
 	put(w, &installationTable, b.Installations...)
 	w.settle(b)
 	w.hand(b.Handed)
 	put(w, &unitTable, units...)
+}
+
+// work is what happened, and what is done about it.
+func (w *writer) work(b *Batch) {
 	put(w, &eventTable, b.Events...)
 	put(w, &alarmTable, b.Alarms...)
 	put(w, &incidentTable, b.Incidents...)
@@ -251,6 +271,10 @@ func (w *writer) batch(b *Batch, e engineRow, units []grid.Unit) {
 	put(w, &quarantineTable, b.Quarantine...)
 	put(w, &evidenceTable, b.Evidence...)
 	put(w, &fileTable, b.Files...)
+}
+
+// engine is what the engine keeps for itself.
+func (w *writer) engine(b *Batch) {
 	put(w, &appliedTable, b.Commands...)
 	put(w, &downTable, b.Down...)
 	for _, s := range b.Suspects {
@@ -263,6 +287,10 @@ func (w *writer) batch(b *Batch, e engineRow, units []grid.Unit) {
 	for key, value := range b.Meta {
 		put(w, &metaTable, metaRow{key, value})
 	}
+}
+
+// people is who did what, by which version, and who may be called.
+func (w *writer) people(b *Batch) {
 	put(w, &auditTable, b.Audit...)
 	put(w, &versionTable, b.Versions...)
 	put(w, &rolloutTable, b.Rollouts...)
@@ -270,6 +298,10 @@ func (w *writer) batch(b *Batch, e engineRow, units []grid.Unit) {
 	put(w, &contactTable, b.Contacts...)
 	put(w, &rosterTable, b.Rosters...)
 	put(w, &shiftTable, b.Shifts...)
+}
+
+// plans are orders, windows, hazards, rounds and seats, and the history of places.
+func (w *writer) plans(b *Batch) {
 	put(w, &downlinkTable, b.Downlinks...)
 	put(w, &hotspotTable, b.Hotspots...)
 	w.marks(b)
@@ -288,8 +320,6 @@ func (w *writer) batch(b *Batch, e engineRow, units []grid.Unit) {
 	put(w, &handoverTable, b.Handovers...)
 	put(w, &claimLabelTable, b.Labels...)
 	put(w, &ignoredTable, b.Ignored...)
-	w.imports(b)
-	w.regions(b)
 }
 
 // The scope of an installation is that of its point, and a device is seen by whoever sees
