@@ -33,7 +33,7 @@ func (s *Server) explain(ctx context.Context, by grid.Actor, in *idInput) (*body
 		return nil, err
 	}
 	s.lookedAtPlace(ctx, t.Point)
-	c := caseFile{ticket: t}
+	c := caseFile{ticket: t, traceOf: s.traceOf}
 	if c.evidence, err = s.Store.EvidenceOf(ctx, t.ID); err != nil {
 		return nil, err
 	}
@@ -96,6 +96,7 @@ type caseFile struct {
 	files      []grid.EvidenceFile
 	deliveries []grid.Delivery
 	tries      map[string][]grid.Attempt
+	traceOf    func(grid.Pos) string
 }
 
 // causal is the order of steps of the same instant: what causes comes before what follows.
@@ -108,7 +109,7 @@ func (c *caseFile) timeline() []Step {
 		steps = append(steps, Step{at, what, fmt.Sprintf(format, args...), data})
 	}
 	for i := range c.evidence {
-		tellEvidence(&c.evidence[i], add)
+		c.tellEvidence(&c.evidence[i], add)
 	}
 	for _, e := range c.events {
 		add(e.Received, "event", e, "%s %s at %s (%s, %s)%s", e.Type, e.Action, orNone(e.Point), e.Priority, e.Mode, after(": ", e.Detail))
@@ -141,10 +142,10 @@ func (c *caseFile) timeline() []Step {
 }
 
 // tellEvidence adds a raw frame and what its profile made of it.
-func tellEvidence(e *Evidence, add func(time.Time, string, any, string, ...any)) {
+func (c *caseFile) tellEvidence(e *Evidence, add func(time.Time, string, any, string, ...any)) {
 	f := viewFrame(&e.Frame)
-	f.Pos = e.Pos.String()
-	add(e.Frame.Received, "frame", f, "%d bytes from %s by %s %s %s: %s", f.Bytes, f.Device, f.Transport, f.Source, f.Address, shorten(f.Raw, 160))
+	f.Pos, f.Trace = e.Pos.String(), c.traceOf(e.Pos)
+	add(e.Frame.Received, "frame", f, "%d bytes from %s by %s %s %s: %s%s", f.Bytes, f.Device, f.Transport, f.Source, f.Address, shorten(f.Raw, 160), after(", trace ", f.Trace))
 	if len(e.Decoded) > 0 {
 		add(e.Frame.Received, "decoded", e.Decoded, "%s%s", readings(e.Decoded), after(", configuration ", e.Config))
 	}

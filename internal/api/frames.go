@@ -32,6 +32,7 @@ type Frame struct {
 	Received  time.Time     `json:"received"`
 	Bytes     int           `json:"bytes"`
 	Raw       string        `json:"raw" doc:"hexadecimal"`
+	Trace     string        `json:"trace,omitempty" doc:"Of the frame's way, where a collector of OpenTelemetry is told of it."`
 }
 
 var flagNames = [...]struct {
@@ -57,6 +58,15 @@ func viewFrame(f *grid.Frame) Frame {
 		}
 	}
 	return v
+}
+
+// traceOf is the id of a frame's trace; "" where nobody is told of its way.
+func (s *Server) traceOf(p grid.Pos) string {
+	if s.TraceOf == nil {
+		return ""
+	}
+	id, _ := s.TraceOf(p)
+	return id
 }
 
 type framesInput struct {
@@ -89,6 +99,7 @@ func (s *Server) frames(ctx context.Context, _ grid.Actor, in *framesInput) (*bo
 	page := Page[Frame]{Items: make([]Frame, len(found))}
 	for i := range found {
 		page.Items[i] = viewFrame(&found[i])
+		page.Items[i].Trace = s.traceOf(found[i].Pos)
 	}
 	return &body[Page[Frame]]{page}, nil
 }

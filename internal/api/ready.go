@@ -47,6 +47,12 @@ func (s *Server) ready(w http.ResponseWriter, r *http.Request) {
 	json.NewEncoder(w).Encode(out) // the client is gone if this fails
 }
 
+// Minor is what is wrong with a part that no other depends on: it is told, and the gateway is
+// ready all the same.
+type Minor struct{ Err error }
+
+func (m Minor) Error() string { return m.Err.Error() }
+
 // readiness asks every part how it is.
 func (s *Server) readiness(ctx context.Context) Readiness {
 	out := Readiness{Ready: true, Parts: map[string]string{}, Simulation: s.simulated()}
@@ -56,7 +62,8 @@ func (s *Server) readiness(ctx context.Context) Readiness {
 	for part, err := range s.Ready(ctx) {
 		out.Parts[part] = "ok"
 		if err != nil {
-			out.Ready, out.Parts[part] = false, err.Error()
+			_, minor := errors.AsType[Minor](err)
+			out.Ready, out.Parts[part] = out.Ready && minor, err.Error()
 		}
 	}
 	return out

@@ -12,6 +12,8 @@ import (
 	"testing"
 	"time"
 
+	paho "github.com/eclipse/paho.mqtt.golang"
+
 	"gridgate/internal/api"
 	"gridgate/internal/gatetest"
 	"gridgate/internal/grid"
@@ -209,4 +211,63 @@ func must(t testing.TB, err error) {
 	if err != nil {
 		t.Fatal(err)
 	}
+}
+
+// InfluxDB is away for so long that the queue for it is full. Fires are told as ever, what does not
+// fit is a gap that the operator sees, and is made good from the journal once InfluxDB is back.
+func TestAnInfluxDBThatIsGoneForLongCostsNoPointAndDelaysNoFire(t *testing.T) {
+	i := newInfluxd(t)
+	g := newGateway(t, append(shortClocks(t), "influx: {managed: false, url: "+i.url+", bucket: gridgate/autogen, queue_bytes: 1MiB}")...)
+	g.start(t)
+	g.put(t, influxRegistry)
+	g.put(t, smokeRegistry)
+	startUnits(t, g)
+	wire := connect(t, g.broker)
+	const frames = 9000
+	var last paho.Token
+	for n := range frames {
+		last = wire.Publish("gridgate/up/sn:1", 1, false, fmt.Appendf(nil, `{"door.open":%t,"battery.level":88,"temperature":21.5,"seq":%d}`, n%2 == 0, n+1))
+	}
+	if !last.WaitTimeout(time.Minute) || last.Error() != nil {
+		t.Fatal("the frames are not acknowledged: ", last.Error())
+	}
+	gap := func() (active, there bool) {
+		for _, a := range all[grid.Alarm](t, g, "alarms", api.Query{}) {
+			if a.Type == grid.EventDataGap {
+				return a.Active, true
+			}
+		}
+		return false, false
+	}
+	eventually(t, time.Minute, "the gap to be told", func() error {
+		if active, _ := gap(); !active {
+			return fmt.Errorf("no gap")
+		}
+		return nil
+	})
+	if ready, err := g.api.Ready(t.Context()); err != nil || ready.Parts["influxdb"] == "ok" {
+		t.Errorf("readiness is %+v (%v): want it to say that InfluxDB does not answer", ready, err)
+	}
+	wire.send(t, "gridgate/up/eui:0267000100000001/6", unhex(ra02a(true, 420)))
+	eventually(t, 20*time.Second, "the unit to have the fire", func() error {
+		for _, d := range all[grid.Delivery](t, g, "deliveries", api.Query{}) {
+			if d.Type == "ticket.opened" && (d.State == grid.DeliveryReceived || d.State == grid.DeliverySeen) {
+				return nil
+			}
+		}
+		return fmt.Errorf("no delivery is received")
+	})
+
+	i.start(t)
+	eventually(t, time.Minute, "every point in InfluxDB, and the gap to be over", func() error {
+		found, err := query(t.Context(), i.url, "gridgate", "", "SELECT count(open) FROM door WHERE point='door-1'")
+		if err == nil && (len(found) == 0 || fmt.Sprint(found[0].Values[0][1]) != fmt.Sprint(frames)) {
+			return fmt.Errorf("InfluxDB has %+v: want %d", found, frames)
+		}
+		if active, there := gap(); err == nil && (active || !there) {
+			return fmt.Errorf("the gap is still open")
+		}
+		return err
+	})
+	g.balanced(t)
 }

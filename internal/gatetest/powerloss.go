@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -88,6 +89,35 @@ func (d *Disk) Restore() {
 	}
 	if err != nil {
 		d.t.Fatalf("power loss: %v", err)
+	}
+}
+
+// ReadOnly has ext4 find an error, upon which the kernel makes the disk read-only, open files
+// included. It stays so until Mend.
+func (d *Disk) ReadOnly() {
+	d.t.Helper()
+	source, err := exec.Command("findmnt", "-n", "-o", "SOURCE", d.dir).Output()
+	if err == nil {
+		err = command("mount", "-o", "remount,errors=remount-ro", d.dir)
+	}
+	if err == nil {
+		device := filepath.Base(strings.TrimSpace(string(source)))
+		err = os.WriteFile(filepath.Join("/sys/fs/ext4", device, "trigger_fs_error"), []byte("1"), 0)
+	}
+	if err != nil {
+		d.t.Fatalf("read-only disk: %v", err)
+	}
+}
+
+// Mend brings the disk up again after ReadOnly, checked. No process may have a file open on it.
+func (d *Disk) Mend() {
+	d.t.Helper()
+	if err := d.unmount(); err != nil {
+		d.t.Fatalf("read-only disk: %v", err)
+	}
+	_ = command("e2fsck", "-fy", d.image) // says 1 when it has mended something
+	if err := d.mount(); err != nil {
+		d.t.Fatalf("read-only disk: %v", err)
 	}
 }
 

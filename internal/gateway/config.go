@@ -51,6 +51,8 @@ type Config struct {
 
 	Watchdog WatchdogConfig `yaml:"watchdog"`
 
+	Traces TracesConfig `yaml:"traces"`
+
 	Simulation SimulationConfig `yaml:"simulation"`
 
 	Credentials CredentialsConfig `yaml:"credentials"`
@@ -198,6 +200,8 @@ func Default() Config {
 
 		Watchdog: defaultWatchdog(),
 
+		Traces: defaultTraces(),
+
 		Simulation: SimulationConfig{Speed: 1},
 
 		Credentials: defaultCredentials(),
@@ -254,7 +258,7 @@ func (c *Config) resolve(dir string) {
 		paths = append(paths, &m.PasswordFile, &m.TLS.CA, &m.TLS.Cert, &m.TLS.Key)
 	}
 	paths = append(append(paths, c.CoAP.files()...), c.HTTP.TLS.files()...)
-	paths = append(paths, &c.Influx.CA, &c.Dispatch.CA)
+	paths = append(paths, &c.Influx.CA, &c.Dispatch.CA, &c.Traces.HeadersFile, &c.Traces.CA)
 	for i := range c.Profiles {
 		paths = append(paths, &c.Profiles[i])
 	}
@@ -305,6 +309,7 @@ func (c *Config) Validate() error {
 	v.want(c.Engine.SessionSilent >= 10*time.Second && c.Engine.SessionSilent <= 10*time.Minute, "engine.session_silent is %s: want 10s to 10m", c.Engine.SessionSilent)
 	c.Log.validate(&v)
 	c.Watchdog.validate(&v)
+	c.Traces.validate(&v)
 	if len(v) > 0 {
 		return fmt.Errorf("config: %w", errors.Join(v...))
 	}

@@ -3,6 +3,7 @@ package gateway
 import (
 	"context"
 	"errors"
+	"fmt"
 	"time"
 
 	"gridgate/internal/api"
@@ -83,6 +84,8 @@ func (g *Gateway) health(context.Context) map[string]error {
 			parts[name] = errors.New(s.Failed)
 		case s.Refusing:
 			parts[name] = errors.New("refuses frames: the disk is nearly full")
+		case s.Troubled != "":
+			parts[name] = fmt.Errorf("no frame is acknowledged, the disk takes nothing (%s): look at it and its mount (dmesg, mount); smoke is told from memory", s.Troubled)
 		default:
 			parts[name] = nil
 		}
@@ -99,6 +102,7 @@ func (g *Gateway) health(context.Context) map[string]error {
 	if g.cfg.Backup.Dir != "" {
 		parts["backup"] = g.backups.problem()
 	}
+	g.traceProblem(parts)
 	g.outboxProblem(parts)
 	g.linkProblems(parts)
 	return parts

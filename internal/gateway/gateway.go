@@ -14,6 +14,7 @@ import (
 	"io/fs"
 	"log/slog"
 	"net"
+	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
@@ -56,6 +57,7 @@ import (
 	"gridgate/internal/serial"
 	"gridgate/internal/state"
 	"gridgate/internal/ticket"
+	"gridgate/internal/trace"
 )
 
 // Version is what this gridgate calls itself.
@@ -119,6 +121,8 @@ type Gateway struct {
 	reloading reloading
 	heart     heart
 	who       func(ctx context.Context, token string) (grid.Actor, error)
+
+	traces *trace.Tracer // nil: no collector is told
 
 	run             *group // what runs
 	early           *early
@@ -187,6 +191,7 @@ func (g *Gateway) Run(ctx context.Context) (err error) {
 	run.start(ctx, "duty", g.runDuty)
 	run.start(ctx, "pulse", g.feel)
 	run.start(ctx, "watchdog", g.beat)
+	run.start(ctx, "traces", g.runTraces)
 	if err := g.serve(ctx, run); err != nil {
 		cancel()
 		return errors.Join(err, run.wait())
@@ -210,7 +215,7 @@ func (g *Gateway) serve(ctx context.Context, run *group) error {
 	if err := g.engine.CheckRoutes(ctx); err != nil {
 		return err
 	}
-	in := &intake{journal: g.journal, lane: g.laneOf, heard: g.outbox.Heard, refused: g.engine.Refused}
+	in := &intake{journal: g.journal, lane: g.laneOf, heard: g.outbox.Heard, refused: g.engine.Refused, traces: g.traces, stamps: g.clock == nil}
 	g.early.full.Store(in)
 	g.early.ready.Store(g.engine)
 	g.replan()
@@ -270,6 +275,9 @@ func (g *Gateway) open(ctx context.Context) error {
 		return err
 	}
 	if err := g.openAudit(ctx); err != nil {
+		return err
+	}
+	if err := g.openTraces(); err != nil {
 		return err
 	}
 	if err := g.openInflux(ctx); err != nil {
@@ -471,7 +479,7 @@ func (g *Gateway) openInflux(ctx context.Context) error {
 	g.closers = append(g.closers, func() error { g.client.Close(); return nil })
 	g.writer = influx.NewWriter(g.client, g.queue, func(ctx context.Context, r influx.Rejected) error {
 		return g.engine.RejectedPoint(ctx, []byte(r.Line), r.Reason)
-	}, influx.WriterOptions{Log: g.log})
+	}, influx.WriterOptions{Log: g.log, Told: g.writerTraces()})
 	return nil
 }
 
@@ -487,7 +495,7 @@ func (g *Gateway) makeEngine(rules *alarm.Rules, plans *ticket.Plans, version st
 		Dir: g.cfg.DataDir, Journal: g.journal, Store: g.store, Profiles: g.profiles, Rules: rules, Plans: plans, Hazards: g.hazards, Commission: g.commissioning, Contractors: g.contractors, Duty: g.duty, Privacy: g.privacy,
 		Routes: g.routes, People: people.NewBook(g.calendars),
 		Body: g.body, Digest: g.digest, Calendars: g.calendars, Committed: g.committed, Discover: g.discovered, Unwritten: g.unwritten, CredentialsChanged: g.credentials.change, Decoders: g.cfg.Engine.Decoders, CheckpointEvery: g.cfg.Engine.CheckpointEvery, SessionSilent: g.cfg.Engine.SessionSilent,
-		ConfigVersion: version, SeriesLost: g.queueLost, Clock: g.clock, Admit: g.admits, Log: g.log,
+		ConfigVersion: version, SeriesLost: g.queueLost, Traces: g.engineTraces(), Clock: g.clock, Admit: g.admits, Log: g.log,
 		Limit: engine.Limit{Rate: g.cfg.Limits.DeviceRate, Burst: g.cfg.Limits.DeviceBurst},
 		Guard: engine.Guard{Frames: g.cfg.Rollout.MinFrames, Percent: g.cfg.Rollout.MaxWorsePercent},
 	}
@@ -547,7 +555,7 @@ func (g *Gateway) makeDispatcher() error {
 		return err
 	}
 	g.dispatcher = dispatch.New(dispatch.Config{Clock: g.clock, Apart: g.routes.Chains().Carries, Retry: g.cfg.Dispatch.Retry, Deadline: g.cfg.Dispatch.Timeout},
-		g.store.PendingDeliveries, results{g.engine}, g.keptApart(g.withNumbers(g.connectors)), g.log)
+		g.store.PendingDeliveries, results{g.engine, g.traces}, g.keptApart(g.withNumbers(g.connectors)), g.log)
 	return nil
 }
 
@@ -561,10 +569,17 @@ func (g *Gateway) target(ctx context.Context, unit string) (dispatch.Target, err
 }
 
 // results brings the outcome of attempts to the engine.
-type results struct{ engine *engine.Engine }
+type results struct {
+	engine *engine.Engine
+	traces *trace.Tracer
+}
 
 func (r results) DeliveryResult(ctx context.Context, id string, a grid.Attempt, o dispatch.Outcome) error {
-	return r.engine.DeliveryResult(ctx, id, a, engine.Fate{State: o.State, Next: o.Next, Ref: o.Ref})
+	err := r.engine.DeliveryResult(ctx, id, a, engine.Fate{State: o.State, Next: o.Next, Ref: o.Ref})
+	if err == nil {
+		r.traces.Attempt(id, a, o.State)
+	}
+	return err
 }
 
 func (g *Gateway) makeTransports() error {
@@ -601,17 +616,11 @@ func (g *Gateway) makeBroker() error {
 func (g *Gateway) makeMQTT() error {
 	for _, m := range g.cfg.MQTT {
 		router := envelope.NewRouter(routes, rules(m.Envelopes)...)
-		t := mqtt.Config{
-			Name: m.Name, URL: m.URL, ClientID: m.ClientID, Username: m.Username, Topics: withTopics(m.Topics, m.Envelopes), TLS: m.TLS, SkipQueueCheck: m.SkipQueueCheck, Now: g.clock.Now,
-			Identify: router.Identify, Downlink: router.Downlink, Remember: envelope.NewMemory().Remember,
+		t, err := m.config()
+		if err != nil {
+			return err
 		}
-		if m.PasswordFile != "" {
-			password, err := os.ReadFile(m.PasswordFile)
-			if err != nil {
-				return fmt.Errorf("mqtt %s: password_file: %w", m.Name, err)
-			}
-			t.Password = string(trimmed(password))
-		}
+		t.Now, t.Identify, t.Downlink, t.Remember = g.clock.Now, router.Identify, router.Downlink, envelope.NewMemory().Remember
 		g.mqtt = append(g.mqtt, mqtt.New(t, g.log))
 	}
 	return nil
@@ -623,7 +632,7 @@ const routes = 100_000
 func (g *Gateway) makeAPI() error {
 	g.who = (&auth.Keeper{Admin: g.token, Unit: g.store.UnitByToken, Accounts: g.accounts}).Who
 	d := api.Deps{
-		Imports: g.imports, Files: g.files, Store: g.store, Engine: faces{g.engine, g}, Frames: g.journal, Workbench: g.engine, Parse: g.parseRegistry, Faces: g.faces, Pages: withPages(withPages(console.Pages(), g.caPages()), g.profiling()), Around: g.around, Backup: g.backupInto, Standby: copies{g}, Ready: g.health,
+		Imports: g.imports, Files: g.files, Store: g.store, Engine: faces{g.engine, g}, Frames: g.journal, Workbench: g.engine, Parse: g.parseRegistry, Faces: g.faces, Pages: withPages(withPages(console.Pages(), g.caPages()), g.profiling()), Around: func(next http.Handler) http.Handler { return g.traced(g.around(next)) }, Caller: asksAs, TraceOf: g.traces.TraceOf, Backup: g.backupInto, Standby: copies{g}, Ready: g.health,
 		Regions: regions{g}, Channels: g.channels, Filer: g.engine, Hazards: g.store, Visits: g.engine, VisitStore: g.store, Commission: g.commissioning, Links: g.links, Peers: g.peers, Credentials: g.credentials, Figures: g.board, FigureTables: figureTables{g}, Work: g.contractors, Scores: g.scoreboard, People: g.folk, AlarmRules: g.alarmRules,
 		Who:     g.who,
 		Metrics: g.metrics(), MetricsFrom: networks(g.cfg.HTTP.MetricsFrom), Log: g.log, Version: Version, Now: g.clock.Now, Simulation: g.simulation,

@@ -6,6 +6,7 @@ import (
 
 	"gridgate/internal/grid"
 	"gridgate/internal/journal"
+	"gridgate/internal/trace"
 )
 
 // intake is the gateway's grid.Ingester: each frame into the journal, by its lane.
@@ -14,6 +15,8 @@ type intake struct {
 	lane    func(grid.Identity) grid.Lane
 	heard   func(grid.Identity) // told of what is durable
 	refused func([]grid.Frame)  // told of safety frames that the disk did not take
+	traces  *trace.Tracer       // nil: no collector is told
+	stamps  bool                // frames are stamped by the machine's clock, as what is traced
 }
 
 // Ingest keeps the promise of grid.Ingester: the journal's answer is the acknowledgement.
@@ -53,12 +56,14 @@ func (in *intake) both(ctx context.Context, frames []grid.Frame) error {
 // append stores frames, and has what waits for their devices sent now. A retained message
 // says nothing of the device now.
 func (in *intake) append(ctx context.Context, lane grid.Lane, frames []grid.Frame) error {
+	began := in.traces.Now()
 	if err := in.journal.Append(ctx, lane, frames); err != nil {
 		if lane == grid.Safety && errors.Is(err, journal.ErrDiskFull) {
 			in.refused(frames)
 		}
 		return err
 	}
+	in.traces.Accepted(frames, began, in.stamps)
 	for i := range frames {
 		if frames[i].Identity != "" && frames[i].Flags&grid.Retained == 0 {
 			in.heard(frames[i].Identity)

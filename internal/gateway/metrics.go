@@ -36,7 +36,7 @@ func (p *parts) Collect(ch chan<- prometheus.Metric) {
 	g := p.g
 	for _, of := range []func(sender){
 		g.credentialMetrics, g.certificateMetrics, g.heartMetrics, g.journalMetrics, g.engineMetrics, g.rolloutMetrics, g.dispatchMetrics,
-		g.influxMetrics, g.downlinkMetrics, g.linkMetrics, g.mqttMetrics, g.serialMetrics, g.coapMetrics,
+		g.influxMetrics, func(s sender) { g.traceMetrics(s) }, g.downlinkMetrics, g.linkMetrics, g.mqttMetrics, g.serialMetrics, g.coapMetrics,
 	} {
 		of(send)
 	}

@@ -55,13 +55,14 @@ type heart struct {
 }
 
 // Alive is nil while the gateway makes progress: of late the engine has taken a turn and
-// committed it, and both lanes of the journal take frames.
+// committed it, and no lane of the journal has failed. A disk that takes nothing is trouble of
+// which health tells, and no reason to start again: smoke is told from memory meanwhile.
 func (g *Gateway) Alive() error {
 	last := g.heart.pulse.Load()
 	if last == nil {
 		return grid.Errorf(grid.Unavailable, "gateway is starting")
 	}
-	if still := time.Since(*last); still > pulseMost {
+	if still := time.Since(*last); still > pulseMost && g.clock.Real(g.clock.Since(g.engine.Stats().FailedAt)) > pulseMost {
 		return grid.Errorf(grid.Unavailable, "the engine has made no progress for %s", still.Round(time.Second))
 	}
 	for lane, s := range g.journal.Stats().Lanes {
@@ -75,11 +76,11 @@ func (g *Gateway) Alive() error {
 const (
 	pulseEvery = 5 * time.Second
 	pulseMost  = 45 * time.Second // without a turn, on a machine that is very busy
-	jumpLeast  = 10 * time.Second // of the machine's clock, to be told of
+	jumpLeast  = 10 * time.Second // of the clock, to be told of; the engine takes it so from there on too
 	jumpStands = 10 * time.Minute // in the health view
 )
 
-// feel takes the engine's pulse, and notices when the machine's clock is set.
+// feel takes the engine's pulse, and notices when our clock is set.
 func (g *Gateway) feel(ctx context.Context) error {
 	select {
 	case <-g.engine.Ready():
@@ -88,18 +89,19 @@ func (g *Gateway) feel(ctx context.Context) error {
 	}
 	tick := time.NewTicker(pulseEvery)
 	defer tick.Stop()
-	for last := time.Now(); ; {
+	look := g.clock.Watch()
+	for lastWall, lastPassed := look(); ; {
 		if _, err := g.engine.Posture(ctx); err == nil {
 			now := time.Now()
 			g.heart.pulse.Store(&now)
 		}
-		now := time.Now()
-		if by := jumped(last, now); by != 0 {
+		wall, passed := look()
+		if by := wall.Round(0).Sub(lastWall.Round(0)) - (passed - lastPassed); by.Abs() >= jumpLeast {
 			g.heart.jumps.Add(1)
-			g.heart.jump.Store(&clockJump{at: now, by: by})
-			g.log.Warn("the machine's clock was set", "by", by)
+			g.heart.jump.Store(&clockJump{at: time.Now(), by: by.Round(time.Second)})
+			g.log.Warn("the machine's clock was set", "by", by.Round(time.Second))
 		}
-		last = now
+		lastWall, lastPassed = wall, passed
 		select {
 		case <-ctx.Done():
 			return nil
@@ -114,15 +116,6 @@ type clockJump struct {
 	by time.Duration
 }
 
-// jumped is by how much the wall clock went otherwise than the monotonic one; 0: not worth a word.
-func jumped(from, to time.Time) time.Duration {
-	by := to.Round(0).Sub(from.Round(0)) - to.Sub(from)
-	if by.Abs() < jumpLeast {
-		return 0
-	}
-	return by.Round(time.Second)
-}
-
 // clockProblem says for a while that the clock was set.
 func (g *Gateway) clockProblem() error {
 	j := g.heart.jump.Load()
@@ -133,7 +126,7 @@ func (g *Gateway) clockProblem() error {
 	if j.by < 0 {
 		way = "back"
 	}
-	return fmt.Errorf("the machine's clock went %s by %s at %s: look at its time service (timedatectl)", way, j.by.Abs(), j.at.UTC().Format(time.RFC3339))
+	return fmt.Errorf("the machine's clock went %s by %s at %s: deadlines were moved with it; look at its time service (timedatectl)", way, j.by.Abs(), j.at.UTC().Format(time.RFC3339))
 }
 
 // engineProblem is nil from the start until the engine stands still.
