@@ -46,7 +46,7 @@ func split(page []byte) (prose, code []string) {
 // TestTheDocsAreThereInBothLanguages: what a user reads stands in both, with the same chapters.
 func TestTheDocsAreThereInBothLanguages(t *testing.T) {
 	for _, page := range []string{"README", "quickstart", "install", "provisioning", "operating", "units", "profiles", "rules", "api", "security", "backup", "upgrade", "standby", "troubleshooting", "compliance",
-		"technician", "console", "alarms", "duty", "access", "hazards", "windows", "tickets", "labels", "import", "tls", "audit", "privacy", "operations", "configuration", "events"} {
+		"technician", "console", "alarms", "duty", "access", "hazards", "windows", "tickets", "labels", "import", "tls", "audit", "privacy", "operations", "configuration", "events", "people"} {
 		chapters := map[string]int{}
 		for _, folder := range []string{"docs", "docs/zh"} {
 			text, err := os.ReadFile("../../" + folder + "/" + page + ".md")
