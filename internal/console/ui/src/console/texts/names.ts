@@ -55,7 +55,7 @@ export const names = {
     commissioning: b('安装调试', 'Commissioning'), maintenance: b('维护', 'Maintenance'), permit: b('作业许可', 'Permit'), shelved: b('搁置', 'Shelved'), out_of_service: b('停用', 'Out of service'), exercise: b('演练', 'Exercise'),
   } as Record<string, Both>,
   role: {
-    viewer: b('查看者', 'Viewer'), operator: b('值班员', 'Operator'), supervisor: b('值班长', 'Supervisor'), technician: b('技术员', 'Technician'), unit: b('处置单位', 'Unit'), admin: b('管理员', 'Administrator'),
+    viewer: b('查看者', 'Viewer'), operator: b('值班员', 'Operator'), supervisor: b('值班长', 'Supervisor'), technician: b('技术员', 'Technician'), unit: b('处置单位', 'Unit'), admin: b('管理员', 'Administrator'), standby: b('备机', 'Standby'),
     system: b('系统', 'System'), sensor: b('传感器', 'Sensor'), clock: b('时钟', 'Clock'), user: b('用户', 'User'),
   } as Record<string, Both>,
   /** What a contact is to a place or unit. */
