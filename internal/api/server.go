@@ -109,10 +109,6 @@ type Deps struct {
 	// frame, if its way is told. Optional.
 	Caller  func(ctx context.Context, by grid.Actor)
 	TraceOf func(p grid.Pos) (id string, ok bool)
-	// Caller is told who asks; the context is that of the request. TraceOf gives the id of the trace of a
-	// frame, if its way is told. Optional.
-	Caller  func(ctx context.Context, by grid.Actor)
-	TraceOf func(p grid.Pos) (id string, ok bool)
 	// Audit keeps who did what, VerifyAudit reads all of it. Proxies are ours: their word is taken for
 	// where a request comes from. HideNumbers takes telephone numbers out of what people write. Optional.
 	Audit       Audit
