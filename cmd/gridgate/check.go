@@ -40,7 +40,8 @@ func (a *app) checkCommand() *cobra.Command {
 			"each Modbus unit answers and that the ledger balances, and count again, independently, from\n" +
 			"the files of its data folder: what the journal accepted against what the state says became\n" +
 			"of it. On the gateway's machine it also looks at what the gateway stands on: the clock, the\n" +
-			"disk and its syncs, ports and who has them, serial lines, InfluxDB, certificates, the first\n" +
+			"disk and its syncs, ports and who has them, serial lines, brokers elsewhere and their limits,\n" +
+			"InfluxDB and the types of its fields, certificates, the first\n" +
 			"password, the age of backups, each with what to do. --offline checks the files alone; --start,\n" +
 			"before a start, also what a start will find, and that no gateway answers is no fault then.\n\n" +
 			"Exit codes: 0 all well, 1 something is wrong, 3 no gateway answers.",
