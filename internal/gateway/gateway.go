@@ -8,22 +8,17 @@ package gateway
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"io/fs"
 	"log/slog"
 	"net"
 	"net/http"
 	"os"
 	"path/filepath"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
 
-	"gridgate/configs"
-	firmwareprofiles "gridgate/firmware-profiles"
 	"gridgate/internal/alarm"
 	"gridgate/internal/api"
 	"gridgate/internal/audit"
@@ -31,7 +26,6 @@ import (
 	"gridgate/internal/broker"
 	"gridgate/internal/bulk"
 	"gridgate/internal/calendar"
-	"gridgate/internal/cert"
 	"gridgate/internal/clock"
 	"gridgate/internal/coap"
 	"gridgate/internal/commission"
@@ -41,7 +35,6 @@ import (
 	"gridgate/internal/downlink"
 	"gridgate/internal/duty"
 	"gridgate/internal/engine"
-	"gridgate/internal/envelope"
 	"gridgate/internal/evidence"
 	"gridgate/internal/figures"
 	"gridgate/internal/grid"
@@ -299,197 +292,6 @@ func (g *Gateway) open(ctx context.Context) error {
 	return g.makeAPI()
 }
 
-// rules reads what decides: profiles, rules and plans. version names the lot.
-func (g *Gateway) rules() (*alarm.Rules, *ticket.Plans, string, error) {
-	rulesName, rulesFile, err := fileOr(g.cfg.Rules, "rules.yaml")
-	if err != nil {
-		return nil, nil, "", err
-	}
-	if g.calendars, err = readCalendars(g.cfg.Calendars); err != nil {
-		return nil, nil, "", err
-	}
-	rules, err := alarm.Parse(rulesName, rulesFile, g.calendars)
-	if err != nil {
-		return nil, nil, "", err
-	}
-	plansName, plansFile, err := fileOr(g.cfg.Tickets, "tickets.yaml")
-	if err != nil {
-		return nil, nil, "", err
-	}
-	g.alarmRules = rules
-	if year := g.calendars.Unknown(g.clock.Now(), calendarAhead); year != 0 {
-		g.log.Warn("public holidays are not known and count as ordinary days: add them to the calendars", "year", year)
-	}
-	plans, err := ticket.ParsePlans(plansName, plansFile, g.calendars)
-	if err != nil {
-		return nil, nil, "", err
-	}
-	if err := g.readLabels(); err != nil {
-		return nil, nil, "", err
-	}
-	if err := g.readCommissioning(); err != nil {
-		return nil, nil, "", err
-	}
-	if err := g.readHazards(rules); err != nil {
-		return nil, nil, "", err
-	}
-	if err := g.readFigures(); err != nil {
-		return nil, nil, "", err
-	}
-	if err := g.readContractors(); err != nil {
-		return nil, nil, "", err
-	}
-	if err := g.readDuty(); err != nil {
-		return nil, nil, "", err
-	}
-	if err := g.readPrivacy(); err != nil {
-		return nil, nil, "", err
-	}
-	if g.routes, err = g.readRoutes(); err != nil {
-		return nil, nil, "", err
-	}
-	dirs := []fs.FS{firmwareprofiles.FS}
-	for _, d := range g.cfg.Profiles {
-		dirs = append(dirs, os.DirFS(d))
-	}
-	if g.profiles, err = profile.Load(dirs...); err != nil {
-		return nil, nil, "", err
-	}
-	version := grid.NewID(time.Time{}, string(rulesFile)+string(plansFile), 0)[18:]
-	return rules, plans, version, nil
-}
-
-// calendarAhead is how long before a new year its public holidays are asked for.
-const calendarAhead = 30 * 24 * time.Hour
-
-func readCalendars(path string) (*calendar.Calendars, error) {
-	name, file, err := fileOr(path, "calendars.yaml")
-	if err != nil {
-		return nil, err
-	}
-	return calendar.Parse(name, file)
-}
-
-// fileOr reads a file, or takes what is built in.
-func fileOr(path, builtIn string) (string, []byte, error) {
-	if path == "" {
-		b, err := configs.FS.ReadFile(builtIn)
-		return builtIn, b, err
-	}
-	b, err := os.ReadFile(path)
-	return path, b, err
-}
-
-func (g *Gateway) openStores(ctx context.Context) error {
-	c := &g.cfg
-	var err error
-	found, err := c.Schema(ctx)
-	if err != nil {
-		return fmt.Errorf("state: %w", err)
-	}
-	if err := g.migrate(ctx); err != nil {
-		return err
-	}
-	if g.store, err = state.Open(ctx, c.StatePath(), g.log); err != nil {
-		return err
-	}
-	if err := state.NoteProgram(ctx, c.StatePath(), state.Program{At: time.Now(), Program: Version, Found: found.Have, Schema: state.LatestVersion()}); err != nil {
-		return fmt.Errorf("state: %w", err)
-	}
-	g.tiles = newTiles(g.store.Marks)
-	g.closers = append(g.closers, g.store.Close)
-	if g.files, err = evidence.Open(c.EvidenceDir()); err != nil {
-		return err
-	}
-	if err := g.startClock(ctx); err != nil {
-		return err
-	}
-	if g.journal != nil { // it takes frames already
-		return nil
-	}
-	return g.openJournal()
-}
-
-func (g *Gateway) openJournal() error {
-	c := &g.cfg
-	restored, err := c.restored()
-	if err != nil {
-		return err
-	}
-	j := c.Journal
-	g.journal, err = journal.Open(filepath.Join(c.DataDir, "journal"), journal.Options{
-		SegmentBytes: int64(j.SegmentBytes), SegmentAge: j.SegmentAge,
-		RetainAge: time.Duration(j.RetainDays) * 24 * time.Hour, RetainBytes: int64(j.RetainBytes), ReserveBytes: int64(j.ReserveBytes),
-		MinFreeBulk: int64(j.MinFreeBulk), MinFreeSafety: int64(j.MinFreeSafety), Log: g.log,
-		RaiseEpoch: restored, Now: g.clock.Now,
-	})
-	if err != nil {
-		return err
-	}
-	g.closers = append(g.closers, g.journal.Close)
-	if restored {
-		g.log.Info("data folder was restored from a backup: the journal has a new epoch")
-		return os.Remove(filepath.Join(c.DataDir, restoredMark))
-	}
-	return nil
-}
-
-func (g *Gateway) openInflux(ctx context.Context) error {
-	c := &g.cfg
-	if !c.Influx.Managed && c.Influx.URL == "" {
-		return nil
-	}
-	p, err := g.store.Progress(ctx)
-	if err != nil {
-		return err
-	}
-	g.queue, err = influx.OpenQueue(filepath.Join(c.DataDir, "influx-queue"), influx.QueueOptions{MaxBytes: int64(c.Influx.QueueBytes), CursorEvery: g.clock.City(time.Second), Now: g.clock.Now, Log: g.log})
-	if err != nil {
-		return err
-	}
-	g.closers = append(g.closers, g.queue.Close)
-	var lost *influx.LostError
-	if err := g.queue.Cut(influx.Mark(p.InfluxMark)); errors.As(err, &lost) {
-		g.queueLost = true
-		g.log.Error("part of the influxdb queue is lost, points are made anew from the journal", "err", err)
-	} else if err != nil {
-		return err
-	}
-	cfg := influx.Config{URL: c.Influx.URL, Org: c.Influx.Org, Bucket: c.Influx.Bucket}
-	if c.Influx.TokenFile != "" {
-		token, err := os.ReadFile(c.Influx.TokenFile)
-		if err != nil {
-			return fmt.Errorf("influx.token_file: %w", err)
-		}
-		cfg.Token = string(trimmed(token))
-	}
-	if c.Influx.Managed {
-		g.server, err = influx.OpenServer(influx.ServerConfig{Bin: c.Influx.Bin, Dir: filepath.Join(c.DataDir, "influxdb"), HTTPAddr: c.Influx.Listen}, g.log)
-		if err != nil {
-			return err
-		}
-		cfg.URL = g.server.URL()
-	}
-	if cfg.TLS, err = cert.Trusting(c.Influx.CA); err != nil {
-		return fmt.Errorf("influx.ca: %w", err)
-	}
-	if g.client, err = influx.NewClient(cfg); err != nil {
-		return err
-	}
-	g.closers = append(g.closers, func() error { g.client.Close(); return nil })
-	g.writer = influx.NewWriter(g.client, g.queue, func(ctx context.Context, r influx.Rejected) error {
-		return g.engine.RejectedPoint(ctx, []byte(r.Line), r.Reason)
-	}, influx.WriterOptions{Log: g.log, Told: g.writerTraces()})
-	return nil
-}
-
-func trimmed(b []byte) []byte {
-	for len(b) > 0 && (b[len(b)-1] == '\n' || b[len(b)-1] == '\r' || b[len(b)-1] == ' ') {
-		b = b[:len(b)-1]
-	}
-	return b
-}
-
 func (g *Gateway) makeEngine(rules *alarm.Rules, plans *ticket.Plans, version string) (err error) {
 	c := engine.Config{
 		Dir: g.cfg.DataDir, Journal: g.journal, Store: g.store, Profiles: g.profiles, Rules: rules, Plans: plans, Hazards: g.hazards, Commission: g.commissioning, Contractors: g.contractors, Duty: g.duty, Privacy: g.privacy,
@@ -506,82 +308,6 @@ func (g *Gateway) makeEngine(rules *alarm.Rules, plans *ticket.Plans, version st
 	return err
 }
 
-// committed hands on what a commit made: deliveries leave now, not on a polling tick.
-func (g *Gateway) committed(rows *state.Batch) {
-	var due []grid.Delivery
-	for _, d := range rows.Deliveries {
-		if d.State == grid.DeliveryPending && (d.Attempts == 0 || !d.Next.After(g.clock.Now())) {
-			due = append(due, d)
-		}
-	}
-	if len(due) > 0 {
-		g.dispatcher.Notify(due)
-	}
-	g.heard.note(rows.Deliveries, g.clock.Now())
-	if len(rows.Downlinks) > 0 {
-		g.outbox.Notify(rows.Downlinks)
-	}
-	if len(rows.Rollouts) > 0 {
-		g.replan()
-	}
-	if len(rows.Points) > 0 {
-		g.tiles.changed()
-	}
-	g.api.Publish(api.Change{Events: rows.Events, Alarms: rows.Alarms, Tickets: rows.Tickets, Moves: rows.Moves, Deliveries: rows.Deliveries, Downlinks: rows.Downlinks, Windows: rows.Windows, Visits: rows.Visits, Postures: rows.Postures, Seats: rows.Seats, Handovers: rows.Handovers})
-}
-
-// unwritten shows and sends what a smoke alarm calls for that the disk did not take.
-func (g *Gateway) unwritten(u *engine.Unjournalled) {
-	g.unjournalled.Add(int64(len(u.Alarms)))
-	g.dispatcher.SendUnrecorded(u.Deliveries)
-	g.api.Publish(api.Change{Alarms: u.Alarms, Tickets: u.Tickets, Deliveries: u.Deliveries})
-}
-
-// body freezes the message that a unit gets.
-func (g *Gateway) body(t *grid.Ticket, d *grid.Delivery, p *grid.Point, u *grid.Unit) (json.RawMessage, error) {
-	m := dispatch.Message{Delivery: *d, Ticket: *t, Unit: *u, Point: *p, Source: "/gridgate", API: g.baseURL(),
-		Link: strings.ReplaceAll(g.cfg.Dispatch.Link, "{ticket}", t.ID)}
-	for _, a := range t.Assignments {
-		if a.ID == d.Assignment {
-			m.Assignment = a
-		}
-	}
-	return dispatch.Body(m), nil
-}
-
-func (g *Gateway) makeDispatcher() error {
-	g.folk = &folk{g.engine, g.store, g.credentials.vault.Keys}
-	if err := g.makeConnectors(); err != nil {
-		return err
-	}
-	g.dispatcher = dispatch.New(dispatch.Config{Clock: g.clock, Apart: g.routes.Chains().Carries, Retry: g.cfg.Dispatch.Retry, Deadline: g.cfg.Dispatch.Timeout},
-		g.store.PendingDeliveries, results{g.engine, g.traces}, g.keptApart(g.withNumbers(g.connectors)), g.log)
-	return nil
-}
-
-// target finds where a unit takes webhooks now.
-func (g *Gateway) target(ctx context.Context, unit string) (dispatch.Target, error) {
-	u, err := g.store.Unit(ctx, unit)
-	if err != nil {
-		return dispatch.Target{}, err
-	}
-	return dispatch.Target{URL: u.URL, Secrets: dispatch.Secrets(u), Mode: u.Mode}, nil
-}
-
-// results brings the outcome of attempts to the engine.
-type results struct {
-	engine *engine.Engine
-	traces *trace.Tracer
-}
-
-func (r results) DeliveryResult(ctx context.Context, id string, a grid.Attempt, o dispatch.Outcome) error {
-	err := r.engine.DeliveryResult(ctx, id, a, engine.Fate{State: o.State, Next: o.Next, Ref: o.Ref})
-	if err == nil {
-		r.traces.Attempt(id, a, o.State)
-	}
-	return err
-}
-
 func (g *Gateway) makeTransports() error {
 	g.lateCredentials.Store(g.credentials)
 	if g.early.open.Load() {
@@ -593,41 +319,6 @@ func (g *Gateway) makeTransports() error {
 	g.makeCoAP()
 	return g.makeSerial()
 }
-
-func (g *Gateway) makeBroker() error {
-	c := &g.cfg
-	if c.Broker.Enabled {
-		b := c.Broker.config()
-		b.Credentials = lateVault{g}
-		if len(b.Users) == 0 && !b.Anonymous {
-			password, err := auth.TokenFile(c.BrokerTokenPath())
-			if err != nil {
-				return err
-			}
-			b.Users = []broker.User{{Name: "gridgate", Password: password}}
-		}
-		b.Now, b.Flapping = g.clock.Now, g.cfg.Limits.Logins
-		b.Listens = func(id grid.Identity) { g.early.full.Load().heard(id) }
-		g.broker = broker.New(b, g.log)
-	}
-	return nil
-}
-
-func (g *Gateway) makeMQTT() error {
-	for _, m := range g.cfg.MQTT {
-		router := envelope.NewRouter(routes, rules(m.Envelopes)...)
-		t, err := m.config()
-		if err != nil {
-			return err
-		}
-		t.Now, t.Identify, t.Downlink, t.Remember = g.clock.Now, router.Identify, router.Downlink, envelope.NewMemory().Remember
-		g.mqtt = append(g.mqtt, mqtt.New(t, g.log))
-	}
-	return nil
-}
-
-// routes is how many topics each transport remembers: a topic says who sent it.
-const routes = 100_000
 
 func (g *Gateway) makeAPI() error {
 	g.who = (&auth.Keeper{Admin: g.token, Unit: g.store.UnitByToken, Accounts: g.accounts}).Who
@@ -722,31 +413,3 @@ func (g *Gateway) InfluxURL() string {
 
 // Token is the administrator's.
 func (g *Gateway) Token() string { return g.token }
-
-// group runs the parts; the first failure ends the others.
-type group struct {
-	wg     sync.WaitGroup
-	cancel context.CancelFunc
-	mu     sync.Mutex
-	errs   []error
-}
-
-func newGroup(cancel context.CancelFunc) *group { return &group{cancel: cancel} }
-
-func (r *group) start(ctx context.Context, name string, run func(context.Context) error) {
-	r.wg.Go(func() {
-		err := run(ctx)
-		if err == nil || errors.Is(err, context.Canceled) && ctx.Err() != nil {
-			return
-		}
-		r.mu.Lock()
-		r.errs = append(r.errs, fmt.Errorf("%s: %w", name, err))
-		r.mu.Unlock()
-		r.cancel()
-	})
-}
-
-func (r *group) wait() error {
-	r.wg.Wait()
-	return errors.Join(r.errs...)
-}

@@ -6,8 +6,10 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"gridgate/internal/auth"
 	"gridgate/internal/broker"
 	"gridgate/internal/envelope"
+	"gridgate/internal/grid"
 	"gridgate/internal/mqtt"
 )
 
@@ -114,3 +116,38 @@ func sharedWell(filter string) bool {
 	group, filter, _ := strings.Cut(rest, "/")
 	return group != "" && !strings.ContainsAny(group, "+#") && filter != ""
 }
+
+func (g *Gateway) makeBroker() error {
+	c := &g.cfg
+	if c.Broker.Enabled {
+		b := c.Broker.config()
+		b.Credentials = lateVault{g}
+		if len(b.Users) == 0 && !b.Anonymous {
+			password, err := auth.TokenFile(c.BrokerTokenPath())
+			if err != nil {
+				return err
+			}
+			b.Users = []broker.User{{Name: "gridgate", Password: password}}
+		}
+		b.Now, b.Flapping = g.clock.Now, g.cfg.Limits.Logins
+		b.Listens = func(id grid.Identity) { g.early.full.Load().heard(id) }
+		g.broker = broker.New(b, g.log)
+	}
+	return nil
+}
+
+func (g *Gateway) makeMQTT() error {
+	for _, m := range g.cfg.MQTT {
+		router := envelope.NewRouter(routes, rules(m.Envelopes)...)
+		t, err := m.config()
+		if err != nil {
+			return err
+		}
+		t.Now, t.Identify, t.Downlink, t.Remember = g.clock.Now, router.Identify, router.Downlink, envelope.NewMemory().Remember
+		g.mqtt = append(g.mqtt, mqtt.New(t, g.log))
+	}
+	return nil
+}
+
+// routes is how many topics each transport remembers: a topic says who sent it.
+const routes = 100_000
