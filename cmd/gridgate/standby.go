@@ -54,7 +54,57 @@ func (a *app) standbyCommand() *cobra.Command {
 	cmd.Flags().DurationVar(&f.Every, "every", time.Second, "how often new frames are asked for")
 	cmd.Flags().DurationVar(&f.SnapshotEvery, "state-every", 30*time.Second, "how often state and accounts are copied: what persons did since is lost with the other machine")
 	cmd.Flags().BoolVar(&once, "once", false, "one round, then end")
+	cmd.AddCommand(a.recoverCommand())
 	return cmd
+}
+
+func (a *app) recoverCommand() *cobra.Command {
+	return &cobra.Command{
+		Use: "recover <folder>", Short: "Bring over what the old gateway had beyond the copy", Args: args(cobra.ExactArgs(1)),
+		Long: "When the disk of the old gateway is back: bring over the frames that it had acknowledged and the copy\n" +
+			"did not have, from its data folder to the gateway of the configuration or of --api, each once and with\n" +
+			"the time at which it was received. It changes nothing in the folder, and may be run again. What persons\n" +
+			"and units did there after the last copy of the state is in no journal: it is listed, to be done anew.",
+		Example: "  gridgate standby recover /mnt/old/gridgate-data\n" +
+			"  gridgate standby recover /var/lib/gridgate --api https://second:8443 --token $ADMIN   # on the old machine",
+		RunE: func(cmd *cobra.Command, argv []string) error {
+			cfg, err := a.loadConfig()
+			if err != nil {
+				return err
+			}
+			c, err := a.client()
+			if err != nil {
+				return err
+			}
+			r, err := cfg.Recover(cmd.Context(), c, argv[0], cfg.Log.Logger(a.errOut))
+			if err != nil {
+				return err
+			}
+			return a.show(r, func() { a.printRecovered(&r) })
+		},
+	}
+}
+
+func (a *app) printRecovered(r *gateway.Recovered) {
+	for _, l := range r.Lanes {
+		if l.Brought == 0 {
+			a.say("%s: nothing to bring over, %d are here", l.Lane, l.After)
+			continue
+		}
+		a.say("%s: %d frames brought over, received %s to %s; %d were here", l.Lane, l.Brought, l.First.Format(time.RFC3339), l.Last.Format(time.RFC3339), l.After)
+	}
+	switch {
+	case r.Unread != "":
+		a.say("what persons did there cannot be read: %s", r.Unread)
+	case r.GivenUp == nil:
+	case len(r.GivenUp.Deeds) > 0 || r.GivenUp.Registry > 0:
+		a.say("NOT HERE, to be done anew: %d moves of persons and units, %d changes of the registry since the state of %s", len(r.GivenUp.Deeds), r.GivenUp.Registry, r.State.Format(time.RFC3339))
+		for _, d := range r.GivenUp.Deeds {
+			a.say("  %s %s %s by %s %s", d.At.Format(time.RFC3339), d.Ticket, d.Verb, d.By, d.Reason)
+		}
+	default:
+		a.say("nobody had moved a ticket or changed the registry there since the state of %s", r.State.Format(time.RFC3339))
+	}
 }
 
 // follows is the client for the gateway that is followed: never the one of the configuration.

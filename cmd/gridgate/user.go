@@ -234,7 +234,8 @@ func (a *app) tokenAdd() *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "add <name>", Short: "Make a token; it is printed, once", Args: args(cobra.ExactArgs(1)),
 		Example: "  gridgate token add hall-screen --wall --expires 8760h\n" +
-			"  gridgate token add figures --role viewer --street 310105001 --expires 2160h",
+			"  gridgate token add figures --role viewer --street 310105001 --expires 2160h\n" +
+			"  gridgate token add second-machine --role standby",
 		RunE: func(cmd *cobra.Command, argv []string) error {
 			c, err := a.client()
 			if err != nil {
@@ -261,7 +262,7 @@ func (a *app) tokenAdd() *cobra.Command {
 		},
 	}
 	f := cmd.Flags()
-	f.StringVar(&role, "role", "viewer", roleWords)
+	f.StringVar(&role, "role", "viewer", roleWords+"; or standby: what a second machine follows by, and nothing else")
 	f.StringVar(&ask.Unit, "unit", "", "of a technician's or a unit's token: the unit acted for")
 	f.BoolVar(&ask.Wall, "wall", false, "for a screen that all see: reads what a wall shows, and nothing of persons")
 	f.DurationVar(&ends, "expires", 0, "ends after so long, such as `2160h`; 0: when it is revoked")

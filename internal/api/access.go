@@ -20,6 +20,7 @@ const (
 	units       access = 4  // units too, with technicians among them: the handler narrows to their own
 	technicians access = 8  // units of kind maintenance too: the handler narrows to their reach
 	walls       access = 16 // screens that all see too
+	standbys    access = 32 // second machines that copy everything too
 
 	desk = viewers // mask of the least role
 )
@@ -33,7 +34,7 @@ func (a access) String() string {
 	for _, more := range []struct {
 		bit  access
 		role grid.Role
-	}{{units, grid.RoleUnit}, {technicians, grid.RoleTechnician}, {walls, grid.RoleWall}} {
+	}{{units, grid.RoleUnit}, {technicians, grid.RoleTechnician}, {walls, grid.RoleWall}, {standbys, grid.RoleStandby}} {
 		if a&more.bit != 0 {
 			out = append(out, string(more.role))
 		}
@@ -48,6 +49,8 @@ func (a access) admits(r grid.Role) bool {
 		return a&(units|technicians) != 0
 	case grid.RoleWall:
 		return a&walls != 0
+	case grid.RoleStandby:
+		return a&standbys != 0
 	}
 	for least := admins; least <= a&desk; least++ {
 		if deskRoles[least] == r {

@@ -20,7 +20,7 @@ var update = flag.Bool("update", false, "write testdata/access.golden anew: read
 
 const goldenAccess = "testdata/access.golden"
 
-var standings = []grid.Role{grid.RoleViewer, grid.RoleOperator, grid.RoleSupervisor, grid.RoleAdmin, grid.RoleTechnician, grid.RoleUnit, grid.RoleWall}
+var standings = []grid.Role{grid.RoleViewer, grid.RoleOperator, grid.RoleSupervisor, grid.RoleAdmin, grid.RoleTechnician, grid.RoleUnit, grid.RoleWall, grid.RoleStandby}
 
 // TestEveryRouteIsReachedByTheRolesOfTheTableAndByNoOther walks all routes with all roles.
 func TestEveryRouteIsReachedByTheRolesOfTheTableAndByNoOther(t *testing.T) {

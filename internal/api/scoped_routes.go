@@ -85,6 +85,8 @@ var narrowings = map[string]narrowing{
 	"get-rollout": ofDistrict("devices of a profile"), "start-rollout": ofDistrict("devices of a profile"), "set-rollout": ofDistrict("devices of a profile"),
 	"back-rollout": ofDistrict("devices of a profile"),
 
+	"copies": ofDistrict("a copy has everything in it"), "snapshot": ofDistrict("a copy has everything in it"), "copyFile": ofDistrict("a copy has everything in it"),
+
 	"start-session": byRole(ownAccount), "get-session": byRole(ownAccount), "end-session": byRole(ownAccount), "list-session-ways": byRole(ownAccount), "change-password": byRole(ownAccount),
 	"begin-totp": byRole(ownAccount), "confirm-totp": byRole(ownAccount), "end-totp": byRole(ownAccount), "begin-passkey": byRole(ownAccount), "finish-passkey": byRole(ownAccount),
 	"list-passkeys": byRole(ownAccount), "end-passkey": byRole(ownAccount), "ask-passkey": byRole(ownAccount), "start-session-passkey": byRole(ownAccount),

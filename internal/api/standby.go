@@ -27,6 +27,8 @@ type Standby interface {
 	Open(path string, from, size int64) (io.ReadCloser, error)
 	// Fence ends this gateway: a copy of a higher term takes its place.
 	Fence(f Fence) error
+	// Tail takes what the predecessor's journal has beyond the copy.
+	Tail(ctx context.Context, t Tail) (TailTaken, error)
 }
 
 // Standing is which copy of its data a gateway is: of two the one with the higher term is the gateway.
@@ -86,8 +88,10 @@ type fenceInput struct{ Body Fence }
 // snapshotWithin bounds the copy of the databases.
 const snapshotWithin = 10 * time.Minute
 
-// standbyAccess is admins': a copy has everything in it.
-const standbyAccess access = 0
+// standbyAccess is admins', for a copy has everything in it, and that of who only copies. A token
+// that lies on the second machine for ever must not be able to stop the gateway: the fence is
+// admins' alone.
+const standbyAccess = admins | standbys
 
 // standbyRoutes are for a second machine that holds itself ready.
 func (s *Server) standbyRoutes(api huma.API) {
@@ -112,12 +116,13 @@ func (s *Server) standbyRoutes(api huma.API) {
 	op = get("/standby/file", "copyFile", "standby", "Bytes of a file of the list, or of the snapshot")
 	route(s, api, standbyAccess, 0, op, s.copyFile)
 	op = post("/standby/fence", "fence", "standby", "End this gateway for good: a copy of a higher term takes its place")
-	route(s, api, standbyAccess, answerWithin, op, func(_ context.Context, _ grid.Actor, in *fenceInput) (*struct{}, error) {
+	route(s, api, admins, answerWithin, op, func(_ context.Context, _ grid.Actor, in *fenceInput) (*struct{}, error) {
 		if s.Standby == nil {
 			return nil, errNoStandby()
 		}
 		return nil, s.Standby.Fence(in.Body)
 	})
+	s.tailRoutes(api)
 }
 
 func errNoStandby() error {
@@ -135,7 +140,7 @@ func (s *Server) copyFile(_ context.Context, _ grid.Actor, in *copyInput) (*huma
 	return &huma.StreamResponse{Body: func(hc huma.Context) {
 		defer f.Close()
 		hc.SetHeader("Content-Type", "application/octet-stream")
-		io.Copy(hc.BodyWriter(), f) // the client is gone if this fails, and asks again from where it is
+		io.Copy(readInTime(hc), f) // the client is gone if this fails, and asks again from where it is
 	}}, nil
 }
 

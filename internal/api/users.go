@@ -192,7 +192,7 @@ func (s *Server) tokens(context.Context, grid.Actor, *struct{}) (*body[Page[auth
 // TokenAsk is a token as it is wanted.
 type TokenAsk struct {
 	Name    string     `json:"name" maxLength:"100" doc:"What it is for."`
-	Role    grid.Role  `json:"role,omitempty" enum:"viewer,operator,supervisor,technician,unit,admin"`
+	Role    grid.Role  `json:"role,omitempty" enum:"viewer,operator,supervisor,technician,unit,admin,standby" doc:"standby: a second machine's, which copies everything and reaches nothing else."`
 	Scope   grid.Scope `json:"scope,omitzero"`
 	Unit    string     `json:"unit,omitempty" doc:"Of a technician's or a unit's: the unit acted for."`
 	Expires time.Time  `json:"expires,omitzero" doc:"None: until it is revoked; an admin's must end."`

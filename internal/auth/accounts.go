@@ -331,6 +331,17 @@ func checkRole(r grid.Role, scope grid.Scope, units []string) error {
 	return nil
 }
 
+// checkTokenRole is checkRole for what a program shows: it may be a standby too, no person is one.
+func checkTokenRole(r grid.Role, scope grid.Scope, units []string) error {
+	if r != grid.RoleStandby {
+		return checkRole(r, scope, units)
+	}
+	if scope != (grid.Scope{}) || len(units) > 0 {
+		return grid.Errorf(grid.Invalid, "scope or unit is given: a standby copies the whole gateway")
+	}
+	return nil
+}
+
 // AddUser adds a user and gives the one-time password, "" where one was given.
 func (a *Accounts) AddUser(ctx context.Context, n NewUser) (User, string, error) {
 	u := &userRow{User: User{ID: newID("u_"), Name: strings.TrimSpace(n.Name), Display: n.Display, Role: n.Role, Scope: n.Scope, Units: n.Units, Created: a.o.Now().UTC().Truncate(time.Second), MustChange: n.MustTurn}}
@@ -587,7 +598,7 @@ func (a *Accounts) AddToken(ctx context.Context, t APIToken) (APIToken, string, 
 	if t.Unit != "" {
 		unit = []string{t.Unit}
 	}
-	if err := checkRole(t.Role, t.Scope, unit); err != nil {
+	if err := checkTokenRole(t.Role, t.Scope, unit); err != nil {
 		return APIToken{}, "", err
 	}
 	if t.Expires.IsZero() && t.Role == grid.RoleAdmin {

@@ -25,6 +25,7 @@ type copies struct{ g *Gateway }
 // snapshots are made one at a time, and the last is kept to be read.
 type snapshots struct {
 	sync.Mutex
+	tails tails // the other way: what comes of those that this gateway is a copy of
 }
 
 // snapshotBlock is what of a database is sent at least, where anything in it has changed.

@@ -368,7 +368,7 @@ func (c *Config) promote(ctx context.Context, old *api.Client, by string, log *s
 	if p.Recount = recount(d.Progress, counted); len(p.Recount.Problems) > 0 {
 		return p, grid.Errorf(grid.Conflict, "the copy's ledger does not balance: %s", strings.Join(p.Recount.Problems, "; "))
 	}
-	if err := c.takeOver(lineage, term); err != nil {
+	if err := c.takeOver(lineage, term, p.Followed.State); err != nil {
 		return p, err
 	}
 	if err := os.Remove(filepath.Join(c.DataDir, followedName)); err != nil && !errors.Is(err, fs.ErrNotExist) {

@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"gridgate/internal/backup"
 	"gridgate/internal/grid"
@@ -52,7 +53,7 @@ func (c *Config) restore(ctx context.Context, from string, log *slog.Logger) (Pr
 	if len(p.Problems) > 0 {
 		return p, grid.Errorf(grid.Conflict, "%s is not what its manifest says: %s", from, strings.Join(p.Problems, "; "))
 	}
-	if err := whole.takeOver(m.Lineage, m.Term); err != nil {
+	if err := whole.takeOver(m.Lineage, m.Term, m.Taken); err != nil {
 		return p, err
 	}
 	if err := os.Remove(c.DataDir); err != nil && !errors.Is(err, fs.ErrNotExist) {
@@ -89,9 +90,12 @@ func (c *Config) fill(ctx context.Context, m *backup.Manifest, from string, log 
 	return p, p.prove(ctx, m, c.DataDir, c.StatePath(), log)
 }
 
-// takeOver makes a copy the gateway: of the next term, with a new epoch at the next start.
-func (c *Config) takeOver(lineage string, term uint32) error {
-	if err := c.writeStanding(succeed(lineage, term)); err != nil {
+// takeOver makes a copy the gateway: of the next term, with a new epoch at the next start. Its
+// state is as it was at a moment.
+func (c *Config) takeOver(lineage string, term uint32, copied time.Time) error {
+	s := succeed(lineage, term)
+	s.Copied = copied
+	if err := c.writeStanding(s); err != nil {
 		return err
 	}
 	if err := os.WriteFile(filepath.Join(c.DataDir, restoredMark), nil, 0o600); err != nil {

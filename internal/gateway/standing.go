@@ -27,6 +27,8 @@ type standing struct {
 	Term    uint32   `json:"term"`    // how often one copy has followed another
 	Holder  string   `json:"holder"`  // this copy
 	Fenced  *fencing `json:"fenced,omitempty"`
+	// Copied is of when the state was that this copy began with; zero: it is no copy.
+	Copied time.Time `json:"copied,omitzero"`
 }
 
 // fencing is why this copy is no longer the gateway.
@@ -94,8 +96,9 @@ func (g *Gateway) openStanding(ctx context.Context) error {
 
 func (s *standing) refusal(c *Config) error {
 	return grid.Errorf(grid.Conflict, "data_dir %s is not the gateway any more: at %s a copy of it with term %d was seen at %s, this one has term %d. "+
-		"Start this machine as the standby of that one, with an empty folder; if that one is gone for good, `gridgate promote` here takes the place back",
-		c.DataDir, s.Fenced.At.Format(time.RFC3339), s.Fenced.Term, s.Fenced.By, s.Term)
+		"First bring over what it has beyond the copy: `gridgate standby recover --api %s %s`, with a token of an admin there. Then start this machine as the standby of that one, "+
+		"with an empty folder; if that one is gone for good, `gridgate promote` here takes the place back",
+		c.DataDir, s.Fenced.At.Format(time.RFC3339), s.Fenced.Term, s.Fenced.By, s.Term, s.Fenced.By, c.DataDir)
 }
 
 // StandbyConfig is who else has a copy of this gateway's data.

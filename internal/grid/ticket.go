@@ -194,7 +194,8 @@ const (
 	RoleAdmin      Role = "admin"
 	RoleTechnician Role = "technician"
 	RoleViewer     Role = "viewer"
-	RoleWall       Role = "wall" // a screen that all see: what a viewer may, and less
+	RoleWall       Role = "wall"    // a screen that all see: what a viewer may, and less
+	RoleStandby    Role = "standby" // a second machine that copies everything, and does nothing else
 )
 
 // Actor is who does something: a unit's token, a person, or the gateway itself.
