@@ -64,6 +64,9 @@ func modelFromCases(profile string) (*Model, error) {
 	if err != nil {
 		return nil, grid.Errorf(grid.NotFound, "model is %q: want a profile of firmware-profiles, for example milesight/ws301", profile)
 	}
+	if why, not := notPlayed[profile]; not {
+		return nil, grid.Errorf(grid.NotFound, "model %s is not played: %s", profile, why)
+	}
 	p := &playable{profile: profile}
 	raw, err := fs.ReadFile(firmwareprofiles.FS, profile+"/cases.yaml")
 	if err != nil {
@@ -109,13 +112,20 @@ func modelFromCases(profile string) (*Model, error) {
 		m.Form, p.paths = Resources, true
 	case head.Codec == "modbus":
 		m.Form = Register
-	case head.Codec == "gbt26875" || strings.HasPrefix(profile, "gridgate/sparkplug"):
-		return nil, grid.Errorf(grid.NotFound, "model %s is not played: want gbt26875/transmitter or gridgate/json", profile)
+	case head.Codec == "gbt26875":
+		return nil, grid.Errorf(grid.NotFound, "model %s is not played: want gbt26875/transmitter", profile)
 	case p.cases[0].Text != "" && p.cases[0].Port == nil:
 		m.Form = JSON
 	}
 	m.encode = p.encode
 	return m, nil
+}
+
+// notPlayed are profiles whose cases cannot be played, with the reason.
+var notPlayed = map[string]string{
+	"enginko/level":      "each of its cases tells a time of its own, which would be told again and again",
+	"gbt26875/fubei":     "no published frame says how a detector behind it reports smoke; want gbt26875/transmitter",
+	"gridgate/sparkplug": "a frame means nothing without the birth certificate before it, which each session says anew; want gridgate/json",
 }
 
 // readHead reads what a profile says, or what it extends.

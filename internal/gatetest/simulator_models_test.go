@@ -211,7 +211,7 @@ func TestEveryOtherProfileIsPlayedFromItsCasesOrSaysWhyNot(t *testing.T) {
 			if grid.CodeOf(err) != grid.NotFound {
 				t.Errorf("%s: %v", p.ID, err)
 			}
-			not = append(not, p.ID)
+			not = append(not, p.ID+" ("+err.Error()+")")
 			continue
 		}
 		played++
@@ -249,7 +249,7 @@ func TestEveryOtherProfileIsPlayedFromItsCasesOrSaysWhyNot(t *testing.T) {
 		}
 	}
 	t.Logf("%d profiles are played from their cases, %d states; not: %s", played, words, strings.Join(not, ", "))
-	if played < 45 || len(not) > 25 {
+	if played < 45 || len(not) > 3 { // enginko/level, gbt26875/fubei, gridgate/sparkplug
 		t.Errorf("%d profiles are played, %d are not", played, len(not))
 	}
 }
