@@ -152,5 +152,5 @@ export function told(text: string | undefined): string {
   if (!text || lang() !== 'zh') return text ?? ''
   const whole = among(learnt.spoken.filter(([fits]) => fits.source.includes('; ')), text)
   if (whole) return whole
-  return text.split('; ').map((part) => among(learnt.spoken, part) ?? among(learnt.many, part) ?? part).join('；')
+  return text.split('; ').map((part) => among(learnt.spoken, part) ?? inChinese(part) ?? part).join('；')
 }
