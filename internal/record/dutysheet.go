@@ -52,7 +52,7 @@ func (p *paper) desks(units []grid.Unit) {
 		p.Text(left+1.5, p.y+3.2, small, fmt.Sprintf("%d", u.Tier))
 		p.Text(left+8, p.y+3.2, small, p.Fit(80, small, p.world(u.Mode)+u.Name))
 		p.Gray(0.4)
-		p.Text(left+92, p.y+3.2, small, p.Fit(40, small, string(u.Kind)))
+		p.Text(left+92, p.y+3.2, small, p.Fit(40, small, p.unitKind(u.Kind)))
 		p.Gray(0)
 		p.Bold(left+134, p.y+3.2, small, p.Fit(width-136, small, cmp.Or(u.Phone, "—")))
 		p.y += 4.8
@@ -140,4 +140,13 @@ func (p *paper) channel(c grid.Channel) string {
 func (p *paper) kind(k grid.Kind) string {
 	zh := map[grid.Kind]string{grid.Smoke: "烟感", grid.Manhole: "井盖", grid.Parking: "车位", grid.Door: "门磁"}
 	return p.say(cmp.Or(zh[k], string(k)), string(k))
+}
+
+func (p *paper) unitKind(k grid.UnitKind) string {
+	names := map[grid.UnitKind][2]string{
+		grid.FireUnit: {"消防", "fire brigade"}, grid.MicroStation: {"微型消防站", "micro fire station"}, grid.UrbanManagement: {"城管", "urban management"}, grid.Utility: {"公用事业", "utility"},
+		grid.Property: {"物业", "property"}, grid.Committee: {"居委会", "residents' committee"}, grid.Maintenance: {"维保", "maintenance"}, grid.Operator: {"运行中心", "operations centre"},
+	}
+	n := names[k]
+	return p.say(cmp.Or(n[0], string(k)), cmp.Or(n[1], string(k)))
 }
