@@ -42,19 +42,20 @@ func TestWordsOfPeopleForgeNoLineOfLogAuditSheetOrPaper(t *testing.T) {
 	must(t, err)
 	said := map[string]int{}
 	for path, body := range map[string]string{
-		"POST /session":                            `{"name":` + string(text) + `,"password":` + string(text) + `}`,
-		"POST /alarms/" + a.ID + "/comment":        `{"comment":` + string(text) + `,"by":{"name":` + string(text) + `,"role":"operator"}}`,
-		"POST /tickets/" + a.Ticket + "/moves":     `{"verb":"note","reason":` + string(text) + `}`,
-		"POST /points/ceiling-1/notes":             `{"text":` + string(text) + `}`,
-		"POST /devices/eui:0267000100000001/notes": `{"text":` + string(text) + `}`,
-		"POST /windows":                            `{"kind":"maintenance","points":["ceiling-1"],"for":"1h","session":` + string(text) + `,"reason":` + string(text) + `,"by":{"name":` + string(text) + `,"role":"supervisor"}}`,
-		"POST /events":                             `{"type":"smoke.alarm","source":"hotline","external":"H-1","point":"ceiling-1","text":` + string(text) + `}`,
-		"POST /hazards":                            `{"kind":"exit_blocked","source":"patrol","external":"P-1","place":` + string(text) + `,"text":` + string(text) + `}`,
-		"POST /handovers":                          `{"remark":` + string(text) + `,"by":{"name":` + string(text) + `,"role":"operator"}}`,
-		"POST /posture":                            `{"posture":"typhoon","for":"1h","reason":` + string(text) + `,"by":{"name":` + string(text) + `,"role":"supervisor"}}`,
-		"POST /quarantine/discard":                 `{"ids":[` + string(text) + `],"reason":` + string(text) + `}`,
-		"GET /points/" + escape(forged):            ``,
-		"GET /" + escape(forged):                   ``,
+		"POST /session":                             `{"name":` + string(text) + `,"password":` + string(text) + `}`,
+		"POST /alarms/" + a.ID + "/comment":         `{"comment":` + string(text) + `,"by":{"name":` + string(text) + `,"role":"operator"}}`,
+		"POST /tickets/" + a.Ticket + "/moves":      `{"verb":"note","reason":` + string(text) + `}`,
+		"POST /points/ceiling-1/notes":              `{"text":` + string(text) + `}`,
+		"POST /devices/eui:0267000100000001/notes":  `{"text":` + string(text) + `}`,
+		"POST /windows":                             `{"kind":"maintenance","points":["ceiling-1"],"for":"1h","session":` + string(text) + `,"reason":` + string(text) + `,"by":{"name":` + string(text) + `,"role":"supervisor"}}`,
+		"POST /events":                              `{"type":"smoke.alarm","source":"hotline","external":"H-1","point":"ceiling-1","text":` + string(text) + `}`,
+		"POST /hazards":                             `{"kind":"exit_blocked","source":"patrol","external":"P-1","place":` + string(text) + `,"text":` + string(text) + `}`,
+		"POST /handovers":                           `{"remark":` + string(text) + `,"by":{"name":` + string(text) + `,"role":"operator"}}`,
+		"POST /posture":                             `{"posture":"typhoon","for":"1h","reason":` + string(text) + `,"by":{"name":` + string(text) + `,"role":"supervisor"}}`,
+		"POST /quarantine/discard":                  `{"ids":[` + string(text) + `],"reason":` + string(text) + `}`,
+		"GET /points/" + escape(forged):             ``,
+		"GET /oidc/" + escape(forged) + "/callback": ``, // which the log tells of
+		"GET /" + escape(forged):                    ``,
 	} {
 		method, path, _ := strings.Cut(path, " ")
 		if !strings.HasPrefix(path, "/%") {
