@@ -1,1 +1,0 @@
-export{t as default}from"./Chart-fgj7Kh8L.js";

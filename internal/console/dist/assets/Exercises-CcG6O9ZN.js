@@ -1,1 +1,0 @@
-import"./words.svelte-HUHmAy-a.js";import{t as e}from"./WindowPlace-D7u29hcz.js";function t(t){e(t,{family:`exercises`})}export{t as default};

@@ -1,1 +1,0 @@
-import{B as e,I as t,R as n,Z as r,at as i,it as a,k as o,nt as s,vt as c}from"./words.svelte-HUHmAy-a.js";var l=e(`<div class="fact svelte-1mruixo"><dt class="svelte-1mruixo"> </dt><dd class="svelte-1mruixo"><!></dd></div>`);function u(e,u){var d=l(),f=s(d),p=a(f,!0),m=i(f),h=s(m);o(h,()=>u.children),c(m),c(d),r(()=>t(p,u.name)),n(e,d)}export{u as t};

@@ -1,0 +1,1 @@
+export{t as default}from"./NewPassword-0--Y14Jf.js";

@@ -1,1 +1,0 @@
-export{t as default}from"./QueueScreen-Duql794x.js";

@@ -1,1 +1,0 @@
-import{B as e,R as t,at as n,k as r,nt as i,rt as a,vt as o}from"./words.svelte-HUHmAy-a.js";import{t as s}from"./Head-BNED5cCK.js";var c=e(`<!> <div class="stack"><!></div>`,1);function l(e,l){var u=c(),d=a(u);s(d,{get title(){return l.title},get up(){return l.up},get aside(){return l.aside}});var f=n(d,2),p=i(f);r(p,()=>l.children),o(f),t(e,u)}export{l as t};

@@ -1,1 +1,0 @@
-import{ht as e,mt as t}from"./words.svelte-HUHmAy-a.js";import{t as n}from"./SignOnScreen-C6vd7qua.js";import{s as r}from"./inbox.svelte-Xca2ZK0a.js";function i(i,a){e(a,!0),n(i,{home:`#/tickets`,roles:[],entered:()=>void r()}),t()}export{i as default};

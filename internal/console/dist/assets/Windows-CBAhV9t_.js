@@ -1,0 +1,1 @@
+import"./disclose-version-xihTtKlq.js";import"./words.svelte-BXfiPpDf.js";import{t as e}from"./WindowPlace-JUL96YQX.js";function t(t){e(t,{family:`windows`})}export{t as default};

@@ -1,1 +1,0 @@
-import{ot as e}from"./words.svelte-HUHmAy-a.js";import{t}from"./kept-BxLSlVbk.js";import{r as n}from"./pack-d_NGDhVu.js";var r=e({names:{}}),i=e=>r.names[e]||e;async function a(){n(()=>void o()),await o()}async function o(){let e=await t(`/buildings?limit=1000`).catch(()=>void 0);r.names=Object.fromEntries((e?.data.items??[]).map(e=>[e.id,e.name??``]))}export{a as n,i as t};

@@ -1,1 +1,0 @@
-import{i as e}from"./words.svelte-HUHmAy-a.js";function t(t){return new Intl.NumberFormat(e()).format(t)}function n(e){let t=[`B`,`KiB`,`MiB`,`GiB`,`TiB`],n=0;for(;e>=1024&&n<t.length-1;)e/=1024,n++;return`${e>=100||n===0?Math.round(e):e.toFixed(1)} ${t[n]}`}export{t as n,n as t};

@@ -1,1 +1,0 @@
-import{n as e,s as t}from"./words.svelte-HUHmAy-a.js";import{t as n}from"./texts-COMS1og2.js";var r=t(n);function i(t,r={}){return{zh:e(n[t].zh,r),en:e(n[t].en,r)}}export{r as n,i as t};

@@ -1,0 +1,2 @@
+const __vite__mapDeps=(i,m=__vite__mapDeps,d=(m.f||(m.f=["assets/refusals-BJKZxA0p.js","assets/refusals-Do6uWI7k.js","assets/words.svelte-BXfiPpDf.js","assets/names-CLcsljyk.js","assets/preload-helper-DygEbaNj.js"])))=>i.map(i=>d[i]);
+import{r as e}from"./words.svelte-BXfiPpDf.js";import{t}from"./preload-helper-DygEbaNj.js";async function n(n){if(e()===`zh`)try{let{inChinese:e,learn:r}=await t(async()=>{let{inChinese:e,learn:t}=await import(`./refusals-BJKZxA0p.js`);return{inChinese:e,learn:t}},__vite__mapDeps([0,1,2,3,4]));return await r(),e(n)}catch{return}}export{n as t};

@@ -1,0 +1,1 @@
+export{n as inChinese,r as learn}from"./refusals-Do6uWI7k.js";

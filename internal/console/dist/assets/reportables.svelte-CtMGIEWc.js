@@ -1,1 +1,0 @@
-import{ct as e,q as t,st as n}from"./words.svelte-HUHmAy-a.js";import{x as r}from"./time-D7WJw0lC.js";var i=3e5,a=e(void 0),o=0;function s(){return Date.now()-o>i&&(o=Date.now(),r(`/reportable`).then(e=>n(a,e),()=>o=Date.now()-i+1e4)),t(a)}var c=e=>s()?.hazards.find(t=>t.kind===e);export{s as n,c as t};

@@ -1,0 +1,1 @@
+import{pt as e}from"./words.svelte-BXfiPpDf.js";var[t,n]=e();export{n,t};

@@ -1,1 +1,0 @@
-import{pt as e}from"./words.svelte-HUHmAy-a.js";var[t,n]=e();export{n,t};
