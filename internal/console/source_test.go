@@ -14,10 +14,6 @@ import (
 var runs = regexp.MustCompile(`\{@html|\b(innerHTML|outerHTML|insertAdjacentHTML|setHTMLUnsafe|srcdoc|parseFromString|createContextualFragment)\b|` +
 	`document\.write|\beval\s*\(|\bnew Function\b|\bset(Timeout|Interval)\(\s*['"` + "`" + `]|(?i:javascript:)|\bvbscript:|<svelte:element|\{\.\.\.(JSON|await)`)
 
-// address is an attribute by which a text becomes an address: one that somebody else wrote could
-// begin with javascript:.
-var address = regexp.MustCompile(`\b(href|src|action|formaction|xlink:href)=\{`)
-
 func TestNoPageTakesATextForAPage(t *testing.T) {
 	for _, known := range []string{"{@html x}", "a.innerHTML = b", "eval (x)", `setTimeout('x')`, "href='JavaScript:x'", "new Function(x)"} {
 		if !runs.MatchString(known) {
