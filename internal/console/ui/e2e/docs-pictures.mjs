@@ -193,7 +193,7 @@ async function technician(browser, world, lang) {
   const press = (name) => page.getByRole('button', { name }).or(page.getByRole('link', { name })).first().click()
   await goTo(phone, '#/scan')
   const open = page.getByRole('button', { name: w.camera })
-  if (await open.isVisible()) await open.click().catch(() => {})
+  if (await open.isVisible()) await open.click({ timeout: 2000 }).catch(() => {}) // by itself it may have begun, and seen the label
   await page.waitForURL((u) => u.hash === '#/device/' + encodeURIComponent('eui:' + eui))
   await page.getByText('-87 dBm').first().waitFor()
   let bytes = await save(page, `m-scan-${lang}`)

@@ -76,7 +76,7 @@ test('A label before the camera becomes a trusted point in one run', async () =>
     await goTo(phone, '#/scan')
     await accessible(phone, 'scan')
     const open = page.getByRole('button', { name: w.camera })
-    if (await open.isVisible()) await open.click().catch(() => {})
+    if (await open.isVisible()) await open.click({ timeout: 2000 }).catch(() => {}) // by itself it may have begun, and seen the label
     await page.waitForURL((u) => u.hash === '#/device/' + encodeURIComponent(device))
     await page.getByText('已收到信号，未登记').waitFor()
     await accessible(phone, 'discovered')
@@ -268,7 +268,7 @@ test('A device is swapped: the ticket and the history stay, the old one is barre
     await press(phone, w.scanNew)
     await heading(phone, '扫新设备')
     const open = page.getByRole('button', { name: w.camera })
-    if (await open.isVisible()) await open.click().catch(() => {})
+    if (await open.isVisible()) await open.click({ timeout: 2000 }).catch(() => {}) // by itself it may have begun, and seen the label
     await heading(phone, '换设备')
     await page.getByText(device).waitFor()
     await choose(phone, 'gridgate/json')
