@@ -70,6 +70,9 @@ func (b *batch) list(row *grid.Hotspot, r Rectification) {
 	b.hotspotChanged(&h, "noted", "hotspot.list", h.Why, r)
 }
 
+// byFigures is who lists a hot-spot.
+var byFigures = grid.Actor{Role: grid.RoleSystem, Name: "figures"}
+
 // rectify opens the ticket. Without a plan for it the place is listed all the same.
 func (b *batch) rectify(h *grid.Hotspot, r Rectification) {
 	e := b.e
@@ -81,7 +84,7 @@ func (b *batch) rectify(h *grid.Hotspot, r Rectification) {
 	h.Ticket = b.id()
 	t, res := ticket.Open(ticket.Opening{
 		ID: h.Ticket, Case: caseNumber(b.now, h.Ticket), Type: grid.EventHotspotListed, Priority: r.Priority, Mode: h.Mode, Scope: h.Scope, Cell: h.Cell,
-		Title: r.Title, Place: fmt.Sprintf("%s %s", h.What, h.Place), Detail: h.Why, At: b.now, Routing: e.routing(""),
+		Title: r.Title, Place: fmt.Sprintf("%s %s", h.What, h.Place), Detail: h.Why, By: byFigures, At: b.now, Routing: e.routing(""),
 	}, plan, e.unitList())
 	row := b.changeTicket(h.Ticket)
 	*row = t
@@ -96,7 +99,7 @@ func (b *batch) hotspotChanged(h *grid.Hotspot, action, audit, why string, r Rec
 		Scope: h.Scope, Cell: h.Cell, At: b.now, Received: b.now, Detail: detail,
 	})
 	b.rows.Audit = append(b.rows.Audit, state.Audit{
-		ID: b.id(), At: b.now, By: grid.Actor{Role: grid.RoleSystem, Name: "figures"}, Action: audit, Subject: h.ID, Detail: detail,
+		ID: b.id(), At: b.now, By: byFigures, Action: audit, Subject: h.ID, Detail: detail,
 		Scope: h.Scope, Cell: h.Cell, Mode: h.Mode,
 	})
 }

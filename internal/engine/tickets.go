@@ -34,6 +34,9 @@ func (b *batch) openTicket(s site, ep *grid.Alarm, d *decoded) {
 		Title: s.rule.TitleZH + " / " + s.rule.TitleEN, Place: e.placeInWords(&p), Detail: s.detail, At: s.openedAt(b.now),
 		Incident: ep.Incident, Urgent: isUrgent(ep) || e.Rules.MayBeUrgent(ep.Type), Component: p.Component, Suspect: e.suspected(s, ep),
 	}
+	if s.filed != nil {
+		o.By = s.filed.By
+	}
 	for _, a := range e.hindrances(ep) {
 		if o.Related = append(o.Related, e.memberAt(a)); len(o.Related) == grid.MaxMembers {
 			break

@@ -29,8 +29,9 @@ type Opening struct {
 	Urgent    bool   // its messages go by the safety lane
 	Title     string
 	Place     string
-	Detail    string    // a sentence on what was reported, for the history
-	At        time.Time // received time of the alarm
+	Detail    string     // a sentence on what was reported, for the history
+	By        grid.Actor // who reported it; zero: a sensor
+	At        time.Time  // received time of the alarm
 	Routing   Routing
 }
 
@@ -46,7 +47,10 @@ func Open(o Opening, p *Plan, units []grid.Unit) (grid.Ticket, Result) {
 		Place: o.Place, Verification: grid.Unverified, Opened: o.At,
 	}
 	ch := begin(&t, p, Context{Units: units, Routing: o.Routing}, bySystem, o.At)
-	ch.to(verbReport, grid.TicketReported, grid.MoveRecord{By: bySensor, Detail: o.Detail})
+	if o.By == (grid.Actor{}) {
+		o.By = bySensor
+	}
+	ch.to(verbReport, grid.TicketReported, grid.MoveRecord{By: o.By, Detail: o.Detail})
 	ch.start(ClockTotal)
 	ch.start(ClockVerify)
 	for _, c := range p.Calls {

@@ -97,7 +97,7 @@ export const texts = {
   'no.shelve.smoke': { zh: '烟感告警不能搁置，只能停用并派人巡查', en: 'Smoke cannot be shelved: take it out of service with a patrol' },
   'no.shelve.p1': { zh: 'P1 告警不能搁置', en: 'A P1 alarm cannot be shelved' },
   'no.point': { zh: '该告警没有点位', en: 'It has no point' },
-  'no.out.smoke': { zh: '烟感停用须由主管操作', en: 'A supervisor takes smoke out of service' },
+  'no.out.smoke': { zh: '烟感停用须由值班长操作', en: 'A supervisor takes smoke out of service' },
   'no.wall': { zh: '大屏只读，请到席位操作', en: 'A wall only shows: act at a desk' },
   'no.acked': { zh: '已确认', en: 'Acknowledged already' },
   'for.h1': { zh: '1 小时', en: '1 hour' },

@@ -226,6 +226,7 @@ export const texts = {
   'shows.before': { zh: '处理前', en: 'Before' },
   'shows.after': { zh: '处理后', en: 'After' },
   'photos.file': { zh: '打开文件', en: 'Open the file' },
+  'photos.erased': { zh: '已按规定删除', en: 'Erased, as the rules want' },
   'photos.failed': { zh: '无法显示', en: 'It cannot be shown' },
 
   'verb.report': { zh: '上报', en: 'Reported' },

@@ -16,6 +16,9 @@ export interface FileOf {
   note?: string
   at: string
   by: { name: string }
+  /** The bytes and the note are gone; what proves that they were there stays. */
+  erased?: string
+  erased_why?: string
 }
 
 /** attach keeps a photo or PDF with a ticket. */

@@ -135,7 +135,7 @@ export const field = {
   'points.plate': { zh: '扫点位牌', en: 'Scan the plate' },
   'points.empty': { zh: '无设备', en: 'No device' },
   'points.has': { zh: '有设备', en: 'Has a device' },
-  'points.frompack': { zh: '离线：来自本机的现场包', en: 'Offline: from the field pack on this phone' },
+  'points.frompack': { zh: '离线：来自本机的离线资料', en: 'Offline: from the field pack on this phone' },
   'points.count': { zh: '{n} 个点位', en: '{n} points' },
   'radar.title': { zh: '上为北，中心是你，外圈 {m}', en: 'North is up, you are in the middle, the rim is {m} away' },
   'wind.n': { zh: '北', en: 'N' },
@@ -150,7 +150,7 @@ export const field = {
   // One point
   'point.title': { zh: '点位', en: 'Point' },
   'point.unknown': { zh: '不认识这个点位', en: 'This point is not known' },
-  'point.unknown.offline': { zh: '离线，且本机的现场包里没有这个点位。', en: 'Offline, and the field pack on this phone does not have this point.' },
+  'point.unknown.offline': { zh: '离线，且本机的离线资料里没有这个点位。', en: 'Offline, and the field pack on this phone does not have this point.' },
   'point.device': { zh: '设备', en: 'Device' },
   'point.nodevice': { zh: '没有设备：此处没有监护', en: 'No device: nothing is protected here' },
   'point.install': { zh: '安装设备', en: 'Install a device' },

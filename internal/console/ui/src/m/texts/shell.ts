@@ -11,7 +11,7 @@ export const shell = {
   'queue.detail': { zh: '详情', en: 'Details' },
 
   'role.operator': { zh: '坐席人员', en: 'Operator' },
-  'role.supervisor': { zh: '值班主管', en: 'Supervisor' },
+  'role.supervisor': { zh: '值班长', en: 'Supervisor' },
 
   'me.windows': { zh: '维护窗口', en: 'Maintenance windows' },
   'me.about': { zh: '版本', en: 'Version' },
