@@ -1,6 +1,7 @@
 package auth
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"slices"
@@ -302,4 +303,60 @@ func (a *Accounts) Ways() (passkeys bool) {
 		}
 	}
 	return false
+}
+
+// Session is one sign-on of a person. Its id opens nothing.
+type Session struct {
+	ID      string    `json:"id"`
+	User    string    `json:"user"`
+	Way     string    `json:"way" doc:"password, passkey, or the id of an identity provider."`
+	From    string    `json:"from,omitempty"`
+	Agent   string    `json:"agent,omitempty"`
+	Created time.Time `json:"created"`
+	Used    time.Time `json:"used"`
+	Expires time.Time `json:"expires" doc:"At the latest; sooner when it is not used."`
+}
+
+type sessionRow struct {
+	Session
+	Hash []byte `json:"hash"`
+
+	held  int           // open streams
+	ended chan struct{} // closed when it is
+	saved time.Time     // Used, as the file has it
+}
+
+func goneOf(all []*sessionRow) (out []any) {
+	for _, s := range all {
+		out = append(out, gone{"sessions", s.ID})
+	}
+	return out
+}
+
+// sessionsOf are a user's, the newest first. Call with mu held.
+func (a *Accounts) sessionsOf(user string) (out []*sessionRow) {
+	for _, s := range a.sessions {
+		if s.User == user {
+			out = append(out, s)
+		}
+	}
+	slices.SortFunc(out, func(a, b *sessionRow) int { return cmp.Or(b.Created.Compare(a.Created), cmp.Compare(a.ID, b.ID)) })
+	return out
+}
+
+// drop ends sessions that are out of the file. Call with mu held.
+func (a *Accounts) drop(all []*sessionRow) {
+	for _, s := range all {
+		if a.sessions[s.ID] == nil {
+			continue
+		}
+		delete(a.sessions, s.ID)
+		delete(a.opens, [sha256.Size]byte(s.Hash))
+		close(s.ended)
+	}
+}
+
+// over reports whether a session has ended by time. A stream that is open is a use.
+func (a *Accounts) over(s *sessionRow, now time.Time) bool {
+	return !now.Before(s.Expires) || s.held == 0 && now.Sub(s.Used) >= a.o.Idle
 }
