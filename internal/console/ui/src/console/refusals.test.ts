@@ -10,7 +10,7 @@ beforeAll(learn)
 const reached = new RegExp(
   '^[./]*/(' +
     [
-      'api/', 'auth/(accounts|oidc|passkey|password|session|totp|tries)', 'bulk/', 'calendar/shift', 'commission/verdict', 'contractor/(plan|score)', 'downlink/way', 'duty/sheet', 'engine/',
+      'api/', 'auth/(accounts|oidc|passkey|password|session|tokens|totp|tries|users)', 'bulk/', 'calendar/shift', 'commission/verdict', 'contractor/(plan|score)', 'downlink/way', 'duty/sheet', 'engine/',
       'evidence/(clean|evidence)', 'figures/', 'gateway/(contractors|credentials|duty_desk|links|people|privacy)', 'grid/(downlink|place|errors)', 'hazard/move', 'label/sheet', 'people/book',
       'profile/(candidate|cases|output|set)', 'registry/validate', 'state/(query|read|filing|registry|commit)', 'ticket/(apply|table)', '(broker|mqtt|envelope)/downlink', 'coap/(downlink|lwm2m_order)',
       'serial/(downlink|write|order|bus)',
