@@ -144,7 +144,7 @@ export function partWords(part: string): Both {
   const tail = rest.join('.')
   const known: Record<string, Both> = {
     engine: { zh: '处理引擎', en: 'Engine' }, clock: { zh: '时钟', en: 'Clock' }, credentials: { zh: '设备凭据', en: 'Credentials' }, influxdb: { zh: 'InfluxDB', en: 'InfluxDB' }, broker: { zh: '内置消息服务器', en: 'Embedded broker' },
-    audit: { zh: '审计', en: 'Audit' }, tls: { zh: '证书', en: 'Certificates' }, backup: { zh: '备份', en: 'Backup' }, traces: { zh: '链路追踪', en: 'Traces' },
+    audit: { zh: '审计', en: 'Audit' }, tls: { zh: '证书', en: 'Certificates' }, backup: { zh: '备份', en: 'Backup' }, traces: { zh: '追踪', en: 'Traces' },
     downlinks: { zh: '下行指令', en: 'Downlinks' }, 'journal.safety': { zh: '报文日志 · 安全通道', en: 'Journal · safety lane' }, 'journal.bulk': { zh: '报文日志 · 普通通道', en: 'Journal · bulk lane' },
     mqtt: { zh: `MQTT · ${tail}`, en: `MQTT · ${tail}` }, serial: { zh: `串口 · ${tail}`, en: `Serial · ${tail}` }, coap: { zh: `CoAP · ${tail}`, en: `CoAP · ${tail}` },
   }
