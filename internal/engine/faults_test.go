@@ -311,9 +311,15 @@ func TestFrameThatKillsTheProcessIsQuarantined(t *testing.T) {
 	}}
 	deaths := 0
 	p := spawn(t, dir, dir+".delivered")
-	p.do(&frames)
+	_, all := p.do(&frames)
 	for {
 		if _, alive := p.do(&order{Do: "settle", At: rigStart}); alive {
+			if !all { // the engine was quicker than who sends: it died before the last frame was taken
+				all = true
+				frames.Frames = frames.Frames[2:]
+				p.do(&frames)
+				continue
+			}
 			break
 		}
 		p.in.Close()
