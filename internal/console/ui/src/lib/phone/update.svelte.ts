@@ -30,19 +30,26 @@ export async function startUpdates(): Promise<void> {
   void workers.ready.then((r) => r.active?.postMessage('build'))
 }
 
+/** wake is how long the older worker may take to answer before the newer one is asked all the same, in ms. */
+const wake = 3000
+
 /**
  * takeUpdate starts the newer app. What is on the phone stays: the queue is not the app's code.
- * It asks each second until it is done: the browser ends the older worker only if it runs at
- * the moment of asking, and lets one that was just starting live on for half a minute or more.
+ * The browser ends the older worker at once only if it runs at the moment of asking; one that was
+ * just starting lives on for half a minute or more, and asking again changes nothing. So it is
+ * woken first, and the newer one is asked once it has answered.
  */
 export function takeUpdate(): void {
+  const workers = navigator.serviceWorker
   if (now.taking) return
   now.taking = true
-  const ask = () => kept?.waiting?.postMessage('take over')
-  const again = setInterval(ask, 1000)
-  navigator.serviceWorker.addEventListener('controllerchange', () => {
-    clearInterval(again)
-    location.reload()
-  }, { once: true })
-  ask()
+  workers.addEventListener('controllerchange', () => location.reload(), { once: true })
+  let asked = false
+  const ask = () => {
+    if (!asked) kept?.waiting?.postMessage('take over')
+    asked = true
+  }
+  workers.addEventListener('message', ask, { once: true })
+  setTimeout(ask, wake)
+  kept?.active?.postMessage('build')
 }
