@@ -1,12 +1,14 @@
 import { app } from './app'
 
-const now = $state({ waits: false, taking: false, build: '' })
+const now = $state({ waits: false, taking: false, slow: false, build: '' })
 let kept: ServiceWorkerRegistration | undefined
 
 /** updateWaits says that a newer app is on the phone and waits for the person. */
 export const updateWaits = (): boolean => now.waits
 /** updateRuns says that the person has taken it, and the browser is changing over. */
 export const updateRuns = (): boolean => now.taking
+/** updateSlow says that the browser lets the older one live on: closing the app ends it. */
+export const updateSlow = (): boolean => now.slow
 export const build = (): string => now.build
 
 /** startUpdates keeps the app on the phone. Without HTTPS there is no service worker, and no work after a reload. */
@@ -30,26 +32,18 @@ export async function startUpdates(): Promise<void> {
   void workers.ready.then((r) => r.active?.postMessage('build'))
 }
 
-/** wake is how long the older worker may take to answer before the newer one is asked all the same, in ms. */
-const wake = 3000
+/** patience is how long the browser may take to change over before the person is told another way, in ms. */
+const patience = 5000
 
 /**
  * takeUpdate starts the newer app. What is on the phone stays: the queue is not the app's code.
- * The browser ends the older worker at once only if it runs at the moment of asking; one that was
- * just starting lives on for half a minute or more, and asking again changes nothing. So it is
- * woken first, and the newer one is asked once it has answered.
+ * The browser ends the older worker when it is idle, which is at once or, at times, after
+ * minutes. It always ends with the last page of the app: the person is told to close it then.
  */
 export function takeUpdate(): void {
-  const workers = navigator.serviceWorker
   if (now.taking) return
   now.taking = true
-  workers.addEventListener('controllerchange', () => location.reload(), { once: true })
-  let asked = false
-  const ask = () => {
-    if (!asked) kept?.waiting?.postMessage('take over')
-    asked = true
-  }
-  workers.addEventListener('message', ask, { once: true })
-  setTimeout(ask, wake)
-  kept?.active?.postMessage('build')
+  setTimeout(() => (now.slow = true), patience)
+  navigator.serviceWorker.addEventListener('controllerchange', () => location.reload(), { once: true })
+  kept?.waiting?.postMessage('take over')
 }
