@@ -97,7 +97,7 @@ export const texts = {
   'me.licences': { zh: '第三方许可', en: 'Third-party licences' },
   'me.install': { zh: '添加到主屏幕：浏览器菜单中选择“添加到主屏幕”。', en: 'Put it on the phone: “Add to home screen” in the browser’s menu.' },
   'update.there': { zh: '有新版本', en: 'A new version is ready' },
-  'update.slow': { zh: '请关闭应用再打开，即为新版本', en: 'Close the app and open it again: it is the new version then' },
+  'update.slow': { zh: '浏览器稍后自动切换，约一分钟；可继续工作', en: 'The browser changes over by itself within about a minute; work on' },
   'update.runs': { zh: '正在更新…', en: 'Updating…' },
   'update.take': { zh: '更新', en: 'Update' },
   'update.keeps': { zh: '待同步内容会保留。', en: 'Your queue is kept.' },

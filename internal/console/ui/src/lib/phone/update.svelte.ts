@@ -7,7 +7,7 @@ let kept: ServiceWorkerRegistration | undefined
 export const updateWaits = (): boolean => now.waits
 /** updateRuns says that the person has taken it, and the browser is changing over. */
 export const updateRuns = (): boolean => now.taking
-/** updateSlow says that the browser lets the older one live on: closing the app ends it. */
+/** updateSlow says that the browser lets the older one live on for a while. */
 export const updateSlow = (): boolean => now.slow
 export const build = (): string => now.build
 
@@ -32,13 +32,13 @@ export async function startUpdates(): Promise<void> {
   void workers.ready.then((r) => r.active?.postMessage('build'))
 }
 
-/** patience is how long the browser may take to change over before the person is told another way, in ms. */
+/** patience is how long the browser may take to change over before the person is told that it takes a while, in ms. */
 const patience = 5000
 
 /**
  * takeUpdate starts the newer app. What is on the phone stays: the queue is not the app's code.
- * The browser ends the older worker when it is idle, which is at once or, at times, after
- * minutes. It always ends with the last page of the app: the person is told to close it then.
+ * The browser ends the older worker when it is idle: at once or, where it was just starting,
+ * after half a minute. The person is told so, and works on meanwhile.
  */
 export function takeUpdate(): void {
   if (now.taking) return

@@ -1,1 +1,0 @@
-import"./disclose-version-xihTtKlq.js";import{ht as e,mt as t}from"./words.svelte-BXfiPpDf.js";import{t as n}from"./SignOnScreen-GrOqp7gR.js";import{s as r}from"./inbox.svelte-3bYVYzSg.js";function i(i,a){e(a,!0),n(i,{home:`#/tickets`,roles:[],entered:()=>void r()}),t()}export{i as default};

@@ -1,0 +1,1 @@
+import{n as e,s as t}from"./words.svelte-BXfiPpDf.js";import{t as n}from"./texts-BK3tRwTc.js";var r=t(n);function i(t,r={}){return{zh:e(n[t].zh,r),en:e(n[t].en,r)}}export{r as n,i as t};
