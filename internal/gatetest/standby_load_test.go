@@ -165,6 +165,7 @@ func TestWhatAStandbyHadNotFetchedIsBroughtOverFromTheOldDisk(t *testing.T) {
 		t.Fatalf("%d of %d are not here: the test proves nothing", len(lost), len(devices.acked))
 	}
 	t.Logf("%d acknowledged, %d of them not in the copy", len(devices.acked), len(lost))
+	time.Sleep(time.Until(down.Truncate(time.Second).Add(time.Second))) // values are as of a second: what is newer is of the next
 	bringOver(t, other, old, devices)
 }
 
